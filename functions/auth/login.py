@@ -1,0 +1,40 @@
+"""POST /api/v1/auth/login: a new session for a username or e-mail address and its password."""
+
+from layers.core import metrics, passwords
+from layers.core.endpoint import endpoint
+from layers.core.errors import AccountBanned, WrongCredentials
+from layers.core.limits import LOGIN
+from layers.core.models import Shape, UserSelf
+from layers.core.response import SignedIn
+from layers.postgres import sessions, users
+from layers.postgres.connection import transaction
+
+
+class Login(Shape, frozen=True, kw_only=True):
+    """Who wants to sign in."""
+
+    username: str
+    password: str
+
+
+class LoggedIn(Shape, frozen=True, kw_only=True):
+    """The account."""
+
+    user: UserSelf
+
+
+@endpoint(limit=LOGIN)
+def handler(body: Login) -> SignedIn[LoggedIn]:
+    with transaction() as db:
+        known = users.credentials(db, login=body.username.strip().lower())
+    if not passwords.matches(body.password, known.password_hash if known else None) or known is None:
+        metrics.AUTH_ATTEMPTS.labels("login", "failure").inc()
+        raise WrongCredentials
+    if known.is_banned:
+        metrics.AUTH_ATTEMPTS.labels("login", "banned").inc()
+        raise AccountBanned
+    with transaction() as db:
+        session_id = sessions.start(db, user_id=known.user_id)
+        user = users.read_self(db, user_id=known.user_id)
+    metrics.AUTH_ATTEMPTS.labels("login", "success").inc()
+    return SignedIn(LoggedIn(user=user), session_id)

@@ -1,0 +1,73 @@
+"""POST /api/v1/auth/register: a new account, signed in at once."""
+
+import re
+from http import HTTPStatus
+from typing import Annotated
+
+import msgspec
+
+from layers.core import limits, metrics, models, passwords
+from layers.core.endpoint import endpoint
+from layers.core.errors import Invalid
+from layers.core.events import ProfileUpdated
+from layers.core.ids import new_id
+from layers.core.models import Shape, UserSelf
+from layers.core.response import SignedIn
+from layers.core.text import cleaned
+from layers.postgres import outbox, sessions, users
+from layers.postgres.connection import transaction
+from layers.rabbitmq import publishing
+
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s.\x00-\x1f]+(\.[^@\s.\x00-\x1f]+)+")
+_SHORTEST, _LONGEST = limits.PASSWORD_LENGTH
+
+
+class Registration(Shape, frozen=True, kw_only=True):
+    """Who wants to join."""
+
+    username: str
+    email: str
+    password: Annotated[str, msgspec.Meta(min_length=_SHORTEST, max_length=_LONGEST)]
+    display_name: str | None = None
+
+
+class Registered(Shape, frozen=True, kw_only=True):
+    """The new account."""
+
+    user: UserSelf
+
+
+@endpoint
+def handler(body: Registration) -> SignedIn[Registered]:
+    user_id, username, email = new_id(), models.username(body.username), _email(body.email)
+    display_name = _display_name(body.display_name) or body.username.strip()
+    password_hash = passwords.hashed(body.password)
+    with transaction() as db:
+        user = users.create(
+            db,
+            user_id=user_id,
+            username=username,
+            email=email,
+            password_hash=password_hash,
+            display_name=display_name,
+        )
+        session_id = sessions.start(db, user_id=user_id)
+        note = outbox.add(db, ProfileUpdated.of(user))
+    if publishing.send(note):
+        outbox.forget(note)
+    metrics.AUTH_ATTEMPTS.labels("register", "success").inc()
+    return SignedIn(Registered(user=user), session_id, HTTPStatus.CREATED)
+
+
+def _email(typed: str) -> str:
+    email = typed.strip().lower()
+    if len(email) > limits.EMAIL_LENGTH or not _EMAIL.fullmatch(email):
+        raise Invalid.field("email", f"must be an e-mail address of at most {limits.EMAIL_LENGTH} characters")
+    return email
+
+
+def _display_name(typed: str | None) -> str:
+    display_name = cleaned(typed or "")
+    if len(display_name) > limits.DISPLAY_NAME_LENGTH:
+        raise Invalid.field("displayName", f"at most {limits.DISPLAY_NAME_LENGTH} characters")
+    return display_name

@@ -1,0 +1,20 @@
+"""GET /api/v1/posts/{post_id}: one post, as the viewer may see it."""
+
+from uuid import UUID
+
+from layers.core.endpoint import endpoint
+from layers.core.models import Post, Shape, Viewer
+from layers.postgres import posts
+from layers.postgres.connection import transaction
+
+
+class OnePost(Shape, frozen=True, kw_only=True):
+    """The post."""
+
+    post: Post
+
+
+@endpoint
+def handler(post_id: UUID, viewer: Viewer | None) -> OnePost:
+    with transaction() as db:
+        return OnePost(post=posts.read(db, post_id=post_id, viewer=viewer))

@@ -1,0 +1,26 @@
+"""POST /api/v1/users/{user}/follow: follow a public account at once, ask a private one."""
+
+from uuid import UUID
+
+from layers.core import metrics
+from layers.core.endpoint import endpoint
+from layers.core.errors import Invalid
+from layers.core.limits import FOLLOW
+from layers.core.models import FollowAnswer, Viewer
+from layers.postgres import follows
+from layers.postgres.connection import transaction
+from layers.valkey import timelines
+
+_TOLD = {"following": "You follow this account.", "requested": "You asked to follow this account."}
+
+
+@endpoint(limit=FOLLOW)
+def handler(user: UUID, viewer: Viewer) -> FollowAnswer:
+    if user == viewer.id:
+        raise Invalid.field("user", "you cannot follow yourself")
+    with transaction() as db:
+        followed = follows.follow(db, follower_id=viewer.id, target_id=user)
+    if followed.status == "following":
+        timelines.followed(viewer.id, user)
+        metrics.FOLLOWS.labels("follow").inc(followed.is_new)
+    return FollowAnswer(message=_TOLD[followed.status], idempotent=not followed.is_new, follow_status=followed.status)

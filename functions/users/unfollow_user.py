@@ -1,0 +1,19 @@
+"""DELETE /api/v1/users/{user}/follow: end a follow or withdraw a request."""
+
+from uuid import UUID
+
+from layers.core import metrics
+from layers.core.endpoint import endpoint
+from layers.core.models import FollowAnswer, Viewer
+from layers.postgres import follows
+from layers.postgres.connection import transaction
+from layers.valkey import timelines
+
+
+@endpoint
+def handler(user: UUID, viewer: Viewer) -> FollowAnswer:
+    with transaction() as db:
+        ended = follows.unfollow(db, follower_id=viewer.id, target_id=user)
+    timelines.unfollowed(viewer.id, user)
+    metrics.FOLLOWS.labels("unfollow").inc(ended)
+    return FollowAnswer(message="You do not follow this account.", idempotent=not ended, follow_status="none")

@@ -1,0 +1,1 @@
+"""What runs, deploys and supplies the functions; no function knows of it."""

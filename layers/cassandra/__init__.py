@@ -1,0 +1,1 @@
+"""Cassandra: profiles and, later, direct messages."""

@@ -1,0 +1,1 @@
+"""What every function stands on: the doors, requests and answers, errors, limits, settings."""

@@ -1,0 +1,287 @@
+"""The door for HTTP: a handler's signature is its contract.
+
+`viewer: Viewer` = signed in, `Viewer | None` = anyone, `Verified`, `Admin` = role. A `Request` parameter gets the
+request itself. A Struct named `query` holds the query, one named `form` the multipart form, any other the JSON body.
+Whatever else is named stands in the path. What is returned is the JSON of the answer.
+"""
+
+import functools
+import inspect
+import time
+import types
+import typing
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, overload
+from uuid import UUID
+
+import msgspec
+
+from layers.core import admission, cors, media_links, metrics, trace
+from layers.core.admission import Admitted, Count
+from layers.core.errors import FieldError, Invalid, NotAllowed, SignInRequired, StoreUnavailable, TooMany
+from layers.core.limits import SESSION_SECONDS, Limit
+from layers.core.logging import logger
+from layers.core.models import Admin, Session, UserRef, Verified, Viewer
+from layers.core.request import SESSION_COOKIE, Request
+from layers.core.response import Reply, SignedIn, SignedOut, problem, unwrapped
+from layers.core.settings import settings
+
+_JSON: Final = "application/json"
+_PROBLEM: Final = "application/problem+json"
+_ROLES: Final[dict[type[Viewer], tuple[str, ...]]] = {
+    Viewer: ("user", "verified", "admin"),
+    Verified: ("verified", "admin"),
+    Admin: ("admin",),
+}
+
+type Handler = Callable[..., object]
+type Endpoint = Callable[[Mapping[str, Any], object], Reply]
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """What a handler asks for, read once from its annotations."""
+
+    viewer: type[Viewer] | None = None
+    viewer_optional: bool = True
+    takes_viewer: bool = False
+    takes_request: str | None = None
+    path: tuple[tuple[str, type], ...] = ()
+    query: type[msgspec.Struct] | None = None
+    form: type[msgspec.Struct] | None = None
+    body: tuple[str, type[msgspec.Struct]] | None = None
+    answer: object = None
+
+    @classmethod
+    def of(cls, handler: Handler) -> "Signature":
+        """The signature of a handler function."""
+        hints = typing.get_type_hints(handler)
+        found: dict[str, Any] = {"answer": hints.pop("return", None)}
+        path: list[tuple[str, type]] = []
+        for name in inspect.signature(handler).parameters:
+            kind = hints[name]
+            optional = isinstance(kind, types.UnionType)
+            kind = next(part for part in typing.get_args(kind) if part is not types.NoneType) if optional else kind
+            if issubclass(kind, Viewer):
+                found |= {"viewer": kind, "viewer_optional": optional, "takes_viewer": True}
+            elif kind is Request:
+                found["takes_request"] = name
+            elif issubclass(kind, msgspec.Struct):
+                found[name if name in ("query", "form") else "body"] = (
+                    kind if name in ("query", "form") else (name, kind)
+                )
+            else:
+                path.append((name, kind))
+        return cls(path=tuple(path), **found)
+
+
+@overload
+def endpoint(handler: Handler) -> Endpoint: ...
+@overload
+def endpoint(*, limit: Limit | None = None, admits: bool = True) -> Callable[[Handler], Endpoint]: ...
+def endpoint(
+    handler: Handler | None = None, *, limit: Limit | None = None, admits: bool = True
+) -> Callable[[Handler], Endpoint] | Endpoint:
+    """Make a Lambda handler of a function.
+
+    `limit` is the specific limiter; `admits=False` leaves out session and limits (health).
+    """
+    if handler is None:
+        return functools.partial(_endpoint, limit=limit, admits=admits)
+    return _endpoint(handler, limit=limit, admits=admits)
+
+
+def _endpoint(handler: Handler, *, limit: Limit | None, admits: bool) -> Endpoint:
+    signature = Signature.of(handler)
+    name = handler.__module__.removeprefix("functions.")
+
+    @functools.wraps(handler)
+    def answer(event: Mapping[str, Any], context: object) -> Reply:  # noqa: ARG001 (Lambda's form)
+        started = time.perf_counter()
+        request = Request(event)
+        trace.trace_id.set(request.trace_id)
+        visit = _Visit(request)
+        try:
+            reply = visit.served(handler, signature, limit, admits=admits)
+        except Exception as error:  # noqa: BLE001 (the one place where errors become answers)
+            reply = visit.refused(error)
+        _told(name, request, visit, reply, time.perf_counter() - started)
+        return reply
+
+    answer.__dict__["signature"] = signature  # OpenAPI reads it
+    return answer
+
+
+class _Visit:
+    """One request's way through the door, and what must be said in the answer whatever comes of it."""
+
+    __slots__ = ("count", "headers", "request", "session")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.session: Session | None = None
+        self.count: Count | None = None
+        self.headers: dict[str, str] = {"cache-control": "no-store", "x-trace-id": request.trace_id}
+
+    def served(self, handler: Handler, signature: Signature, limit: Limit | None, *, admits: bool) -> Reply:
+        """The handler's answer; raises what stands in the way, in the contract's order."""
+        request = self.request
+        origin = request.headers.get("origin")
+        if origin is not None:
+            self.headers |= cors.headers_for(origin)
+            cors.check_origin(request.method, origin)
+        if admits:
+            self._admitted(admission.admit(request.session_id, request.address, limit), signature)
+        returned: object = None
+        try:
+            returned = handler(**self._arguments(signature))
+        except SignInRequired:
+            raise
+        except BaseException:
+            self._give_place_back()
+            raise
+        self._give_place_back()
+        return self._reply(returned)
+
+    def refused(self, error: Exception) -> Reply:
+        """The problem document of an error."""
+        status, body = problem(error)
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger().exception("unexpected failure", trace_id=self.request.trace_id)
+        if isinstance(error, TooMany) and self.count:
+            self.headers["retry-after"] = str(max(1, self.count.reset_seconds))
+        if isinstance(error, StoreUnavailable):
+            self.headers["retry-after"] = str(error.retry_after)
+        return {
+            "statusCode": status.value,
+            "headers": {**self.headers, "content-type": _PROBLEM},
+            "body": body.decode(),
+            "isBase64Encoded": False,
+        }
+
+    def _admitted(self, admitted: Admitted, signature: Signature) -> None:
+        self.session = admitted.session
+        self.count = count = admitted.count
+        if count is not None:
+            limit = count.limit
+            self.headers |= {
+                "ratelimit-limit": str(limit.requests),
+                "ratelimit-remaining": str(max(0, count.remaining)),
+                "ratelimit-reset": str(count.reset_seconds),
+                "ratelimit-policy": f"{limit.requests};w={limit.seconds}",
+            }
+        if self.session is None:
+            if not signature.viewer_optional:
+                self._check_limit()
+                raise SignInRequired
+        else:
+            self.headers["set-cookie"] = _cookie(self.session.id)
+            if signature.viewer is not None and self.session.role not in _ROLES[signature.viewer]:
+                raise NotAllowed
+        self._check_limit()
+
+    def _check_limit(self) -> None:
+        if self.count is not None and not self.count.accepted:
+            action = self.count.limit.action
+            metrics.RATE_LIMIT_HITS.labels(action).inc()
+            if action == "follow":
+                metrics.FOLLOWS_RATE_LIMITED.inc()
+            raise TooMany
+
+    def _give_place_back(self) -> None:
+        count = self.count
+        if count is not None and count.limit.counts_failures and count.accepted:
+            admission.gate().give_back(count.limit, self.request.address, count.place)
+
+    def _arguments(self, signature: Signature) -> dict[str, object]:
+        request = self.request
+        given: dict[str, object] = {name: _path_value(name, kind, request) for name, kind in signature.path}
+        if signature.query is not None:
+            given["query"] = _converted(dict(request.query), signature.query)
+        if signature.body is not None:
+            name, kind = signature.body
+            given[name] = _converted(request.members(), kind)
+        if signature.form is not None:
+            form = request.form
+            given["form"] = _converted({**form.texts, "files": form.files}, signature.form)
+        if signature.takes_request:
+            given[signature.takes_request] = request
+        if signature.takes_viewer:
+            given["viewer"] = self._viewer(signature)
+        return given
+
+    def _viewer(self, signature: Signature) -> Viewer | None:
+        session = self.session
+        if session is None:
+            return None
+        kind = signature.viewer or Viewer
+        return kind(id=session.user_id, username=session.username, role=session.role, session_id=session.id)
+
+    def _reply(self, returned: object) -> Reply:
+        status, answer = unwrapped(returned)
+        if isinstance(returned, SignedIn):
+            self.headers["set-cookie"] = _cookie(returned.session_id)
+        elif isinstance(returned, SignedOut):
+            self.headers["set-cookie"] = _cookie("", seconds=0)
+        body = answer if isinstance(answer, bytes) else media_links.signed(msgspec.json.encode(answer))
+        self.headers["content-type"] = _JSON
+        return {
+            "statusCode": status.value,
+            "headers": self.headers,
+            "body": body.decode(),
+            "isBase64Encoded": False,
+        }
+
+
+def _path_value(name: str, kind: type, request: Request) -> object:
+    given = request.path_parameters[name]
+    if kind is UUID:
+        try:
+            if len(given) != 36:  # noqa: PLR2004 (a UUID's text; UUID() takes looser forms)
+                raise ValueError  # noqa: TRY301
+            return UUID(given)
+        except ValueError:
+            raise Invalid.field(name, "must be a UUID") from None
+    if kind is UserRef:
+        return UserRef.parse(given)
+    return given
+
+
+def _converted[Kind: msgspec.Struct](members: dict[str, Any], kind: type[Kind]) -> Kind:
+    try:
+        return msgspec.convert(members, kind, strict=False)
+    except msgspec.ValidationError as error:
+        detail, _, place = str(error).partition(" - at `$")
+        field = place.strip(".`") or _missing_field(detail)
+        raise Invalid(f"{field}: {detail}" if field else detail, errors=(FieldError(field, detail),)) from None
+
+
+def _missing_field(detail: str) -> str:
+    quoted = detail.split("`")
+    return quoted[1] if "missing required field" in detail and len(quoted) > 1 else ""
+
+
+def _cookie(session_id: str, *, seconds: int = SESSION_SECONDS) -> str:
+    secure = "; Secure" if settings().secure_cookies else ""
+    return f"{SESSION_COOKIE}={session_id}; HttpOnly; SameSite=Lax; Path=/; Max-Age={seconds}{secure}"
+
+
+def _told(name: str, request: Request, visit: _Visit, reply: Reply, seconds: float) -> None:
+    """The one log line of a request, and its metrics."""
+    status, route, method = str(reply["statusCode"]), request.route, request.method
+    metrics.HTTP_REQUESTS.labels(method, route, status).inc()
+    metrics.HTTP_SECONDS.labels(method, route, status).observe(seconds)
+    metrics.REQUESTS.labels(method, route, status).inc()
+    metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
+    logger().info(
+        "request",
+        function=name,
+        request_id=request.trace_id,
+        trace_id=request.trace_id,
+        method=method,
+        path=request.path,
+        user_id=visit.session.user_id if visit.session else None,
+        status=reply["statusCode"],
+        duration_ms=round(seconds * 1000, 2),
+        content_length=len(reply["body"]),
+    )

@@ -1,0 +1,121 @@
+"""What can go wrong, in the product's words. A docstring is the message unless a better one is given."""
+
+import msgspec
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field, header or file of a request."""
+
+    field: str
+    detail: str
+
+
+class PhotogramError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class Invalid(PhotogramError):
+    """The request is not valid."""
+
+    def __init__(self, message: str = "", *, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+    @classmethod
+    def field(cls, field: str, detail: str) -> "Invalid":
+        """One field is wrong: its name and what it must be."""
+        return cls(f"{field}: {detail}", errors=(FieldError(field, detail),))
+
+
+class SignInRequired(PhotogramError):
+    """Please sign in."""
+
+
+class WrongCredentials(SignInRequired):
+    """Unknown user or wrong password."""
+
+
+class NotAllowed(PhotogramError):
+    """You may not do this."""
+
+
+class AccountBanned(NotAllowed):
+    """This account is banned."""
+
+
+class ForeignOrigin(NotAllowed):
+    """Requests from this origin are not accepted."""
+
+
+class NotFound(PhotogramError):
+    """There is no such thing."""
+
+
+class UserNotFound(NotFound):
+    """There is no such user."""
+
+
+class PostNotFound(NotFound):
+    """There is no such post."""
+
+
+class StoryNotFound(NotFound):
+    """There is no such story."""
+
+
+class AlreadyTaken(PhotogramError):
+    """Username or e-mail address is already in use."""
+
+
+class TooLarge(PhotogramError):
+    """The request is too large."""
+
+    def __init__(self, message: str = "", *, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+
+class FileTooLarge(TooLarge):
+    """The file is too large."""
+
+
+class BadPicture(PhotogramError):
+    """The picture cannot be used."""
+
+    def __init__(self, message: str = "", *, file: str = "") -> None:
+        super().__init__(message)
+        self.file = file
+
+    @property
+    def errors(self) -> tuple[FieldError, ...]:
+        """The refusal as one error of the file's form field."""
+        return (FieldError(self.file or "media", str(self)),)
+
+
+class UnsupportedImage(BadPicture):
+    """The file is not a JPEG, PNG, WebP or HEIC picture."""
+
+
+class ImageTooLarge(BadPicture):
+    """The picture has too many pixels."""
+
+
+class UnreadableImage(BadPicture):
+    """The picture is damaged and cannot be read."""
+
+
+class TooMany(PhotogramError):
+    """Too many requests; please wait."""
+
+
+class StoreUnavailable(PhotogramError):
+    """A service this needs is away for the moment; please try again."""
+
+    def __init__(self, store: str, message: str = "", *, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.store = store
+        self.retry_after = retry_after
+        """Seconds after which trying again makes sense."""

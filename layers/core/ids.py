@@ -1,0 +1,24 @@
+"""Time-ordered ids (UUIDv7): their order is the order of creation, to the millisecond."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+_RANDOM_BITS = 80
+
+
+def new_id() -> UUID:
+    """A new id, later than every id made before it in this process."""
+    made: UUID = uuid7()
+    return made
+
+
+def time_of(made: UUID) -> datetime:
+    """When the id was made, in UTC, to the millisecond."""
+    return datetime.fromtimestamp((made.int >> _RANDOM_BITS) / 1000, tz=UTC)
+
+
+def floor_of(moment: datetime) -> UUID:
+    """The smallest id of that millisecond: every id made strictly earlier is less."""
+    return UUID(int=int(moment.timestamp() * 1000) << _RANDOM_BITS)

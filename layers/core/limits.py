@@ -1,0 +1,62 @@
+"""Every number that a rule of the contract names: sizes, lengths and rate limits."""
+
+import functools
+
+import msgspec
+
+from layers.core.settings import settings
+
+MIB = 1024 * 1024
+FILE_BYTES = 10 * MIB
+JSON_BYTES = 100 * 1024
+TEXT_PART_BYTES = 64 * 1024
+POST_FILES = 10
+CAPTION_LENGTH = 2200
+LOCATION_LENGTH = 255
+TAGS = 30
+TAG_LENGTH = 50
+DISPLAY_NAME_LENGTH = 100
+EMAIL_LENGTH = 255
+PASSWORD_LENGTH = (6, 128)
+PAGE = 100
+
+SESSION_SECONDS = 24 * 60 * 60
+STORY_SECONDS = 24 * 60 * 60
+STORY_GRACE_SECONDS = 60 * 60
+UNARRIVED_SECONDS = 5 * 60
+"""After this long a row whose object never came has failed."""
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """At most `requests` accepted in any span of `seconds`, per user (or address, where `by_address`)."""
+
+    action: str
+    requests: int
+    seconds: int
+    by_address: bool = False
+    counts_failures: bool = False
+    """Only refused credentials count: the place is given back unless the answer is 401."""
+    closed_without_valkey: bool = False
+    """Refuse (503) while nothing can be counted."""
+
+    @property
+    def configured(self) -> "Limit":
+        """This limit as RATE_LIMITS sets it."""
+        return _configured(self)
+
+
+@functools.cache
+def _configured(limit: Limit) -> Limit:
+    overrides = msgspec.json.decode(settings().rate_limits, type=dict[str, tuple[int, int]])
+    requests, seconds = overrides.get(limit.action, (limit.requests, limit.seconds))
+    return msgspec.structs.replace(limit, requests=requests, seconds=seconds)
+
+
+GENERAL = Limit("general", 1000, 60)
+LOGIN = Limit("login", 5, 60, by_address=True, counts_failures=True, closed_without_valkey=True)
+POST_CREATE = Limit("post_create", 10, 3600)
+LIKE = Limit("like", 100, 3600)
+COMMENT = Limit("comment", 50, 3600)
+FOLLOW = Limit("follow", 30, 3600)
+FEED = Limit("feed", 60, 60)
+STORY_CREATE = Limit("story_create", 20, 3600)

@@ -1,0 +1,35 @@
+"""Prometheus metrics under the original's names; the hosts serve them, functions only count.
+
+`prometheus_client` reads PROMETHEUS_MULTIPROC_DIR itself: with it set, all local processes share their files there.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+HTTP_REQUESTS = Counter("instagram_http_requests", "Requests answered", ["method", "route", "status_code"])
+HTTP_SECONDS = Histogram(
+    "instagram_http_request_duration_seconds", "Seconds per request", ["method", "route", "status_code"]
+)
+REQUESTS = Counter("http_requests", "Requests answered", ["method", "path", "status"])
+REQUEST_SECONDS = Histogram("http_request_duration_seconds", "Seconds per request", ["method", "path"])
+POSTS_CREATED = Counter("instagram_posts_created", "Posts created")
+POSTS_DELETED = Counter("instagram_posts_deleted", "Posts deleted")
+STORIES_CREATED = Counter("instagram_stories_created", "Stories created")
+STORY_VIEWS = Counter("instagram_story_views", "First views of stories")
+LIKES = Counter("instagram_likes", "Likes given and taken back", ["action"])
+LIKES_DUPLICATE = Counter("instagram_likes_duplicate", "Likes that changed nothing")
+FOLLOWS = Counter("instagram_follows", "Follows begun and ended", ["action"])
+FOLLOWS_RATE_LIMITED = Counter("instagram_follows_rate_limited", "Follows refused by the limit")
+FEED_SECONDS = Histogram("instagram_feed_generation_seconds", "Seconds per home feed", ["cache_status"])
+FEED_HITS = Counter("instagram_feed_cache_hits", "Home feeds answered from Valkey alone")
+FEED_MISSES = Counter("instagram_feed_cache_misses", "Home feeds that needed PostgreSQL")
+IMAGE_SECONDS = Histogram("instagram_image_processing_seconds", "Seconds per picture", ["size"])
+IMAGE_ERRORS = Counter("instagram_image_processing_errors", "Pictures that failed", ["error_type"])
+PROCESSING_SECONDS = Histogram("image_processing_duration_seconds", "Seconds per picture")
+PROCESSING_ERRORS = Counter("image_processing_errors", "Pictures that failed", ["error_type"])
+AUTH_ATTEMPTS = Counter("instagram_auth_attempts", "Registrations, logins and logouts", ["type", "result"])
+RATE_LIMIT_HITS = Counter("instagram_rate_limit_hits", "Requests refused by a limit", ["action"])
+BREAKER_STATE = Gauge(
+    "instagram_circuit_breaker_state", "0 closed, 1 open, 2 half open", ["name"], multiprocess_mode="livemostrecent"
+)
+BREAKER_EVENTS = Counter("instagram_circuit_breaker_events", "What breakers saw", ["name", "event"])
+DB_QUERY_SECONDS = Histogram("instagram_db_query_duration_seconds", "Seconds per transaction", ["operation"])

@@ -1,0 +1,47 @@
+"""Settings from the environment, read once at first use."""
+
+import functools
+import os
+from typing import Self
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a deployment may set; a field is read from the variable of the same name in upper case."""
+
+    database_url: str = "postgresql://photogram:photogram@127.0.0.1:5432/photogram"
+    valkey_url: str = "redis://127.0.0.1:6379/0"
+    rabbitmq_url: str = "amqp://guest:guest@127.0.0.1:5672/%2F"
+    cassandra_hosts: str = "127.0.0.1"
+    cassandra_port: int = 9042
+    cassandra_keyspace: str = "instagram_dm"
+    s3_endpoint_url: str | None = None
+    s3_access_key_id: str | None = None
+    s3_secret_access_key: str | None = None
+    s3_bucket: str = "instagram-media"
+    media_base_url: str = "http://localhost:3000/media/"
+    media_link_secret: str = ""
+    cursor_secret: str = ""
+    allowed_origins: str = "http://localhost:5173,http://127.0.0.1:5173"
+    own_origins: str = "http://localhost:3000,http://127.0.0.1:3000"
+    secure_cookies: bool = False
+    rate_limits: str = "{}"
+    """JSON that overrides limits: action to [requests, window in seconds]."""
+    session_absolute_days: int = 30
+    star_followers: int = 50_000
+    """From this many followers on, an author's posts are merged at read instead of fanned out."""
+    prometheus_multiproc_dir: str | None = None
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Settings of this process; an unreadable value raises `msgspec.ValidationError` naming it."""
+        given = {name: value for name in cls.__struct_fields__ if (value := os.environ.get(name.upper()))}
+        return msgspec.convert(given, cls, strict=False)
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process; `settings.cache_clear()` makes the next call read them again."""
+    return Settings.from_environment()

@@ -1,0 +1,28 @@
+"""What people type, made fit to store: markup removed, line ends folded, control characters gone."""
+
+import re
+
+_ELEMENTS_WITH_CONTENT = re.compile(r"<(script|style)\b[^>]*>.*?(</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(r"<!--.*?(-->|\Z)|</?[a-zA-Z][^<>]*>|<![a-zA-Z][^<>]*>|<\?[^<>]*>", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029]|[\ud800-\udfff]")
+_HASHTAG = re.compile(r"(?:^|(?<=[^\w&/#]))#(\w{1,50})(?!\w)")
+
+
+def cleaned(typed: str) -> str:
+    """The text without markup (script and style go with their content), LF line ends, no white space around it.
+
+    `I <3 you`, `a < b` and `&amp;` stay as typed. Removal repeats until nothing changes, so that what is left
+    can never join into new markup.
+    """
+    text = typed.replace("\r\n", "\n").replace("\r", "\n")
+    text = _CONTROL.sub("", text)
+    while True:
+        stripped = _MARKUP.sub("", _ELEMENTS_WITH_CONTENT.sub("", text))
+        if stripped == text:
+            return text.strip()
+        text = stripped
+
+
+def hashtags(caption: str) -> list[str]:
+    """The `#tags` of a caption: lower case, without `#`, each once, in order."""
+    return list(dict.fromkeys(tag.lower() for tag in _HASHTAG.findall(caption)))

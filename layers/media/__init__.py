@@ -1,0 +1,1 @@
+"""MinIO and the pictures in it."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: the rows that are the truth."""

@@ -1,0 +1,101 @@
+"""The environment's one connection to PostgreSQL, opened at first use."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg.adapt import Buffer, Loader
+from psycopg.rows import TupleRow
+
+from layers.core.breaker import Breaker
+from layers.core.errors import StoreUnavailable
+from layers.core.settings import settings
+
+type Connection = psycopg.Connection[TupleRow]
+
+_OPTIONS = (
+    "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
+)
+_CONNECT_SECONDS = 2
+_MILLISECONDS = 3
+
+_breaker = Breaker("database", failure_ratio=0.5, volume=3, reset_seconds=1)
+_held = threading.local()
+
+
+class _TimeLoader(Loader):
+    """timestamptz as the contract writes times: ISO 8601, UTC, milliseconds, `Z`."""
+
+    def load(self, data: Buffer) -> str:
+        date, _, clock = bytes(data).decode().partition(" ")
+        seconds, _, fraction = clock.removesuffix("+00").partition(".")
+        return f"{date}T{seconds}.{fraction[:_MILLISECONDS].ljust(_MILLISECONDS, '0')}Z"
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """One transaction: committed at the end, rolled back by any exception.
+
+    A database that cannot be reached, or is lost in the middle, raises `StoreUnavailable`. Statements are cut after
+    10 s. A connection that died while idle is replaced once, before anything was sent on it.
+    """
+    with _breaker.guard():
+        try:
+            connection = _open()
+            with connection.transaction():
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+                raise
+            _drop()
+            raise StoreUnavailable("database") from error
+
+
+def rows_as[Kind: msgspec.Struct](kind: type[Kind]) -> Callable[[psycopg.Cursor[Any]], Callable[[Sequence[Any]], Kind]]:
+    """A row factory: columns carry the Struct's field names."""
+
+    def factory(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Kind]:
+        names = [column.name for column in cursor.description or ()]
+
+        def make(values: Sequence[Any]) -> Kind:
+            return kind(**dict(zip(names, values, strict=True)))
+
+        return make
+
+    return factory
+
+
+def _open() -> Connection:
+    connection: Connection | None = getattr(_held, "connection", None)
+    if connection is not None and not connection.closed and _is_alive(connection):
+        return connection
+    _drop()
+    connection = psycopg.connect(
+        settings().database_url,
+        autocommit=True,
+        options=_OPTIONS,
+        connect_timeout=_CONNECT_SECONDS,
+        prepare_threshold=1,
+    )
+    connection.adapters.register_loader("timestamptz", _TimeLoader)
+    _held.connection = connection
+    return connection
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Whether the server has not closed the idle connection: it would have said so on the socket."""
+    try:
+        connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return False
+    return connection.pgconn.status == psycopg.pq.ConnStatus.OK
+
+
+def _drop() -> None:
+    connection: Connection | None = getattr(_held, "connection", None)
+    _held.connection = None
+    if connection is not None:
+        connection.close()

@@ -1,0 +1,126 @@
+"""Sign-ins as rows: the truth behind the sessions in Valkey, and the port that core names `Register`.
+
+The table holds hashes: whoever reads it cannot sign in with what stands there.
+"""
+
+import contextlib
+import hashlib
+import secrets
+from typing import Final
+from uuid import UUID
+
+from layers.core.admission import Revocation
+from layers.core.errors import StoreUnavailable
+from layers.core.ids import new_id
+from layers.core.limits import SESSION_SECONDS
+from layers.core.models import Session
+from layers.core.settings import settings
+from layers.postgres.connection import Connection, rows_as, transaction
+
+_ID_BYTES = 32
+
+START: Final = """
+    INSERT INTO sessions (id_hash, user_id, expires_at, ends_at)
+    VALUES (%(id_hash)s, %(user_id)s, now() + %(seconds)s * interval '1 s', now() + %(days)s * interval '1 day')
+"""
+
+
+def start(db: Connection, *, user_id: UUID) -> str:
+    """Sign a user in; the new session's id, 256 random bits."""
+    session_id = secrets.token_urlsafe(_ID_BYTES)
+    values = {
+        "id_hash": _hash(session_id),
+        "user_id": user_id,
+        "seconds": SESSION_SECONDS,
+        "days": settings().session_absolute_days,
+    }
+    db.execute(START, values)
+    return session_id
+
+
+FIND: Final = """
+    UPDATE sessions s
+       SET expires_at = least(s.ends_at, now() + %(seconds)s * interval '1 s')
+      FROM users u
+     WHERE s.id_hash = %(id_hash)s AND s.expires_at > now() AND u.id = s.user_id AND u.banned_at IS NULL
+    RETURNING u.id, u.username, u.role, ceil(extract(epoch FROM s.ends_at - now()))::integer
+"""
+
+
+def find(session_id: str) -> tuple[Session, int] | None:
+    """A live session and the seconds until its absolute end; its expiry is moved on."""
+    with transaction() as db:
+        row = db.execute(FIND, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS}).fetchone()
+    if row is None:
+        return None
+    user_id, username, role, seconds = row
+    return Session(id=session_id, user_id=user_id, username=username, role=role), seconds
+
+
+SAVE: Final = """
+    UPDATE sessions
+       SET expires_at = least(ends_at, now() + %(seconds)s * interval '1 s')
+     WHERE id_hash = %(id_hash)s AND expires_at > now()
+"""
+
+
+def save(session_id: str) -> None:
+    """Move a session's expiry on."""
+    with transaction() as db:
+        db.execute(SAVE, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS})
+
+
+END: Final = """
+    WITH ended AS (DELETE FROM sessions WHERE id_hash = %(id_hash)s RETURNING id_hash)
+    INSERT INTO revocations (id, session_id) SELECT %(revocation_id)s, %(session_id)s FROM ended
+    RETURNING id
+"""
+
+
+def end(db: Connection, *, session_id: str) -> Revocation | None:
+    """Sign out; the revocation that Valkey must apply, None when there was no such session."""
+    values = {"id_hash": _hash(session_id), "session_id": session_id, "revocation_id": new_id()}
+    row = db.execute(END, values).fetchone()
+    return Revocation(id=row[0], session_id=session_id) if row else None
+
+
+REVOKE: Final = "INSERT INTO revocations (id, user_id) VALUES (%(revocation_id)s, %(user_id)s)"
+
+
+def refresh(db: Connection, *, user_id: UUID) -> Revocation:
+    """Make Valkey read a user's sessions anew (a role changed); the revocation that it must apply."""
+    revocation = Revocation(id=new_id(), user_id=user_id)
+    db.execute(REVOKE, {"revocation_id": revocation.id, "user_id": user_id})
+    return revocation
+
+
+FORGET: Final = "DELETE FROM revocations WHERE id = %(revocation_id)s"
+
+
+def forget(revocation: Revocation) -> None:
+    """Valkey has applied it; one that stays is applied again, which is harmless."""
+    with contextlib.suppress(StoreUnavailable), transaction() as db:
+        db.execute(FORGET, {"revocation_id": revocation.id})
+
+
+REVOCATIONS: Final = "SELECT id, session_id, user_id FROM revocations ORDER BY id"
+
+
+def revocations() -> list[Revocation]:
+    """Revocations that may not have reached Valkey yet."""
+    with transaction() as db, db.cursor(row_factory=rows_as(Revocation)) as cursor:
+        return cursor.execute(REVOCATIONS).fetchall()
+
+
+DELETE_EXPIRED: Final = "DELETE FROM sessions WHERE expires_at < now()"
+DELETE_APPLIED: Final = "DELETE FROM revocations WHERE created_at < now() - %(seconds)s * interval '1 s'"
+
+
+def clear(db: Connection, *, revocations_older_than_seconds: int = SESSION_SECONDS) -> int:
+    """Remove expired sessions, and revocations whose sessions have expired in Valkey too; rows removed."""
+    expired = db.execute(DELETE_EXPIRED).rowcount
+    return expired + db.execute(DELETE_APPLIED, {"seconds": revocations_older_than_seconds}).rowcount
+
+
+def _hash(session_id: str) -> bytes:
+    return hashlib.sha256(session_id.encode()).digest()

@@ -1,0 +1,118 @@
+"""Accounts and what others see of them."""
+
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from psycopg.errors import UniqueViolation
+
+from layers.core.errors import AlreadyTaken, UserNotFound
+from layers.core.models import Role, UserProfile, UserRef, UserSelf, Viewer
+from layers.postgres.connection import Connection, rows_as
+
+CREATE: Final = """
+    INSERT INTO users AS u (id, username, email, password_hash, display_name)
+    VALUES (%(user_id)s, %(username)s, %(email)s, %(password_hash)s, %(display_name)s)
+    RETURNING u.id, u.username, u.email, u.display_name, u.bio, u.profile_picture_url, u.follower_count,
+              u.following_count, u.post_count, u.is_private, u.role, u.is_verified, u.created_at, u.updated_at
+"""
+
+
+def create(
+    db: Connection, *, user_id: UUID, username: str, email: str, password_hash: str, display_name: str
+) -> UserSelf:
+    """A new account; raises `AlreadyTaken` for a username or e-mail address in use."""
+    values = {
+        "user_id": user_id,
+        "username": username,
+        "email": email,
+        "password_hash": password_hash,
+        "display_name": display_name,
+    }
+    with db.cursor(row_factory=rows_as(UserSelf)) as cursor:
+        try:
+            created = cursor.execute(CREATE, values).fetchone()
+        except UniqueViolation:
+            raise AlreadyTaken from None
+    if created is None:
+        raise UserNotFound
+    return created
+
+
+READ_SELF: Final = """
+    SELECT u.id, u.username, u.email, u.display_name, u.bio, u.profile_picture_url, u.follower_count,
+           u.following_count, u.post_count, u.is_private, u.role, u.is_verified, u.created_at, u.updated_at
+      FROM users u
+     WHERE u.id = %(user_id)s AND u.banned_at IS NULL
+"""
+
+
+def read_self(db: Connection, *, user_id: UUID) -> UserSelf:
+    """The caller's own account."""
+    with db.cursor(row_factory=rows_as(UserSelf)) as cursor:
+        found = cursor.execute(READ_SELF, {"user_id": user_id}).fetchone()
+    if found is None:
+        raise UserNotFound
+    return found
+
+
+READ_PROFILE: Final = """
+    SELECT u.id, u.username, u.display_name, u.bio, u.profile_picture_url, u.follower_count, u.following_count,
+           u.post_count, u.is_private, u.is_verified, u.created_at,
+           f.follower_id IS NOT NULL AS is_following,
+           CASE WHEN f.follower_id IS NOT NULL THEN 'following'
+                WHEN r.requester_id IS NOT NULL THEN 'requested'
+                ELSE 'none' END AS follow_status
+      FROM users u
+      LEFT JOIN follows f ON f.follower_id = %(viewer_id)s AND f.following_id = u.id
+      LEFT JOIN follow_requests r ON r.requester_id = %(viewer_id)s AND r.target_id = u.id
+     WHERE (u.id = %(id)s OR u.username = %(username)s) AND (u.banned_at IS NULL OR %(is_admin)s)
+"""
+
+
+def read_profile(db: Connection, *, ref: UserRef, viewer: Viewer | None) -> UserProfile:
+    """An account's header, private accounts included; banned ones exist for admins alone."""
+    values = {
+        "id": ref.id,
+        "username": str(ref),
+        "viewer_id": viewer.id if viewer else None,
+        "is_admin": viewer is not None and viewer.role == "admin",
+    }
+    with db.cursor(row_factory=rows_as(UserProfile)) as cursor:
+        found = cursor.execute(READ_PROFILE, values).fetchone()
+    if found is None:
+        raise UserNotFound
+    return found
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What a login is checked against."""
+
+    user_id: UUID
+    password_hash: str
+    is_banned: bool
+
+
+READ_CREDENTIALS: Final = """
+    SELECT id AS user_id, password_hash, banned_at IS NOT NULL AS is_banned
+      FROM users
+     WHERE username = %(login)s OR email = %(login)s
+"""
+
+
+def credentials(db: Connection, *, login: str) -> Credentials | None:
+    """The credentials of a username or e-mail address (folded); None when there is no such account."""
+    with db.cursor(row_factory=rows_as(Credentials)) as cursor:
+        return cursor.execute(READ_CREDENTIALS, {"login": login}).fetchone()
+
+
+GRANT: Final = "UPDATE users SET role = %(role)s, updated_at = now() WHERE username = %(username)s RETURNING id"
+
+
+def grant(db: Connection, *, username: str, role: Role) -> UUID:
+    """Give an account a role; its id."""
+    row = db.execute(GRANT, {"username": username, "role": role}).fetchone()
+    if row is None:
+        raise UserNotFound
+    granted: UUID = row[0]
+    return granted

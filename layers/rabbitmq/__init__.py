@@ -1,0 +1,1 @@
+"""RabbitMQ: publishing with confirms and the retries of queue triggers."""

@@ -1,0 +1,1 @@
+"""Valkey: sessions and limits in front of every request, timelines and copies."""
