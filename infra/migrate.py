@@ -1,15 +1,32 @@
-"""Brings the schemas up to date: PostgreSQL by yoyo, Cassandra by the layer's own statements.
+"""Brings the schemas up to date: PostgreSQL by yoyo, Cassandra by its numbered files.
 
 python -m infra.migrate
 """
 
+import re
 from pathlib import Path
+from typing import Final
 
 from yoyo import get_backend, read_migrations
 
+from layers.cassandra.connection import connect
 from layers.core.settings import settings
 
 MIGRATIONS = Path(__file__).parent / "postgres" / "migrations"
+CASSANDRA_MIGRATIONS = Path(__file__).parent / "cassandra" / "migrations"
+
+_SCHEMA_SECONDS = 30
+_COMMENT = re.compile(r"--.*")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
+
+CREATE_KEYSPACE: Final = """
+    CREATE KEYSPACE IF NOT EXISTS {keyspace}
+      WITH replication = {{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}}
+"""
+
+CREATE_APPLIED: Final = "CREATE TABLE IF NOT EXISTS applied_migrations (name text PRIMARY KEY, applied_at timestamp)"
+READ_APPLIED: Final = "SELECT name FROM applied_migrations"
+ADD_APPLIED: Final = "INSERT INTO applied_migrations (name, applied_at) VALUES (%s, toTimestamp(now()))"
 
 
 def migrate_postgres() -> int:
@@ -22,9 +39,39 @@ def migrate_postgres() -> int:
     return len(missing)
 
 
+def migrate_cassandra() -> int:
+    """Make the keyspace if need be and apply what is missing; the number of migrations applied.
+
+    Cassandra's schema changes know no transaction: each statement must bear being run again (IF NOT EXISTS), as a
+    migration cut off in the middle is.
+    """
+    keyspace = settings().cassandra_keyspace
+    if not _NAME.fullmatch(keyspace):
+        raise ValueError(f"CASSANDRA_KEYSPACE: not a keyspace name: {keyspace!r}")
+    session = connect(None)
+    try:
+        session.execute(CREATE_KEYSPACE.format(keyspace=keyspace), timeout=_SCHEMA_SECONDS)
+        session.set_keyspace(keyspace)
+        session.execute(CREATE_APPLIED, timeout=_SCHEMA_SECONDS)
+        applied = {row["name"] for row in session.execute(READ_APPLIED)}
+        missing = [path for path in sorted(CASSANDRA_MIGRATIONS.glob("*.cql")) if path.stem not in applied]
+        for path in missing:
+            for statement in _statements(path.read_text()):
+                session.execute(statement, timeout=_SCHEMA_SECONDS)
+            session.execute(ADD_APPLIED, (path.stem,))
+        return len(missing)
+    finally:
+        session.cluster.shutdown()
+
+
+def _statements(text: str) -> list[str]:
+    return [statement for part in _COMMENT.sub("", text).split(";") if (statement := part.strip())]
+
+
 def main() -> None:
     """Migrate both stores and say what was done."""
     print(f"PostgreSQL: {migrate_postgres()} migrations applied")
+    print(f"Cassandra: {migrate_cassandra()} migrations applied")
 
 
 if __name__ == "__main__":

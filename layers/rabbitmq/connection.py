@@ -9,6 +9,7 @@ import msgspec
 import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from layers.core.breaker import Breaker
 from layers.core.errors import StoreUnavailable
@@ -19,6 +20,9 @@ _ANSWER_SECONDS = 2
 _HEARTBEAT_SECONDS = 60
 """Nobody answers heartbeats while an environment is idle or frozen, so the broker closes its connection after two or
 three minutes. That is wanted: no dead connection stays behind, and the next publish notices and opens another."""
+
+AWAY = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
+"""What pika raises when the broker is away, refuses or does not answer (`TimeoutError` is an `OSError`)."""
 
 _breaker = Breaker("rabbitmq", failure_ratio=0.5, volume=3, reset_seconds=2)
 _held = threading.local()
@@ -67,7 +71,7 @@ def parameters(*, heartbeat_seconds: int = _HEARTBEAT_SECONDS) -> pika.URLParame
     found = pika.URLParameters(settings().rabbitmq_url)
     found.heartbeat = heartbeat_seconds
     found.socket_timeout = _CONNECT_SECONDS
-    found.stack_timeout = _CONNECT_SECONDS + _ANSWER_SECONDS
+    found.stack_timeout = _ANSWER_SECONDS
     found.blocked_connection_timeout = _ANSWER_SECONDS
     found.connection_attempts = 1
     return found
@@ -131,6 +135,6 @@ def _driver_errors() -> Iterator[None]:
     except pika.exceptions.UnroutableError as error:
         returned = cast("pika.exceptions.UnroutableError", error).messages
         raise StoreUnavailable("rabbitmq", f"There is no queue {returned[0].method.routing_key}.") from error
-    except (pika.exceptions.AMQPError, OSError) as error:  # TimeoutError is an OSError
+    except AWAY as error:
         _drop()
         raise StoreUnavailable("rabbitmq") from error

@@ -1,0 +1,1 @@
+"""What tests share: people, calls to handlers, pictures, waiting."""
