@@ -86,8 +86,9 @@ class Environment:
         ends_at = time.monotonic() + seconds
         try:
             while not self._pipe.poll(max(0.0, min(_LOOK_SECONDS, ends_at - time.monotonic()))):
-                if self._process.poll() is not None:  # a child of its may still hold the pipe
-                    raise EOFError
+                if self._process.poll() is not None and not self._pipe.poll():
+                    self.kill()  # without waiting for the pipe's end: a child of its may still hold it
+                    raise EnvironmentCrashed("its process ended")
                 if time.monotonic() >= ends_at:
                     self.kill()
                     raise TimedOut(f"no answer after {seconds} s")

@@ -1,5 +1,6 @@
 """The environment's one connection to PostgreSQL, opened at first use."""
 
+import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def transaction() -> Iterator[Connection]:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
                 raise
-            _drop()
+            close()
             raise StoreUnavailable("database") from error
 
 
@@ -72,7 +73,7 @@ def _open() -> Connection:
     connection: Connection | None = getattr(_held, "connection", None)
     if connection is not None and not connection.closed and _is_alive(connection):
         return connection
-    _drop()
+    close()
     connection = psycopg.connect(
         settings().database_url,
         autocommit=True,
@@ -86,15 +87,19 @@ def _open() -> Connection:
 
 
 def _is_alive(connection: Connection) -> bool:
-    """Whether the server has not closed the idle connection: it would have said so on the socket."""
+    """Whether an idle connection still has its server: one that left has said so, or closed, on the socket."""
+    socket = select.poll()
+    socket.register(connection.pgconn.socket, select.POLLIN)
     try:
-        connection.pgconn.consume_input()
+        while socket.poll(0):
+            connection.pgconn.consume_input()
     except psycopg.OperationalError:
         return False
-    return connection.pgconn.status == psycopg.pq.ConnStatus.OK
+    return True
 
 
-def _drop() -> None:
+def close() -> None:
+    """Close this thread's connection; the next transaction opens another."""
     connection: Connection | None = getattr(_held, "connection", None)
     _held.connection = None
     if connection is not None:

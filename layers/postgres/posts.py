@@ -31,7 +31,8 @@ CREATE: Final = """
 CREATE_PICTURES: Final = """
     INSERT INTO post_media (post_id, order_index, id, original_key, filter)
     SELECT %(post_id)s, given.position - 1, given.id, given.original_key, given.filter
-      FROM unnest(%(ids)s::uuid[], %(keys)s::text[], %(filters)s::text[]) WITH ORDINALITY AS given (id, original_key, filter, position)
+      FROM unnest(%(ids)s::uuid[], %(keys)s::text[], %(filters)s::text[])
+           WITH ORDINALITY AS given (id, original_key, filter, position)
 """
 
 

@@ -66,6 +66,11 @@ def depth(queue: str) -> int:
         return int(declared.method.message_count)
 
 
+def close() -> None:
+    """Close this thread's connection; the next use opens another."""
+    _drop()
+
+
 def parameters(*, heartbeat_seconds: int = _HEARTBEAT_SECONDS) -> pika.URLParameters:
     """How to connect: RABBITMQ_URL with short timeouts."""
     found = pika.URLParameters(settings().rabbitmq_url)

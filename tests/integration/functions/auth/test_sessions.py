@@ -11,7 +11,7 @@ from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
 from tests.support.people import Person
 
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 
 
 class Account(msgspec.Struct, frozen=True):

@@ -1,0 +1,174 @@
+"""Installs what the stack runs on: Debian packages, MinIO, Cassandra, toxiproxy.
+
+python -m infra.stack.install (after install.sh has made .venv)
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from infra.stack import debian
+from infra.stack.profiles import CLONE, cache
+
+MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0"
+CASSANDRA = "5.0.8"
+
+_PROGRESS_SECONDS = 20
+_LAST_LINES = 25
+_NEEDED = {
+    "go": "Go 1.24 or newer: apt install golang-go, or the archive of go.dev unpacked into /usr/local",
+    "java": "Java 17: apt install openjdk-17-jre-headless",
+    "mvn": "Maven: apt install maven",
+}
+
+
+class Failed(Exception):
+    """A step that did not work, with the end of what it said."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One part of the installation."""
+
+    name: str
+    is_done: Callable[[], bool]
+    do: Callable[[], None]
+
+
+def minio() -> Path:
+    """The compiled MinIO; its name carries the pinned commit, so that another pin is another file."""
+    return cache() / "bin" / f"minio-{MINIO.rpartition('-')[2]}"
+
+
+def toxiproxy() -> Path:
+    """The proxy that breaks connections on purpose, for tests."""
+    return cache() / "bin" / f"toxiproxy-{TOXIPROXY.rpartition('@')[2]}"
+
+
+def cassandra() -> Path:
+    """The folder of Cassandra's jars."""
+    return cache() / f"cassandra-{CASSANDRA}"
+
+
+def main() -> int:
+    """Install what is missing, independent parts side by side; 0 if all of it is there at the end."""
+    lanes = [
+        [Step("Debian packages", debian.is_complete, debian.install)],
+        [
+            Step("compiling MinIO (about 2.5 minutes, once)", minio().exists, _compile_minio),
+            Step("compiling toxiproxy (for tests)", toxiproxy().exists, _compile_toxiproxy),
+        ],
+        [Step("fetching Cassandra", cassandra().is_dir, _fetch_cassandra)],
+    ]
+    missing = [[step for step in lane if not step.is_done()] for lane in lanes]
+    total = sum(map(len, missing))
+    if not total:
+        return 0
+    started = time.monotonic()
+    numbers = iter(range(1, total + 1))
+    with ThreadPoolExecutor(len(lanes)) as threads:
+        failures = [error for error in threads.map(lambda lane: _run(lane, numbers, total), missing) if error]
+    for error in failures:
+        print(f"\n{error}", file=sys.stderr)
+    print(f"Installed in {time.monotonic() - started:.0f} s" if not failures else "Installation failed")
+    return 1 if failures else 0
+
+
+def run(command: list[str], **environment: str) -> None:
+    """A command whose output matters only if it fails: then it raises `Failed` with the last lines."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        tail = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
+        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{tail}")
+
+
+def _run(lane: list[Step], numbers: Iterator[int], total: int) -> Exception | None:
+    for step in lane:
+        try:
+            with _progress(f"[{next(numbers)}/{total}] {step.name}"):
+                step.do()
+        except (Failed, debian.Failed, OSError) as error:
+            return error
+    return None
+
+
+@contextlib.contextmanager
+def _progress(name: str) -> Iterator[None]:
+    """Says when a step begins, every 20 s that it still runs, and its seconds at the end."""
+    started, over = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while not over.wait(_PROGRESS_SECONDS):
+            print(f"{name}… {time.monotonic() - started:.0f} s", flush=True)
+
+    print(f"{name}…", flush=True)
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    except BaseException:
+        print(f"{name}: failed after {time.monotonic() - started:.0f} s", flush=True)
+        raise
+    finally:
+        over.set()
+        teller.join()
+    print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _need(*programs: str) -> None:
+    if missing := [_NEEDED[name] for name in programs if not shutil.which(name)]:
+        raise Failed("Missing on this machine:\n  " + "\n  ".join(missing))
+
+
+def _compile_minio() -> None:
+    _compile(MINIO, "minio", minio())
+
+
+def _compile_toxiproxy() -> None:
+    _compile(TOXIPROXY, "server", toxiproxy())
+
+
+def _compile(module: str, made: str, kept: Path) -> None:
+    """`go install` into a folder beside the cache's, moved at the end: a half-made program is never taken for whole."""
+    _need("go")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+        run(["go", "install", "-trimpath", "-ldflags=-s -w", module], GOBIN=folder, CGO_ENABLED="0")
+        (Path(folder) / made).rename(kept)
+
+
+def _fetch_cassandra() -> None:
+    _need("java", "mvn")
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+        jars = Path(folder) / "jars"
+        run(
+            [
+                *("mvn", "--quiet", "--batch-mode", "--file", str(CLONE / "infra" / "cassandra" / "pom.xml")),
+                "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies",
+                *("-DincludeScope=runtime", f"-DoutputDirectory={jars}", f"-Dcassandra.version={CASSANDRA}"),
+            ]
+        )
+        jars.rename(cassandra())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Makes .venv with the locked packages, then hands over to Python for the rest of the installation.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+python() {
+    local found
+    for found in python3.13 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13.*/bin/python3.13 python3; do
+        # A pyenv shim exists for versions that are not switched on, and fails: ask, rather than look.
+        if "$found" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 13))' 2>/dev/null; then
+            "$found" -c 'import sys; print(sys.executable)'
+            return
+        fi
+    done
+    echo "Python 3.13 is missing. With pyenv: pyenv install 3.13" >&2
+    return 1
+}
+
+stamp=.venv/.lock-stamp
+wanted=$(sha256sum requirements.lock)
+if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
+    started=$SECONDS
+    echo "Python packages…"
+    [ -x .venv/bin/python ] || "$(python)" -m venv .venv
+    [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --require-hashes --no-deps \
+        -r <(awk '/^uv==/ {on = 1} on {print} on && !/\\$/ {exit}' requirements.lock)
+    VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip sync --quiet --require-hashes requirements.lock
+    echo "$wanted" >"$stamp"
+    echo "Python packages: $((SECONDS - started)) s"
+fi
+exec .venv/bin/python -m infra.stack.install "$@"

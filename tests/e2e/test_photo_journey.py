@@ -1,0 +1,171 @@
+"""The main job: a photo travels from a phone to a follower's feed."""
+
+import io
+import secrets
+
+import httpx
+import pytest
+from PIL import Image
+from tests.pictures import phone_photo
+
+from tests.support.http import Caller, front_door
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def author() -> Caller:
+    """Who uploads."""
+    return Caller("author")
+
+
+@pytest.fixture
+def follower(author: Caller) -> Caller:
+    """Who follows the author."""
+    follower = Caller("follower")
+    follower.follow(author)
+    return follower
+
+
+def test_a_photo_travels_from_the_upload_to_the_followers_feed(author: Caller, follower: Caller) -> None:
+    follower.feed()
+    created = author.upload(phone_photo(), caption="Sunset <b>here</b> #Sea", location="Ostend")
+    post = created["post"]
+
+    assert (created["status"], post["status"], post["caption"], post["tags"]) == (
+        "processing",
+        "processing",
+        "Sunset here #Sea",
+        ["sea"],
+    )
+    assert post["media"][0]["mediaUrl"] is None
+    shown = until(lambda: follower.in_feed(post["id"]), seconds=30)
+
+    assert shown["status"] == "published"
+    assert shown["isLiked"] is False
+    for size, side in {"thumbnail": 150, "small": 320, "medium": 640, "large": 1080}.items():
+        for encoding, format_ in {"jpeg": "JPEG", "webp": "WEBP"}.items():
+            answer = httpx.get(shown["media"][0]["renditions"][size][encoding])
+            assert answer.headers["content-type"] == f"image/{encoding}"
+            with Image.open(io.BytesIO(answer.content)) as picture:
+                assert (picture.format, max(picture.size)) == (format_, side)
+                assert not picture.getexif()
+
+
+def test_r_f4_a_post_is_nobody_elses_until_it_is_published(author: Caller, follower: Caller) -> None:
+    post_id = author.upload(phone_photo())["post_id"]
+    while not author.published(post_id):
+        seen = follower.post(post_id)
+        assert seen is None or seen["status"] == "published"
+
+
+def test_a_carousel_keeps_its_order(author: Caller) -> None:
+    pictures = [phone_photo(width=400 + 100 * number, height=400) for number in range(4)]
+    post_id = author.upload(*pictures, filters='["moon", "none", "lark"]')["post_id"]
+    post = until(lambda: author.published(post_id), seconds=30)
+
+    assert [media["orderIndex"] for media in post["media"]] == [0, 1, 2, 3]
+    assert [media["width"] for media in post["media"]] == [400, 500, 600, 700]
+    assert [media["filterApplied"] for media in post["media"]] == ["moon", "none", "lark", "none"]
+
+
+def test_r_m6_a_broken_picture_ends_failed_and_its_owner_reads_why(author: Caller, follower: Caller) -> None:
+    whole = phone_photo()
+    post_id = author.upload(whole[: len(whole) // 2])["post_id"]
+
+    def failed() -> bool:
+        post = author.post(post_id)
+        return post is not None and post["status"] == "failed"
+
+    until(failed, seconds=60)
+    post = author.post(post_id)
+
+    assert post is not None
+    assert post["media"][0]["failure"]
+    assert follower.post(post_id) is None
+
+
+def test_r_i4_likes_show_at_once_in_post_and_feed(author: Caller, follower: Caller) -> None:
+    post_id = author.upload(phone_photo())["post_id"]
+    until(lambda: follower.in_feed(post_id), seconds=30)
+    for turn in range(3):
+        assert follower.http.post(f"/posts/{post_id}/like").json()["idempotent"] is False
+        liked = follower.in_feed(post_id)
+        assert liked is not None, turn
+        assert (liked["isLiked"], liked["likeCount"]) == (True, 1)
+        assert follower.http.delete(f"/posts/{post_id}/like").json()["idempotent"] is False
+        unliked = follower.in_feed(post_id)
+        assert unliked is not None, turn
+        assert (unliked["isLiked"], unliked["likeCount"]) == (False, 0)
+
+
+def test_r_i5_follow_and_unfollow_show_in_the_very_next_feed(author: Caller) -> None:
+    post_id = author.upload(phone_photo())["post_id"]
+    until(lambda: author.published(post_id), seconds=30)
+    reader = Caller("reader")
+    for _ in range(3):
+        assert reader.in_feed(post_id) is None
+        reader.follow(author)
+        assert reader.in_feed(post_id) is not None
+        reader.http.delete(f"/users/{author.id}/follow")
+
+
+def test_a_deleted_post_is_gone_at_once_and_its_files_with_it(author: Caller, follower: Caller) -> None:
+    post_id = author.upload(phone_photo())["post_id"]
+    shown = until(lambda: follower.in_feed(post_id), seconds=30)
+    url = shown["media"][0]["mediaUrl"]
+    assert httpx.get(url).status_code == 200
+    assert follower.http.delete(f"/posts/{post_id}").status_code == 403
+    assert author.http.delete(f"/posts/{post_id}").status_code == 200
+
+    assert follower.in_feed(post_id) is None
+    assert author.post(post_id) is None
+    assert httpx.get(url, headers={"cache-control": "no-cache"}).status_code == 404
+
+
+def test_r_m7_no_media_link_works_without_its_signature_or_leads_to_the_uploaded_file(author: Caller) -> None:
+    post_id = author.upload(phone_photo())["post_id"]
+    post = until(lambda: author.published(post_id), seconds=30)
+    url = post["media"][0]["mediaUrl"]
+    base, signature, expiry, scope, key = _parts(url)
+    assert httpx.get(url).status_code == 200
+
+    for forged in (
+        f"{base}{key}",
+        f"{base}{'A' * len(signature)}/{expiry}/{scope}/{key}",
+        f"{base}{signature}/{int(expiry) + 3600}/{scope}/{key}",
+        f"{base}{signature}/{expiry}/{secrets.token_hex(16)}/{key}",
+        f"{base}{signature}/{expiry}/{scope}/{key.replace(post_id, '0' * 36)}",
+    ):
+        assert httpx.get(forged).status_code in (403, 404), forged
+    for hidden in ("originals/", f"originals/2026/{post_id}.jpg", ""):
+        assert httpx.get(f"{base}{signature}/{expiry}/{scope}/{hidden}").status_code in (403, 404), hidden
+
+
+def _parts(url: str) -> tuple[str, str, str, str, str]:
+    base, _, rest = url.partition("/media/")
+    signature, expiry, scope, key = rest.split("/", 3)
+    return f"{base}/media/", signature, expiry, scope, key
+
+
+def test_an_unknown_route_a_wrong_method_and_a_huge_body_are_problem_documents() -> None:
+    with httpx.Client(base_url=front_door()) as http:
+        for answer, status in (
+            (http.get("/api/v1/nothing/here"), 404),
+            (http.delete("/api/v1/auth/login"), 405),
+            (http.post("/api/v1/auth/login", content=b"{}" + b" " * 115 * 1024 * 1024), 413),
+        ):
+            assert answer.status_code == status
+            assert answer.json()["error"]
+            assert answer.json()["status"] == status
+
+
+def test_a_preflight_of_an_allowed_origin_is_answered_and_a_foreign_one_is_not() -> None:
+    with httpx.Client(base_url=front_door()) as http:
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+        allowed = http.options("/api/v1/posts", headers={"origin": "http://localhost:5173", **asked})
+        foreign = http.options("/api/v1/posts", headers={"origin": "https://evil.example", **asked})
+
+    assert allowed.status_code == 204
+    assert allowed.headers["access-control-allow-origin"] == "http://localhost:5173"
+    assert allowed.headers["access-control-allow-headers"] == "content-type"
+    assert "access-control-allow-origin" not in foreign.headers

@@ -1,0 +1,49 @@
+"""Transactions, lost connections, times."""
+
+import psycopg
+import pytest
+
+from layers.core.errors import StoreUnavailable
+from layers.core.settings import settings
+from layers.postgres.connection import transaction
+
+
+def test_times_are_read_as_the_contract_writes_them() -> None:
+    with transaction() as db:
+        row = db.execute(
+            "SELECT '2026-01-25 19:45:54.1+00'::timestamptz, '2026-01-25 19:45:54+00'::timestamptz,"
+            "       '2026-01-25 20:45:54.123999+01'::timestamptz"
+        ).fetchone()
+
+    assert row == ("2026-01-25T19:45:54.100Z", "2026-01-25T19:45:54.000Z", "2026-01-25T19:45:54.123Z")
+
+
+def test_an_exception_rolls_back() -> None:
+    with pytest.raises(psycopg.errors.DivisionByZero), transaction() as db:
+        db.execute("CREATE TABLE never_kept (); SELECT 1 / 0")
+
+    with transaction() as db:
+        assert db.execute("SELECT to_regclass('never_kept')").fetchone() == (None,)
+
+
+def test_a_connection_that_died_while_idle_is_replaced() -> None:
+    with transaction() as db:
+        first = db.info.backend_pid
+    _end(first)
+
+    with transaction() as db:
+        assert db.info.backend_pid != first
+
+
+def test_a_connection_lost_in_the_middle_is_an_unavailable_store_and_the_next_one_works() -> None:
+    with pytest.raises(StoreUnavailable), transaction() as db:
+        db.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with transaction() as db:
+        assert db.execute("SELECT 1").fetchone() == (1,)
+
+
+def _end(pid: int) -> None:
+    """Another session ends that one."""
+    with psycopg.connect(settings().database_url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 1000)", [pid])

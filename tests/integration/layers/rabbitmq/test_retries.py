@@ -1,0 +1,128 @@
+"""The retries of queue triggers, through the door and the broker."""
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from infra.local.queue_event import Delivery, event_of
+from layers.core import trace
+from layers.core.errors import StoreUnavailable
+from layers.core.queue import on_message
+from layers.core.settings import settings
+from layers.rabbitmq import connection
+from tests.support.queues import Letter, publish, ready, take
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A body."""
+
+    name: str
+
+
+def event(queue: str, *letters: Letter) -> dict[str, Any]:
+    deliveries = [
+        Delivery(tag=1, redelivered=False, properties=letter.properties, body=letter.body) for letter in letters
+    ]
+    return event_of(queue, "/", deliveries)
+
+
+def taken(queue: str, *names: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    publish(queue, *({"name": name} for name in names), headers=headers)
+    return event(queue, *(take(queue) for _ in names))
+
+
+def test_r_m6_a_failing_message_is_tried_after_1_2_and_4_s_and_then_dead_lettered_with_its_error(queue: str):
+    given_up: list[tuple[str, str]] = []
+
+    def give_up(job: Job, error: Exception) -> None:
+        given_up.append((job.name, str(error)))
+
+    @on_message(Job, given_up=give_up)
+    def handler(job: Job) -> None:
+        raise RuntimeError(f"no luck with {job.name}")
+
+    handler(taken(queue, "a", headers={"x-trace-id": "t", "other": 7}), None)
+    waits = []
+    for _ in range(3):
+        started = time.monotonic()
+        assert not given_up
+        handler(event(queue, take(queue, seconds=6)), None)
+        waits.append(time.monotonic() - started)
+
+    letter = take(f"{queue}.dead")
+    assert [round(wait) for wait in waits] == [1, 2, 4]
+    assert given_up == [("a", "no luck with a")]
+    assert msgspec.json.decode(letter.body) == {"name": "a"}
+    expected = {"x-trace-id": "t", "other": 7, "x-attempt": 3, "x-error": "RuntimeError: no luck with a"}
+    assert {name: letter.headers.get(name) for name in expected} == expected
+
+
+def test_neighbours_of_a_failing_message_pass(queue: str):
+    done = []
+
+    @on_message(Job)
+    def handler(job: Job) -> None:
+        if job.name == "bad":
+            raise RuntimeError
+        done.append(job.name)
+
+    handler(taken(queue, "a", "bad", "b"), None)
+
+    assert done == ["a", "b"]
+    assert msgspec.json.decode(take(queue).body) == {"name": "bad"}
+
+
+def test_a_body_that_is_no_such_thing_becomes_a_dead_letter_too(queue: str):
+    @on_message(Job)
+    def handler(job: Job) -> None:
+        raise AssertionError
+
+    publish(queue, ["not", "a", "job"], headers={"x-attempt": 3})
+    handler(event(queue, take(queue)), None)
+
+    assert take(f"{queue}.dead").headers["x-error"].startswith("ValidationError")
+
+
+def test_the_trace_id_that_the_handler_found_stays_with_the_message(queue: str):
+    @on_message(Job)
+    def handler(job: Job) -> None:
+        trace.trace_id.set("found-inside")
+        raise RuntimeError
+
+    handler(taken(queue, "a"), None)
+
+    assert take(queue).headers["x-trace-id"] == "found-inside"
+
+
+def test_giving_up_that_fails_keeps_no_message_from_the_dead_letters(queue: str):
+    def give_up(job: Job, error: Exception) -> None:
+        raise StoreUnavailable("database")
+
+    @on_message(Job, given_up=give_up)
+    def handler(job: Job) -> None:
+        raise RuntimeError
+
+    handler(taken(queue, "a", headers={"x-attempt": 3}), None)
+
+    assert ready(f"{queue}.dead") == 1
+
+
+def test_without_the_broker_the_invocation_fails_so_that_the_batch_comes_back(
+    queue: str, monkeypatch: pytest.MonkeyPatch
+):
+    @on_message(Job)
+    def handler(job: Job) -> None:
+        raise RuntimeError
+
+    failing = taken(queue, "a")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:9/%2F")
+    settings.cache_clear()
+    connection.close()
+    try:
+        with pytest.raises(StoreUnavailable):
+            handler(failing, None)
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()

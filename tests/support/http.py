@@ -1,0 +1,59 @@
+"""People who use the API over HTTP, through the front door."""
+
+import os
+import secrets
+from typing import Any
+
+import httpx
+
+PASSWORD = "correct horse battery"
+
+
+def front_door() -> str:
+    """Where the stack's front door answers."""
+    return os.environ["OWN_ORIGINS"].split(",")[0]
+
+
+class Caller:
+    """Somebody with a cookie jar; registered and signed in from the start."""
+
+    def __init__(self, name: str = "u") -> None:
+        self.http = httpx.Client(base_url=f"{front_door()}/api/v1", timeout=30)
+        self.username = f"{name}_{secrets.token_hex(5)}"
+        registration = {"username": self.username, "email": f"{self.username}@example.org", "password": PASSWORD}
+        answer = self.http.post("/auth/register", json=registration)
+        assert answer.status_code == 201, answer.text
+        self.id: str = answer.json()["user"]["id"]
+
+    def follow(self, other: "Caller") -> None:
+        """Follow a public account."""
+        assert self.http.post(f"/users/{other.id}/follow").json()["followStatus"] == "following"
+
+    def upload(self, *pictures: bytes, **texts: str) -> dict[str, Any]:
+        """Create a post of these pictures; its 202 answer."""
+        files = [("media", (f"{number}.jpg", data, "image/jpeg")) for number, data in enumerate(pictures)]
+        answer = self.http.post("/posts", files=files, data=texts)
+        assert answer.status_code == 202, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+    def post(self, post_id: str) -> dict[str, Any] | None:
+        """A post as this caller sees it."""
+        answer = self.http.get(f"/posts/{post_id}")
+        return answer.json()["post"] if answer.status_code == 200 else None
+
+    def feed(self) -> list[dict[str, Any]]:
+        """The first page of the home feed."""
+        answer = self.http.get("/feed")
+        assert answer.status_code == 200, answer.text
+        posts: list[dict[str, Any]] = answer.json()["posts"]
+        return posts
+
+    def published(self, post_id: str) -> dict[str, Any] | None:
+        """The post, once it is published."""
+        found = self.post(post_id)
+        return found if found and found["status"] == "published" else None
+
+    def in_feed(self, post_id: str) -> dict[str, Any] | None:
+        """The post as the home feed shows it, once it does."""
+        return next((post for post in self.feed() if post["id"] == post_id), None)
