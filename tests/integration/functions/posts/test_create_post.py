@@ -112,7 +112,7 @@ def test_ten_pictures_pass_and_none_or_eleven_are_400(ada: Person) -> None:
         ({"tags": "[not json"}, "tags"),
         ({"tags": '["white space"]'}, "tags"),
         ({"tags": '["%s"]' % ("x" * 51)}, "tags"),
-        ({"tags": "[%s]" % ", ".join(f'"t{n}"' for n in range(31))}, "tags"),
+        ({"tags": "[{}]".format(", ".join(f'"t{n}"' for n in range(31)))}, "tags"),
     ],
 )
 def test_a_bad_text_is_named_and_nothing_is_stored(ada: Person, texts: dict[str, str], field: str) -> None:
