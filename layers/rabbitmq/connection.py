@@ -1,5 +1,6 @@
 """The environment's one connection to RabbitMQ, opened at first use."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -73,6 +74,7 @@ def close() -> None:
 
 def parameters(*, heartbeat_seconds: int = _HEARTBEAT_SECONDS) -> pika.URLParameters:
     """How to connect: RABBITMQ_URL with short timeouts."""
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs with tracebacks what it then raises
     found = pika.URLParameters(settings().rabbitmq_url)
     found.heartbeat = heartbeat_seconds
     found.socket_timeout = _CONNECT_SECONDS
@@ -112,10 +114,11 @@ def _is_alive(link: _Link) -> bool:
 def _drop() -> None:
     held: _Link | None = getattr(_held, "link", None)
     _held.link = None
-    if held is not None and held.connection.is_open:
+    if held is not None and not held.connection.is_closed:
         # Closed below pika: its own close() waits for an answer that a stuck broker never gives.
         with suppress(Exception):
-            held.connection._impl._transport.abort()  # noqa: SLF001
+            held.connection._impl._terminate_stream(ConnectionAbortedError())  # noqa: SLF001
+            held.connection.process_data_events(time_limit=1)  # returns at once: this lets go of the sockets
 
 
 @contextmanager

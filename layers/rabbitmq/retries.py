@@ -14,6 +14,8 @@ from layers.core.queue import ATTEMPT_HEADER, ERROR_HEADER, TRACE_HEADER, WAITS_
 from layers.rabbitmq import connection
 
 _ERROR_LENGTH = 1000
+_OF_THE_BROKER = ("x-death", "x-delivery-count", "x-first-death-", "x-last-death-")
+"""Headers that the broker writes, and writes anew."""
 
 
 def later(message: Message, error: BaseException) -> None:
@@ -42,7 +44,9 @@ def _headers(message: Message) -> dict[str, Any]:
     """The message's own headers, and the trace id of the work that failed."""
     given: Mapping[str, Any] = message.properties.get("headers") or {}
     headers: dict[str, Any] = {
-        name: value if isinstance(value, int) else message.header(name) for name, value in given.items()
+        name: value if isinstance(value, int) else message.header(name)
+        for name, value in given.items()
+        if not name.startswith(_OF_THE_BROKER)
     }
     if trace_id := message.header(TRACE_HEADER) or trace.trace_id.get():
         headers[TRACE_HEADER] = trace_id

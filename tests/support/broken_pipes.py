@@ -64,9 +64,13 @@ class Pipe:
         while self._accepting:
             try:
                 near, _ = listener.accept()
-                far = socket.create_connection((self._parts.hostname or "127.0.0.1", self._parts.port or 0), timeout=5)
             except OSError:
                 return
+            try:
+                far = socket.create_connection((self._parts.hostname or "127.0.0.1", self._parts.port or 0), timeout=5)
+            except OSError:
+                near.close()
+                continue
             self._pairs.append((near, far))
             threading.Thread(target=self._pass, args=(near, far), daemon=True).start()
 

@@ -64,7 +64,9 @@ def take(queue: str, *, seconds: float = 10) -> Letter:
     with channel() as opened:
         method, properties, body = until(lambda: _got(opened, queue), seconds=seconds)
         opened.basic_ack(method.delivery_tag)
-    return Letter(body, properties.headers or {}, properties)
+    return Letter(
+        body, {name: of for name, of in (properties.headers or {}).items() if name != "x-delivery-count"}, properties
+    )
 
 
 def _got(opened: BlockingChannel, queue: str) -> tuple[Any, Any, bytes] | None:

@@ -1,0 +1,14 @@
+"""GET /api/v1/stories/user/{user}: an account's stories that live now, oldest first."""
+
+from uuid import UUID
+
+from layers.core.endpoint import endpoint
+from layers.core.models import Viewer
+from layers.postgres import stories
+from layers.postgres.connection import transaction
+
+
+@endpoint
+def handler(user: UUID, viewer: Viewer) -> stories.StoriesOfUser:
+    with transaction() as db:
+        return stories.of_user(db, user_id=user, viewer=viewer)

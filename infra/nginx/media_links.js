@@ -1,0 +1,15 @@
+// How long a media link still works, and an object's answer without the store's own headers.
+
+function secondsLeft(r) {
+    return String(Math.max(0, Number(r.variables.expiry) - Math.floor(Date.now() / 1000)));
+}
+
+function withoutStoreHeaders(r) {
+    for (const name in r.headersOut) {
+        if (name.toLowerCase().startsWith('x-amz-')) {
+            delete r.headersOut[name];
+        }
+    }
+}
+
+export default { secondsLeft, withoutStoreHeaders };

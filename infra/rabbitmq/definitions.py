@@ -1,0 +1,110 @@
+"""RabbitMQ's user, exchanges and queues, derived from the queues that template.yaml names."""
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from layers.core.queue import WAITS_MS
+
+PHOTOS = "photos"
+"""The exchange that MinIO publishes to; it declares the very same one itself."""
+PHOTOGRAM = "photogram"
+DEAD_LETTERS = "dead-letters"
+PHOTO_UPLOADED = "photo-uploaded"
+
+_DELIVERIES = 8
+"""A batch that kills its consumer this often ends among the dead letters; plain failures are counted by the queue door
+instead, and end there after the fourth try."""
+
+
+def definitions(queues: Iterable[str], *, user: str, password_hash: str) -> dict[str, Any]:
+    """What RabbitMQ loads at start: for each queue itself, its wait queues and its dead letters, all replicated logs."""
+    names = sorted(queues)
+    bindings = [
+        *[_binding(PHOTOS, PHOTO_UPLOADED, PHOTO_UPLOADED) for name in names if name == PHOTO_UPLOADED],
+        *[_binding(PHOTOGRAM, name, name) for name in names],
+        *[_binding(DEAD_LETTERS, name, f"{name}.dead") for name in names],
+    ]
+    return {
+        "vhosts": [{"name": "/"}],
+        "users": [
+            {
+                "name": user,
+                "password_hash": password_hash,
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "administrator",
+            }
+        ],
+        "permissions": [{"user": user, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+        "exchanges": [_exchange(PHOTOS, "topic"), _exchange(PHOTOGRAM, "direct"), _exchange(DEAD_LETTERS, "direct")],
+        "queues": [queue for name in names for queue in _queues(name)],
+        "bindings": bindings,
+    }
+
+
+def password_hash(password: str, *, salt: bytes | None = None) -> str:
+    """RabbitMQ's salted SHA-256 of a password; the salt has four bytes."""
+    salt = salt or secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _queues(name: str) -> list[dict[str, Any]]:
+    kept = {"x-overflow": "reject-publish", "x-dead-letter-strategy": "at-least-once"}
+    main = {
+        **kept,
+        "x-delivery-limit": _DELIVERIES,
+        "x-dead-letter-exchange": DEAD_LETTERS,
+        "x-dead-letter-routing-key": name,
+    }
+    waits = [
+        _queue(
+            f"{name}.wait-{wait}",
+            {**kept, "x-message-ttl": wait, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": name},
+        )
+        for wait in WAITS_MS
+    ]
+    return [_queue(name, main), *waits, _queue(f"{name}.dead", {})]
+
+
+def _queue(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "vhost": "/",
+        "durable": True,
+        "auto_delete": False,
+        "arguments": {"x-queue-type": "quorum", **arguments},
+    }
+
+
+def _exchange(name: str, kind: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "vhost": "/",
+        "type": kind,
+        "durable": True,
+        "auto_delete": False,
+        "internal": False,
+        "arguments": {},
+    }
+
+
+def _binding(source: str, key: str, queue: str) -> dict[str, Any]:
+    return {
+        "source": source,
+        "vhost": "/",
+        "destination": queue,
+        "destination_type": "queue",
+        "routing_key": key,
+        "arguments": {},
+    }
+
+
+def dumps(queues: Iterable[str], *, user: str, password: str) -> str:
+    """The definitions as the file that RabbitMQ loads. The salt is derived from the password: the same input gives the
+    same file, so that an unchanged stack is not restarted.
+    """
+    salt = hashlib.sha256(b"salt" + password.encode()).digest()[:4]
+    return json.dumps(definitions(queues, user=user, password_hash=password_hash(password, salt=salt)), indent=1)

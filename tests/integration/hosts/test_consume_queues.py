@@ -1,0 +1,272 @@
+"""The queue consumer keeps Amazon MQ's promises: whole batches, at least once, whatever dies."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pika
+import pytest
+from aws_lambda_powertools.utilities.data_classes.rabbit_mq_event import RabbitMQEvent
+
+from infra.local.consume_queues import EVENT_BYTES, Poller, Source
+from infra.local.queue_event import Delivery, event_of
+from layers.core.settings import settings
+from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.queues import channel, new_queue, publish, ready, take
+from tests.support.waiting import until
+
+type Start = Callable[..., Poller]
+
+
+@pytest.fixture
+def queue() -> Iterator[str]:
+    with new_queue() as name:
+        yield name
+
+
+@pytest.fixture
+def start(queue: str) -> Iterator[Start]:
+    """Polls the queue with one of the handlers in effects.py."""
+    stopping = threading.Event()
+    pollers = []
+
+    def begin(handler: str = "handler", *, batch: int = 1, window: float = 0.5, timeout: float = 10) -> Poller:
+        source = Source(
+            function=handler,
+            handler=f"tests.integration.hosts.effects.{handler}",
+            queue=queue,
+            batch_size=batch,
+            window_seconds=window,
+            timeout_seconds=timeout,
+        )
+        poller = Poller(source, stopping)
+        poller.start()
+        pollers.append(poller)
+        return poller
+
+    yield begin
+    stopping.set()
+    for poller in pollers:
+        poller.join(timeout=20)
+        assert not poller.is_alive()
+
+
+@pytest.fixture
+def pipe(queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
+    """The broker as the consumer reaches it; the test itself reaches it past the pipe."""
+    with pipe_to(settings().rabbitmq_url) as opened:
+        yield opened
+
+
+def done(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.done")}
+
+
+def tasks(folder: Path, *names: str, seconds: float = 0) -> list[dict[str, object]]:
+    return [{"folder": str(folder), "name": name, "seconds": seconds} for name in names]
+
+
+def test_the_event_is_amazons_and_powertools_reads_it(queue: str, start: Start, tmp_path: Path):
+    body = msgspec.json.encode({"folder": str(tmp_path), "name": "å"})
+    headers = {"x-trace-id": "træ", "count": 10, "flag": True, "table": {"inner": "x"}, "list": ["a", 1]}
+    properties = pika.BasicProperties(
+        content_type="application/json",
+        headers=headers,
+        delivery_mode=2,
+        priority=3,
+        message_id="m-1",
+        timestamp=2021,
+        expiration="60000",
+    )
+    with channel() as opened:
+        opened.basic_publish("", queue, body, properties, mandatory=True)
+    start("keeping")
+
+    [path] = until(lambda: list(tmp_path.glob("*.event")))
+    raw = msgspec.json.decode(until(path.read_bytes))
+    event = RabbitMQEvent(raw)
+    [(source, [message])] = event.rmq_messages_by_queue.items()
+    given = message.basic_properties
+    assert (event.event_source, source) == ("aws:rmq", f"{queue}::/")
+    assert (message.redelivered, message.json_data) == (False, {"folder": str(tmp_path), "name": "å"})
+    assert (given.content_type, given.content_encoding, given.delivery_mode) == ("application/json", None, 2)
+    assert (given.priority, given.message_id, given.expiration, given.body_size) == (3, "m-1", "60000", len(body))
+    assert given.timestamp == "Jan 1, 1970, 12:33:41 AM"
+    signed = {"bytes": [116, 114, -61, -90]}
+    assert given.headers["x-trace-id"] == signed
+    assert (given.headers["count"], given.headers["flag"]) == (10, True)
+    assert given.headers["list"] == [{"bytes": [97]}, 1]
+    assert set(raw["rmqMessagesByQueue"][source][0]["basicProperties"]) == {
+        "contentType", "contentEncoding", "headers", "deliveryMode", "priority", "correlationId", "replyTo",
+        "expiration", "messageId", "timestamp", "type", "userId", "appId", "clusterId", "bodySize",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (0, "Jan 1, 1970, 12:00:00 AM"),
+        (43_200, "Jan 1, 1970, 12:00:00 PM"),
+        (1_795_392_245, "Nov 22, 2026, 11:24:05 PM"),
+    ],
+)
+def test_times_have_american_form(moment: int, text: str):
+    delivery = Delivery(tag=1, redelivered=False, properties=pika.BasicProperties(timestamp=moment), body=b"")
+
+    [message] = event_of("q", "/", [delivery])["rmqMessagesByQueue"]["q::/"]
+    assert message["basicProperties"]["timestamp"] == text
+
+
+def test_a_batch_closes_when_it_is_full_or_its_window_is_over(queue: str, start: Start, tmp_path: Path):
+    publish(queue, *tasks(tmp_path, *"abcdefg"))
+    start("keeping", batch=5, window=0.4)
+
+    paths = until(lambda: len(found := sorted(tmp_path.glob("*.event"))) == 2 and found)
+    events = [msgspec.json.decode(until(path.read_bytes)) for path in paths]
+    assert [len(event["rmqMessagesByQueue"][f"{queue}::/"]) for event in events] == [5, 2]
+    assert int(paths[1].stem) - int(paths[0].stem) > 300_000_000
+
+
+def test_a_failing_batch_comes_back_whole_until_it_passes(queue: str, start: Start, tmp_path: Path):
+    publish(queue, *tasks(tmp_path, *"abc"))
+    start("raising", batch=3)
+
+    refused = tmp_path / "refused"
+    until(lambda: refused.exists() and len(refused.read_text().split()) >= 2)
+    (tmp_path / "pass").touch()
+    before = len(refused.read_text().split())
+    until(lambda: len(refused.read_text().split()) > before)
+
+    assert set(refused.read_text().split()) == {"3"}
+    assert ready(queue) == 0
+    assert ready(f"{queue}.dead") == 0
+
+
+def test_kill_9_of_the_environment_in_the_middle_of_batches_loses_nothing(queue: str, start: Start, tmp_path: Path):
+    names = [f"m{number:03}" for number in range(60)]
+    publish(queue, *tasks(tmp_path, *names, seconds=0.02))
+    poller = start(batch=10)
+
+    killed = set()
+    for share in (7, 23, 41):
+        until(lambda share=share: len(done(tmp_path)) >= share, every=0.005)
+        pid = until(lambda: poller.environment.pid)
+        os.kill(pid, signal.SIGKILL)
+        killed.add(pid)
+
+    until(lambda: done(tmp_path) == set(names), seconds=40)
+    until(lambda: ready(queue) == 0)
+    workers = {pid for path in tmp_path.glob("*.done") for pid in path.read_text().split()}
+    assert len(killed) == 3
+    assert len(workers) == 4
+
+
+def test_a_handler_over_its_time_is_killed_and_its_batch_comes_back(queue: str, start: Start, tmp_path: Path):
+    publish(queue, *tasks(tmp_path, "slow", seconds=2))
+    poller = start(timeout=0.5)
+
+    until(lambda: (tmp_path / "slow.begun").exists())
+    first = poller.environment.pid
+    until(lambda: poller.environment.pid != first)
+    (tmp_path / "slow.begun").unlink()
+    until(lambda: (tmp_path / "slow.begun").exists())
+
+    assert done(tmp_path) == set()
+
+
+def test_heartbeats_go_on_while_a_handler_takes_long(queue: str, start: Start, tmp_path: Path):
+    publish(queue, *tasks(tmp_path, "slow", seconds=3))
+    poller = start(timeout=20)
+
+    until(lambda: (tmp_path / "slow.begun").exists())
+    started = time.monotonic()
+    until(lambda: done(tmp_path) == {"slow"})
+    assert time.monotonic() - poller.turned_at < 1.5
+    assert time.monotonic() - started > 2
+    until(lambda: ready(queue) == 0)
+    assert len((tmp_path / "slow.done").read_text().split()) == 1
+
+
+def test_a_lost_connection_is_opened_again_and_nothing_is_lost(
+    queue: str, start: Start, pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    direct = settings()
+    names = [f"m{number}" for number in range(30)]
+    publish(queue, *tasks(tmp_path, *names, seconds=0.03))
+    monkeypatch.setenv("RABBITMQ_URL", pipe.url)
+    settings.cache_clear()
+    start(batch=5)
+
+    until(lambda: len(done(tmp_path)) >= 4)
+    pipe.cut()
+    until(lambda: len(done(tmp_path)) >= 12)
+    pipe.close()
+    quiet = threading.Event()
+    quiet.wait(1)
+    pipe.open()
+
+    until(lambda: done(tmp_path) == set(names), seconds=30)
+    monkeypatch.setenv("RABBITMQ_URL", direct.rabbitmq_url)
+    settings.cache_clear()
+    until(lambda: ready(queue) == 0)
+
+
+def test_a_queue_that_is_not_there_yet_is_waited_for(start: Start, queue: str, tmp_path: Path):
+    with channel() as opened:
+        opened.queue_delete(queue)
+    start()
+    with channel() as opened:
+        opened.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+    publish(queue, *tasks(tmp_path, "a"))
+
+    until(lambda: done(tmp_path) == {"a"}, seconds=15)
+
+
+def test_a_message_larger_than_an_event_may_be_is_dropped_and_its_neighbours_pass(
+    queue: str, start: Start, tmp_path: Path
+):
+    big = {"folder": str(tmp_path), "name": "big", "padding": "x" * (EVENT_BYTES * 3 // 4)}
+    publish(queue, *tasks(tmp_path, "a"), big, *tasks(tmp_path, "b"))
+    start(batch=10)
+
+    until(lambda: done(tmp_path) == {"a", "b"})
+    until(lambda: ready(queue) == 0)
+    assert ready(f"{queue}.dead") == 0
+
+
+def test_large_messages_are_spread_over_several_events(queue: str, start: Start, tmp_path: Path):
+    large = [{"folder": str(tmp_path), "name": name, "padding": "x" * (EVENT_BYTES * 2 // 5)} for name in "abc"]
+    publish(queue, *large)
+    start("keeping", batch=10)
+
+    assert len(until(lambda: len(found := list(tmp_path.glob("*.event"))) == 3 and found)) == 3
+
+
+def test_a_poison_message_is_dead_lettered_with_its_error_while_its_neighbours_pass(
+    queue: str, start: Start, tmp_path: Path
+):
+    started = time.monotonic()
+    poison = {"folder": str(tmp_path), "name": "poison", "fails": True}
+    publish(queue, *tasks(tmp_path, "a"), poison, *tasks(tmp_path, "b"))
+    start(batch=10)
+
+    until(lambda: done(tmp_path) == {"a", "b"}, seconds=3)
+    letter = take(f"{queue}.dead", seconds=20)
+    assert letter.headers["x-error"] == "RuntimeError: poison fails"
+    assert 7 <= time.monotonic() - started < 15
+
+
+def test_two_consumers_share_a_queue_and_each_message_is_done_once(queue: str, start: Start, tmp_path: Path):
+    names = [f"m{number}" for number in range(40)]
+    publish(queue, *tasks(tmp_path, *names, seconds=0.02))
+    start(batch=3)
+    start(batch=3)
+
+    until(lambda: done(tmp_path) == set(names), seconds=30)
+    runs = [path.read_text().split() for path in tmp_path.glob("*.done")]
+    assert all(len(run) == 1 for run in runs)
+    assert len({run[0] for run in runs}) == 2

@@ -1,0 +1,172 @@
+"""The HTTP door: what a signature asks for is what a handler gets."""
+
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from layers.core import errors
+from layers.core.endpoint import endpoint
+from layers.core.models import Page, Shape, UserRef
+from layers.core.request import Request
+from layers.core.response import Accepted, Created
+
+
+class Body(Shape, frozen=True, kw_only=True):
+    """A body."""
+
+    display_name: Annotated[str, msgspec.Meta(max_length=5)]
+    count: int = 1
+
+
+def _event(**given: Any) -> dict[str, Any]:
+    return {
+        "httpMethod": "GET",
+        "path": "/things/1",
+        "resource": "/things/{thing_id}",
+        "headers": {},
+        "pathParameters": {},
+        "requestContext": {"identity": {"sourceIp": "192.0.2.1"}},
+        "body": None,
+        "isBase64Encoded": False,
+    } | given
+
+
+def _answer(reply: dict[str, Any]) -> Any:
+    return msgspec.json.decode(reply["body"])
+
+
+def test_path_query_and_body_arrive_typed() -> None:
+    given: dict[str, object] = {}
+
+    @endpoint(admits=False)
+    def handler(thing_id: UUID, user: UserRef, query: Page, body: Body) -> None:
+        given.update(thing_id=thing_id, user=user, query=query, body=body)
+
+    thing_id = uuid4()
+    reply = handler(
+        _event(
+            pathParameters={"thing_id": str(thing_id), "user": "Ada_L"},
+            multiValueQueryStringParameters={"limit": ["5", "7"], "unknown": ["x"]},
+            body='{"displayName": "Ada", "role": "admin"}',
+        ),
+        None,
+    )
+
+    assert reply["statusCode"] == 200
+    assert given == {"thing_id": thing_id, "user": "ada_l", "query": Page(limit=7), "body": Body(display_name="Ada")}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"pathParameters": {"thing_id": "1"}}, "thing_id"),
+        ({"pathParameters": {"thing_id": uuid4().hex}}, "thing_id"),
+        ({"multiValueQueryStringParameters": {"limit": ["0"]}}, "limit"),
+        ({"multiValueQueryStringParameters": {"limit": ["-1"]}}, "limit"),
+        ({"multiValueQueryStringParameters": {"limit": ["many"]}}, "limit"),
+        ({"multiValueQueryStringParameters": {"limit": ["1.5"]}}, "limit"),
+        ({"body": "{}"}, "displayName"),
+        ({"body": '{"displayName": "longer"}'}, "displayName"),
+        ({"body": '{"displayName": 5}'}, "displayName"),
+        ({"body": '{"displayName": "x", "count": []}'}, "count"),
+    ],
+)
+def test_r_v1_what_is_wrong_is_400_and_named(change: dict[str, Any], field: str) -> None:
+    @endpoint(admits=False)
+    def handler(thing_id: UUID, query: Page, body: Body) -> None:
+        raise AssertionError
+
+    good = {"pathParameters": {"thing_id": str(uuid4())}, "body": '{"displayName": "x"}'}
+    reply = handler(_event(**(good | change)), None)
+
+    assert reply["statusCode"] == 400
+    assert reply["headers"]["content-type"] == "application/problem+json"
+    assert [error["field"] for error in _answer(reply)["errors"]] == [field]
+
+
+@pytest.mark.parametrize("returned", [Created({"a": 1}), Accepted({"a": 1})])
+def test_the_return_says_the_status(returned: object) -> None:
+    @endpoint(admits=False)
+    def handler() -> object:
+        return returned
+
+    reply = handler(_event(), None)
+
+    assert reply["statusCode"] == (201 if isinstance(returned, Created) else 202)
+    assert _answer(reply) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.Invalid("x"), 400),
+        (errors.WrongCredentials(), 401),
+        (errors.AccountBanned(), 403),
+        (errors.PostNotFound(), 404),
+        (errors.AlreadyTaken(), 409),
+        (errors.FileTooLarge(), 413),
+        (errors.UnsupportedImage(), 415),
+        (errors.ImageTooLarge(), 422),
+        (errors.StoreUnavailable("database"), 503),
+        (ZeroDivisionError("at 10.0.0.7 in SELECT secret"), 500),
+    ],
+)
+def test_every_failure_is_a_problem_document(error: Exception, status: int) -> None:
+    @endpoint(admits=False)
+    def handler() -> None:
+        raise error
+
+    reply = handler(_event(), None)
+    document = _answer(reply)
+
+    assert reply["statusCode"] == document["status"] == status
+    assert isinstance(document["error"], str)
+    assert document["error"]
+    assert "SELECT" not in reply["body"]
+    assert reply["headers"]["cache-control"] == "no-store"
+
+
+def test_an_unavailable_store_says_when_to_try_again_and_the_object_store_that_nothing_is_queued() -> None:
+    @endpoint(admits=False)
+    def handler() -> None:
+        raise errors.StoreUnavailable("storage", retry_after=7)
+
+    reply = handler(_event(), None)
+
+    assert reply["headers"]["retry-after"] == "7"
+    assert _answer(reply)["queued"] is False
+
+
+def test_stored_media_keys_leave_signed_and_typed_text_leaves_as_typed() -> None:
+    thing_id = uuid4()
+
+    @endpoint(admits=False)
+    def handler() -> object:
+        return {"url": f"\x01processed/large/{thing_id}_1080.jpg", "typed": '\\u0001 "\\u0001x/' + str(thing_id)}
+
+    answer = _answer(handler(_event(), None))
+
+    assert answer["url"].startswith("http")
+    assert f"/{thing_id}/processed/large/{thing_id}_1080.jpg" in answer["url"]
+    assert answer["typed"] == '\\u0001 "\\u0001x/' + str(thing_id)
+
+
+def test_a_request_is_read_from_what_chalice_local_sends_too() -> None:
+    event = {
+        "requestContext": {"httpMethod": "POST", "resourcePath": "/things", "identity": {"sourceIp": "192.0.2.9"}},
+        "headers": {"Cookie": "a=b; session_id=s-1; c=d"},
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "body": b'{"a": 1}',
+    }
+    request = Request(event)
+
+    assert (request.method, request.route, request.address, request.session_id) == (
+        "POST",
+        "/things",
+        "192.0.2.9",
+        "s-1",
+    )
+    assert request.members() == {"a": 1}
