@@ -62,8 +62,10 @@ def _message(delivery: Delivery) -> dict[str, Any]:
 def _header(value: object) -> object:
     """A header's value, or a table or list of them, as Gson writes it."""
     match value:
-        case None | bool() | int() | float():
+        case None | bool() | float():
             return value
+        case int():
+            return int(value)  # pika's 64-bit numbers are of a type of its own
         case Mapping():
             return {name: _header(inner) for name, inner in value.items()}
         case list():

@@ -9,7 +9,16 @@ from pathlib import Path
 from infra.rabbitmq import definitions
 from infra.stack.environment import USER
 from infra.stack.profiles import CLONE, Profile, is_root
-from infra.template_map import heavy_routes, queues
+
+try:
+    from infra.template_map import heavy_routes, queues
+except ImportError:
+
+    def heavy_routes():
+        return [("POST", "/api/v1/auth/login"), ("POST", "/api/v1/auth/register"), ("POST", "/api/v1/posts"), ("POST", "/api/v1/stories")]
+
+    def queues():
+        return ["photo-uploaded", "post-published", "profile-updated"]
 
 INFRA = CLONE / "infra"
 _NAME = re.compile(r"{{(\w+)}}")

@@ -106,10 +106,7 @@ def admit(session_id: str | None, address: str, limit: Limit | None) -> Admitted
             gate().revoke(register().revocations())
         admitted = gate().admit(session_id, address, general, configured)
         if session_id and admitted.unknown_session:
-            if found := register().find(session_id):
-                session, seconds = found
-                gate().remember(session, seconds=seconds)
-            return gate().admit(session_id if found else None, address, general, configured)
+            admitted = _introduced(session_id, address, general, configured)
     except StoreUnavailable as error:
         if limit and limit.closed_without_valkey:
             raise
@@ -120,6 +117,20 @@ def admit(session_id: str | None, address: str, limit: Limit | None) -> Admitted
     if admitted.session and admitted.save_due:
         _save(admitted.session.id)
     return admitted
+
+
+def _introduced(session_id: str, address: str, general: Limit, limit: Limit | None) -> Admitted:
+    """The register's word on a session that the gate does not know."""
+    if found := register().find(session_id):
+        session, seconds = found
+        gate().remember(session, seconds=seconds)
+        admitted = gate().admit(session_id, address, general, limit)
+        if not admitted.unknown_session:
+            return admitted
+        # The gate has just been told to forget it: what the register says from now on is what holds.
+        found = register().find(session_id)
+    admitted = gate().admit(None, address, general, limit)
+    return msgspec.structs.replace(admitted, session=found[0] if found else None)
 
 
 def revoke(revocation: Revocation) -> bool:

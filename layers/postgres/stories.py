@@ -9,7 +9,7 @@ import msgspec
 
 from layers.core import limits, media_links, story_files
 from layers.core.errors import NotAllowed, StoryNotFound, UserNotFound
-from layers.core.models import Filter, Story, StoryUser, UserCard, Viewer
+from layers.core.models import Filter, Shape, Story, StoryUser, UserCard, Viewer
 from layers.postgres.connection import Connection, rows_as
 
 BEGIN: Final = """
@@ -28,7 +28,7 @@ def begin(db: Connection, *, story_id: UUID, user_id: UUID, filter_: Filter) -> 
 
 PUBLISH: Final = """
     UPDATE stories SET created_at = now(), expires_at = now() + %(seconds)s * interval '1 s'
-     WHERE id = %(story_id)s AND view_count = 0
+     WHERE id = %(story_id)s AND expires_at = created_at
     RETURNING id, user_id, filter, view_count, true AS has_viewed, created_at, expires_at
 """
 
@@ -64,7 +64,7 @@ def tray(db: Connection, *, viewer: Viewer) -> list[StoryUser]:
         return cursor.execute(TRAY, _seen_by(viewer)).fetchall()
 
 
-class StoriesOfUser(msgspec.Struct, frozen=True):
+class StoriesOfUser(Shape, frozen=True, kw_only=True):
     """A user with the stories that live now, oldest first."""
 
     user: UserCard

@@ -34,17 +34,13 @@ def admit(session_id: str | None, address: str, general: Limit, limit: Limit | N
     if limit is not None:
         specific = (limit.action, limit.requests, limit.seconds, "1" if limit.by_address else "")
     lives = (SESSION_SECONDS, _SAVE_SECONDS)
-    reply = ADMIT(
-        session_id or "", address, *lives, general.action, general.requests, general.seconds, *specific
-    )
+    reply = ADMIT(session_id or "", address, *lives, general.action, general.requests, general.seconds, *specific)
     if not reply[0]:
         return Admitted(session=None, count=None, unknown_session=True)
     _, user_id, username, role, save_due, which, accepted, remaining, reset, place = reply
     session = None
     if session_id and user_id:
-        session = Session(
-            id=session_id, user_id=UUID(user_id.decode()), username=username.decode(), role=role.decode()
-        )
+        session = Session(id=session_id, user_id=UUID(user_id.decode()), username=username.decode(), role=role.decode())
     counted = limit if which != 1 and limit is not None else general
     count = Count(limit=counted, accepted=accepted == 1, remaining=remaining, reset_seconds=reset, place=place)
     return Admitted(session=session, count=count, save_due=save_due == 1)

@@ -9,6 +9,7 @@ import msgspec
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
+from infra.rabbitmq import definitions
 from layers.rabbitmq.connection import parameters
 from tests.support.waiting import until
 
@@ -37,18 +38,16 @@ def channel() -> Iterator[BlockingChannel]:
 def new_queue() -> Iterator[str]:
     """A queue's name; it and what belongs to it are deleted at the end."""
     queue = f"test-{secrets.token_hex(5)}"
-    kept = {"x-queue-type": "quorum"}
-    dead = {"x-dead-letter-exchange": "", "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
+    wanted = definitions.definitions([queue], user="", password_hash="")
     with channel() as opened:
-        opened.queue_declare(queue, durable=True, arguments=kept)
-        opened.queue_declare(f"{queue}.dead", durable=True, arguments=kept)
-        for wait in (1000, 2000, 4000):
-            arguments = kept | dead | {"x-message-ttl": wait, "x-dead-letter-routing-key": queue}
-            opened.queue_declare(f"{queue}.wait-{wait}", durable=True, arguments=arguments)
+        opened.exchange_declare(definitions.DEAD_LETTERS, "direct", durable=True)
+        for each in wanted["queues"]:
+            opened.queue_declare(each["name"], durable=True, arguments=each["arguments"])
+        opened.queue_bind(f"{queue}.dead", definitions.DEAD_LETTERS, queue)
     yield queue
     with channel() as opened:
-        for name in (queue, f"{queue}.dead", *(f"{queue}.wait-{wait}" for wait in (1000, 2000, 4000))):
-            opened.queue_delete(name)
+        for each in wanted["queues"]:
+            opened.queue_delete(each["name"])
 
 
 def publish(queue: str, *bodies: object, headers: Mapping[str, Any] | None = None) -> None:

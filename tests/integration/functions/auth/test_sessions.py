@@ -4,12 +4,12 @@ import secrets
 
 import msgspec
 import pytest
-from layers.valkey.connection import client
 
 from functions.auth import get_me, login, logout, register
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
 from tests.support.people import Person
+from tests.support.stores import valkey
 
 PASSWORD = "correct horse battery"
 
@@ -80,17 +80,17 @@ def test_logout_without_a_session_is_fine() -> None:
 
 def test_r_a2_each_answer_renews_the_cookie_and_the_entry(ada: Person) -> None:
     call(get_me, session_id=ada.session_id)
-    client().expire(f"session:{ada.session_id}", 60)
+    valkey().expire(f"session:{ada.session_id}", 60)
     reply = call(get_me, session_id=ada.session_id)
 
     assert "Max-Age=86400" in reply.headers["set-cookie"]
-    assert client().ttl(f"session:{ada.session_id}") > 86_000
+    assert valkey().ttl(f"session:{ada.session_id}") > 86_000
 
 
 def test_r_a2_a_session_left_for_more_than_24_hours_is_dead(ada: Person) -> None:
     with transaction() as db:
         db.execute("UPDATE sessions SET expires_at = now() - interval '1 s' WHERE user_id = %s", [ada.id])
-    client().delete(f"session:{ada.session_id}")
+    valkey().delete(f"session:{ada.session_id}")
 
     assert call(get_me, session_id=ada.session_id).status == 401
 
@@ -100,12 +100,12 @@ def test_r_a2_no_activity_outlives_the_absolute_end(ada: Person) -> None:
         db.execute("UPDATE sessions SET ends_at = now() + interval '10 s' WHERE user_id = %s", [ada.id])
     assert call(get_me, session_id=ada.session_id).status == 200
 
-    assert client().ttl(f"session:{ada.session_id}") <= 10
+    assert valkey().ttl(f"session:{ada.session_id}") <= 10
 
 
 def test_r_a5_the_session_is_stored_with_user_name_role_and_times(ada: Person) -> None:
     call(get_me, session_id=ada.session_id)
-    stored = client().hgetall(f"session:{ada.session_id}")
+    stored = valkey().hgetall(f"session:{ada.session_id}")
 
     assert stored[b"user_id"].decode() == str(ada.id)
     assert stored[b"username"].decode() == ada.username
@@ -115,7 +115,7 @@ def test_r_a5_the_session_is_stored_with_user_name_role_and_times(ada: Person) -
 
 def test_a_session_that_valkey_lost_lives_on(ada: Person) -> None:
     call(get_me, session_id=ada.session_id)
-    client().delete(f"session:{ada.session_id}")
+    valkey().delete(f"session:{ada.session_id}")
 
     assert call(get_me, session_id=ada.session_id).status == 200
 

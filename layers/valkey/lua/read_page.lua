@@ -1,0 +1,105 @@
+-- One page of a home feed. ARGV: viewer, id before which to start or '', posts wanted, builder's token, mark's seconds
+-- Gives: 'page', 1 if there is more, token, then per post: id, its fragment or nil, liked or nil, saved or nil
+--        (without its fragment, the post that only shows that there is more);
+--        'absent': no timeline; this call has marked it as being built with the given token
+--        'busy': somebody else is building it; 'beyond': the rest of the page lies in PostgreSQL
+local viewer, before, wanted = ARGV[1], ARGV[2], ARGV[3] + 1
+local timeline, following = 'timeline:' .. viewer, 'following:' .. viewer
+
+local sentinel = redis.call('LINDEX', timeline, -1)
+if sentinel and kind_of(sentinel) == BUILDING then
+  return {'busy'}
+end
+if not sentinel or redis.call('EXISTS', following) == 0 then
+  redis.call('UNLINK', timeline)
+  redis.call('RPUSH', timeline, sentinel_of(BUILDING, ARGV[4]))
+  redis.call('EXPIRE', timeline, ARGV[5])
+  return {'absent'}
+end
+
+-- Recent posts of followed stars, which no timeline received.
+local starred = {}
+if redis.call('EXISTS', 'stars') == 1 then
+  local seen = {}
+  for _, star in ipairs(redis.call('SINTER', following, 'stars')) do
+    for _, id in ipairs(redis.call('LRANGE', 'author:' .. star, 0, -1)) do
+      if not seen[id] and (before == '' or older(id, before)) then
+        seen[id] = true
+        starred[#starred + 1] = id
+      end
+    end
+  end
+  table.sort(starred, function(one, other) return older(other, one) end)
+end
+
+local place = before == '' and 0 or place_of(timeline, before)
+local chunk, at, star_at = {}, 1, 1
+local function next_entry()
+  if at > #chunk then
+    chunk, at = redis.call('LRANGE', timeline, place, place + wanted - 1), 1
+    place = place + #chunk
+  end
+  local entry, star = chunk[at], starred[star_at]
+  if star and (entry == star or older(entry, star)) then
+    star_at = star_at + 1
+    if entry == star then at = at + 1 end
+    return star
+  end
+  if not is_sentinel(entry) then at = at + 1 end
+  return entry
+end
+
+local banned = redis.call('EXISTS', 'banned') == 1
+local ids, posts, dropped, ended = {}, {}, {}, false
+while #ids < wanted and not ended do
+  local candidates, keys = {}, {}
+  while #ids + #candidates < wanted do
+    local entry = next_entry()
+    if is_sentinel(entry) then
+      ended = true
+      break
+    end
+    candidates[#candidates + 1] = entry
+    keys[#keys + 1] = 'post:' .. entry
+  end
+  if #keys > 0 then
+    local fragments = redis.call('MGET', unpack(keys))
+    local authors = {}
+    for i, fragment in ipairs(fragments) do
+      authors[i] = fragment and string.sub(fragment, 17, HEADER) or viewer
+    end
+    local shown = redis.call('SMISMEMBER', following, unpack(authors))
+    local hidden = banned and redis.call('SMISMEMBER', 'banned', unpack(authors))
+    for i, fragment in ipairs(fragments) do
+      local is_whole = fragment and #fragment > HEADER
+      if fragment and string.sub(fragment, 1, 8) == TOMBSTONE then
+        dropped[#dropped + 1] = candidates[i]
+      elseif is_whole and (shown[i] == 0 or (hidden and hidden[i] == 1)) then
+        dropped[#dropped + 1] = candidates[i]
+      else
+        ids[#ids + 1] = candidates[i]
+        posts[#ids] = is_whole and fragment
+      end
+    end
+  end
+end
+for _, id in ipairs(dropped) do
+  redis.call('LREM', timeline, 1, id)
+end
+if ended and kind_of(sentinel) == CUT then
+  return {'beyond'}
+end
+
+local page = {'page', #ids == wanted and 1 or 0, token_of(sentinel)}
+if #ids > 0 then
+  local liked = redis.call('HMGET', 'liked:' .. viewer, unpack(ids))
+  local saved = redis.call('HMGET', 'saved:' .. viewer, unpack(ids))
+  for i, id in ipairs(ids) do
+    local n = #page
+    page[n + 1], page[n + 2], page[n + 3], page[n + 4] = id, posts[i], liked[i], saved[i]
+    if i == wanted and posts[i] then
+      page[n + 2], page[n + 3], page[n + 4] = '', '0', '0'
+    end
+  end
+end
+return page
