@@ -7,7 +7,7 @@ from layers.core.limits import LOGIN
 from layers.core.models import Shape, UserSelf
 from layers.core.response import SignedIn
 from layers.postgres import sessions, users
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit, transaction
 
 
 class Login(Shape, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class LoggedIn(Shape, frozen=True, kw_only=True):
 
 @endpoint(limit=LOGIN)
 def handler(body: Login) -> SignedIn[LoggedIn]:
-    with transaction() as db:
+    with autocommit() as db:
         known = users.credentials(db, login=body.username.strip().lower())
     if not passwords.matches(body.password, known.password_hash if known else None) or known is None:
         metrics.AUTH_ATTEMPTS.labels("login", "failure").inc()

@@ -5,7 +5,7 @@ from uuid import UUID
 from layers.core.endpoint import endpoint
 from layers.core.models import Post, Shape, Viewer
 from layers.postgres import posts
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit
 
 
 class OnePost(Shape, frozen=True, kw_only=True):
@@ -16,5 +16,5 @@ class OnePost(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(post_id: UUID, viewer: Viewer | None) -> OnePost:
-    with transaction() as db:
+    with autocommit() as db:
         return OnePost(post=posts.read(db, post_id=post_id, viewer=viewer))

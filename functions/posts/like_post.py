@@ -7,13 +7,13 @@ from layers.core.endpoint import endpoint
 from layers.core.limits import LIKE
 from layers.core.models import Done, Viewer
 from layers.postgres import likes
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit
 from layers.valkey import fragments
 
 
 @endpoint(limit=LIKE)
 def handler(post_id: UUID, viewer: Viewer) -> Done:
-    with transaction() as db:
+    with autocommit() as db:
         liked = likes.add(db, post_id=post_id, viewer=viewer)
     fragments.liked(viewer.id, post_id, liked=True, counts=liked)
     (metrics.LIKES.labels("like") if liked.is_new else metrics.LIKES_DUPLICATE).inc()

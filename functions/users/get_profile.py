@@ -3,7 +3,7 @@
 from layers.core.endpoint import endpoint
 from layers.core.models import Shape, UserProfile, UserRef, Viewer
 from layers.postgres import users
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit
 
 
 class Profile(Shape, frozen=True, kw_only=True):
@@ -14,5 +14,5 @@ class Profile(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(user: UserRef, viewer: Viewer | None) -> Profile:
-    with transaction() as db:
+    with autocommit() as db:
         return Profile(user=users.read_profile(db, ref=user, viewer=viewer))

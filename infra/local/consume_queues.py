@@ -6,6 +6,7 @@ Each mapping has a connection, a thread that polls, and one environment in a pro
 acknowledged after the handler has succeeded, and goes back whole when it raises, crashes or runs out of time.
 """
 
+import argparse
 import concurrent.futures
 import contextlib
 import itertools
@@ -22,10 +23,12 @@ import msgspec
 import pika
 import pika.exceptions
 import redis
+import watchfiles
 from pika.adapters.blocking_connection import BlockingChannel
 
 from infra.local.isolated import Environment, InvocationFailed
 from infra.local.queue_event import Delivery, event_of
+from infra.template_map import TEMPLATE, queues
 from layers.core.logging import logger
 from layers.core.settings import settings
 from layers.rabbitmq.connection import AWAY, parameters
@@ -39,6 +42,7 @@ _LOOK_SECONDS = 0.25
 _BEAT_SECONDS = 15
 _BEAT_KEPT_SECONDS = 300
 _STUCK_SECONDS = 60
+WATCHED = [TEMPLATE.parent / folder for folder in ("functions", "layers")]
 BEAT_KEY = "heartbeat:queues"
 
 
@@ -52,7 +56,6 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int = 100
     window_seconds: float = 0.5
     timeout_seconds: float = 3
-    virtual_host: str = "/"
 
 
 class Poller(threading.Thread):
@@ -123,7 +126,7 @@ class Poller(threading.Thread):
 
     def _deliver(self, connection: pika.BlockingConnection, channel: BlockingChannel, batch: list[Delivery]) -> None:
         """Invoke off this thread, which keeps the heartbeats going; then acknowledge, or give the batch back."""
-        event = event_of(self.source.queue, self.source.virtual_host, batch)
+        event = event_of(self.source.queue, parameters().virtual_host, batch)
         invocation = self._invoker.submit(self.environment.invoke, event, timeout_seconds=self.source.timeout_seconds)
         invocation.add_done_callback(lambda _: _wake(connection))
         try:
@@ -199,7 +202,22 @@ def consume(sources: Sequence[Source], stopping: threading.Event) -> None:
         poller.join()
 
 
-def main() -> None:
+def sources() -> list[Source]:
+    """Every event source mapping of the template."""
+    return [
+        Source(
+            function=queue.function.name,
+            handler=queue.function.handler,
+            queue=queue.name,
+            batch_size=queue.batch_size,
+            window_seconds=queue.window_seconds,
+            timeout_seconds=queue.function.timeout_seconds,
+        )
+        for queue in queues()
+    ]
+
+
+def work() -> None:
     """Consume every queue of the template until SIGTERM."""
     stopping = threading.Event()
 
@@ -208,7 +226,17 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    consume([], stopping)
+    consume(sources(), stopping)
+
+
+def main() -> None:
+    """Work; with --reload start anew whenever a file of the functions or their layers changes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reload", action="store_true", help="start anew when a file changes")
+    if parser.parse_args().reload:
+        watchfiles.run_process(*WATCHED, target=work, watch_filter=watchfiles.PythonFilter())
+    else:
+        work()
 
 
 if __name__ == "__main__":

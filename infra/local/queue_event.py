@@ -72,10 +72,9 @@ def _header(value: object) -> object:
             return [_header(inner) for inner in value]
         case datetime():
             return _time(value)
-        case bytes():
-            return {"bytes": [(byte + _SIGN) % (2 * _SIGN) - _SIGN for byte in value]}
         case _:
-            return _header(str(value).encode())
+            raw = value if isinstance(value, bytes) else str(value).encode()
+            return {"bytes": [(byte + _SIGN) % (2 * _SIGN) - _SIGN for byte in raw]}
 
 
 def _time(moment: datetime) -> str:

@@ -1,0 +1,1 @@
+"""MinIO: the bucket and its notification."""

@@ -1,0 +1,1 @@
+"""RabbitMQ: its settings, and the definitions that are generated for it."""

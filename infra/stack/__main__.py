@@ -20,6 +20,8 @@ from infra.stack import clusters, configs, environment, ports, programs, readine
 from infra.stack.profiles import CLONE, Profile, profile
 
 _DEADLINE_SECONDS = 120
+_CRASHING_SECONDS = 15
+"""A part that still ends at once after this long will not come up by being started again."""
 _PAUSE_SECONDS = 0.1
 _LAST_LINES = 20
 _MEGABYTE = 1 << 20
@@ -71,10 +73,12 @@ def up(profile: Profile, *, only_stores: bool = False, is_reloading: bool = Fals
     conf = profile.state / "supervisord.conf"
     conf.touch(mode=0o600)
     conf.write_text(programs.supervisord(profile, [*stores, *hosts]))
+    if supervision.connect(profile) is None:
+        supervision.end_orphans(profile)
+        clusters.empty_metrics(profile)
+        _refuse_taken_ports(profile, [each.name for each in (stores if only_stores else [*stores, *hosts])])
     clusters.make_cluster(profile, values)
     configs.publish_web(profile)
-    if supervision.connect(profile) is None:
-        clusters.empty_metrics(profile)
     calls = supervision.start(profile)
     _bring_up(profile, calls, [each.name for each in stores], values)
     clusters.make_database(values)
@@ -112,16 +116,20 @@ def status(profile: Profile) -> int:
         print(f"Not running: supervisord of {profile.label}; log: {profile.state}/logs/supervisord.log")
         return 1
     problems = {name: readiness.problem(name, profile, values) for name in ports.wanted(profile)}
-    dead = 0
+    dead, alive = 0, 0
     for process in calls.getAllProcessInfo():
+        if process["statename"] == "STOPPED" and not process["start"]:
+            print(f"{process['name']:<14}not asked for")
+            continue
         is_dead = process["statename"] != "RUNNING"
         problem = None if is_dead else problems.get(process["group"])
         dead += bool(is_dead or problem)
+        alive += not is_dead
         memory = "" if is_dead else f"{_resident(process['pid']) / _MEGABYTE:6.0f} MB"
         trouble = f"  {problem or process['spawnerr']}  log: {process['stdout_logfile']}" if is_dead or problem else ""
         print(f"{process['name']:<14}{process['statename']:<10}{memory:>10}{trouble}")
-    print("All parts answer" if not dead else f"{dead} dead")
-    return 1 if dead else 0
+    print(f"{dead} dead" if dead else "All parts answer" if alive else "Nothing was started")
+    return 1 if dead or not alive else 0
 
 
 def clean(profile: Profile, *, is_sure: bool) -> None:
@@ -161,8 +169,7 @@ def _bring_up(profile: Profile, calls: Any, names: list[str], values: Mapping[st
     """Start what does not run and wait until each answers; says how long each took."""
     running = {each["group"] for each in calls.getAllProcessInfo() if each["statename"] in {"RUNNING", "STARTING"}}
     new = [name for name in names if name not in running]
-    wanted = ports.wanted(profile)
-    ports.refuse_taken([port for name in new for port in wanted.get(name, [])], address="127.0.0.1")
+    _refuse_taken_ports(profile, new)
     started = supervision.start_programs(calls, names)
     begun = time.monotonic()
     missing = dict.fromkeys(names, "not asked yet")
@@ -175,11 +182,21 @@ def _bring_up(profile: Profile, calls: Any, names: list[str], values: Mapping[st
                     print(f"  {name} answers after {time.monotonic() - begun:.1f} s", flush=True)
             else:
                 missing[name] = trouble
-        fatal = {each["group"] for each in calls.getAllProcessInfo() if each["statename"] == "FATAL"} & set(names)
-        if fatal or (missing and time.monotonic() > begun + _DEADLINE_SECONDS):
-            raise Failed("\n\n".join(_report(profile, name, missing.get(name, "")) for name in sorted(fatal or missing)))
+        waited = time.monotonic() - begun
+        hopeless = _crashing(calls) & missing.keys() if waited > _CRASHING_SECONDS else set()
+        if hopeless or (missing and waited > _DEADLINE_SECONDS):
+            raise Failed("\n\n".join(_report(profile, name, missing[name]) for name in sorted(hopeless or missing)))
         if missing:
             time.sleep(_PAUSE_SECONDS)
+
+
+def _refuse_taken_ports(profile: Profile, names: list[str]) -> None:
+    wanted = ports.wanted(profile)
+    ports.refuse_taken([port for name in names for port in wanted.get(name, [])])
+
+
+def _crashing(calls: Any) -> set[str]:
+    return {each["group"] for each in calls.getAllProcessInfo() if each["statename"] in {"BACKOFF", "FATAL"}}
 
 
 def _state(calls: Any, name: str) -> str | None:

@@ -9,16 +9,7 @@ from pathlib import Path
 from infra.rabbitmq import definitions
 from infra.stack.environment import USER
 from infra.stack.profiles import CLONE, Profile, is_root
-
-try:
-    from infra.template_map import heavy_routes, queues
-except ImportError:
-
-    def heavy_routes():
-        return [("POST", "/api/v1/auth/login"), ("POST", "/api/v1/auth/register"), ("POST", "/api/v1/posts"), ("POST", "/api/v1/stories")]
-
-    def queues():
-        return ["photo-uploaded", "post-published", "profile-updated"]
+from infra.template_map import heavy_routes, queues
 
 INFRA = CLONE / "infra"
 _NAME = re.compile(r"{{(\w+)}}")
@@ -43,7 +34,7 @@ def render(profile: Profile, environment: Mapping[str, str]) -> dict[str, str]:
         for part, names in FILES.items()
     }
     texts["rabbitmq"]["definitions.json"] = definitions.dumps(
-        queues(), user=USER, password=environment["RABBITMQ_PASSWORD"]
+        {queue.name for queue in queues()}, user=USER, password=environment["RABBITMQ_PASSWORD"]
     )
     texts["rabbitmq"]["enabled_plugins"] = "[].\n"
     for files in texts.values():

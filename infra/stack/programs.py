@@ -89,7 +89,10 @@ def stores(profile: Profile, environment: Mapping[str, str], configs: Mapping[st
         ),
         Program(
             name="nginx",
-            command=[str(nginx_program()), "-p", str(state / "nginx"), "-c", str(config / "nginx.conf")],
+            command=[
+                *("sh", str(CLONE / "infra" / "nginx" / "start.sh")),
+                *(str(state / "nginx"), str(nginx_program()), str(config / "nginx.conf")),
+            ],
             stop_signal="QUIT",  # finishes what is being answered
             stop_seconds=5,
             fingerprint=configs["nginx"],
@@ -184,6 +187,7 @@ def rabbitmq_environment(profile: Profile) -> dict[str, str]:
     config, folder, ports = profile.state / "config", profile.state / "rabbitmq", profile.ports
     return {
         "HOME": str(folder),  # the node's cookie lies there
+        "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the node, rather than stand between it and its supervisor
         "RABBITMQ_NODENAME": f"{profile.label}@localhost",
         "RABBITMQ_CONF_ENV_FILE": str(config / "none"),  # the machine's own settings are for its own node
         "RABBITMQ_CONFIG_FILE": str(config / "rabbitmq.conf"),
@@ -239,7 +243,6 @@ def _program(profile: Profile, program: Program) -> str:
         "startretries": "20",
         "stopsignal": program.stop_signal,
         "stopwaitsecs": str(program.stop_seconds),
-        "stopasgroup": "true" if program.name == "rabbitmq" else "false",
         "killasgroup": "true",
         "redirect_stderr": "true",
         "stdout_logfile": f"{profile.state}/logs/%(program_name)s.log",

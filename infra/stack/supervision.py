@@ -45,7 +45,6 @@ def start(profile: Profile) -> Any:
         for name in (*added, *changed):
             calls.addProcessGroup(name)
         return calls
-    end_orphans(profile)
     supervisord = Path(sys.executable).with_name("supervisord")
     subprocess.run([str(supervisord), "-c", str(profile.state / "supervisord.conf")], check=True)
     deadline = time.monotonic() + _START_SECONDS
@@ -98,6 +97,7 @@ def end_orphans(profile: Profile) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(alive, timeout=_START_SECONDS)
+    (profile.state / "nginx" / "nginx.pid").unlink(missing_ok=True)  # its number may be somebody else's by now
     return bool(found)
 
 

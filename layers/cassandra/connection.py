@@ -68,6 +68,12 @@ def execute(statement: str, values: Mapping[str, object]) -> list[dict[str, Any]
             raise StoreUnavailable("cassandra") from error
 
 
+def close() -> None:
+    """Close the session; the next use opens another."""
+    if _held is not None:
+        _drop(_held)
+
+
 def connect(keyspace: str | None) -> "Session":
     """A new session of the caller's own; it closes with `session.cluster.shutdown()`. Raises the driver's errors."""
     from cassandra import ConsistencyLevel  # noqa: PLC0415

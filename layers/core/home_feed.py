@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Final, Protocol, cast
+from typing import Final, Literal, Protocol, cast
 from uuid import UUID
 
 import msgspec
@@ -19,7 +19,7 @@ from layers.core import cursors, media_links, metrics
 from layers.core.breaker import Breaker
 from layers.core.errors import Invalid, StoreUnavailable
 from layers.core.ids import floor_of
-from layers.core.models import Post, Viewer
+from layers.core.models import Filter, PostStatus, Shape, Time, Viewer, renditions_of
 
 FALLBACK: Final = b'{"posts":[],"nextCursor":null,"fallback":true}'
 _QUERY: Final = "feed"
@@ -28,12 +28,51 @@ _ID_BYTES: Final = 16
 _ROUNDS: Final = 3
 """So many times a page is read again because posts on it turned out to be gone."""
 
-_ADDED_WHILE_ANSWERING: Final = ("likeCount", "commentCount", "isLiked", "isSaved")
 _ID_PLACE: Final = slice(7, 43)
 _AUTHOR_PLACE: Final = slice(55, 91)
 """Where a body, `{"id":"…","userId":"…",…`, holds the scopes of its links."""
 
+_FILES: Final = b'"files":"\\u0001'
+_AVATAR: Final = b'"\\u0002'
+_MARK: Final = b"\\u0001"
+_PLACE_LENGTH: Final = len('0"')
+
 _breaker = Breaker("feed_generation", failure_ratio=0.5, volume=3, reset_seconds=5)
+
+
+class Picture(Shape, frozen=True, kw_only=True):
+    """A picture of a published post as caches keep it."""
+
+    id: UUID
+    media_type: Literal["image"] = "image"
+    filter_applied: Filter
+    width: int | None
+    height: int | None
+    order_index: int
+    status: PostStatus
+    failure: None = None
+    files: str
+    """POST_MARK and the picture's place: stands for its URLs, which follow from that and the post's id."""
+
+
+class Body(Shape, frozen=True, kw_only=True):
+    """A post as caches keep it, the same for every viewer: counts and bits are added while answering."""
+
+    id: UUID
+    user_id: UUID
+    username: str
+    display_name: str
+    profile_picture_url: str | None
+    caption: str
+    location: str | None
+    tags: list[str]
+    status: PostStatus
+    created_at: Time
+    media: list[Picture]
+
+    def encoded(self) -> bytes:
+        """Its JSON, open at the end."""
+        return msgspec.json.encode(self)[:-1]
 
 
 class Entry(msgspec.Struct):
@@ -41,7 +80,7 @@ class Entry(msgspec.Struct):
 
     post_id: bytes
     body: bytes | None
-    """The post's JSON, open at its end, without what is added while answering; None where Valkey lacks it."""
+    """A `Body`, encoded; None where Valkey lacks it."""
     like_count: int = 0
     comment_count: int = 0
     is_liked: bool | None = False
@@ -92,7 +131,9 @@ class Timelines(Protocol):
     def read(self, viewer_id: UUID, *, before: bytes | None, limit: int) -> Reading:
         """A page with what Valkey knows of its posts. Raises `StoreUnavailable`."""
 
-    def build(self, viewer_id: UUID, reading: Reading, sources: Sources, *, before: bytes | None, limit: int) -> Reading:
+    def build(
+        self, viewer_id: UUID, reading: Reading, sources: Sources, *, before: bytes | None, limit: int
+    ) -> Reading:
         """End the build that `reading` began, and read the page."""
 
     def heal(self, viewer_id: UUID, reading: Reading, *, found: Sequence[Entry], gone: Sequence[bytes]) -> None:
@@ -138,14 +179,6 @@ def answer(viewer: Viewer, *, cursor: str | None, limit: int) -> bytes:
         (metrics.FEED_HITS if outcome == "hit" else metrics.FEED_MISSES).inc()
     metrics.FEED_SECONDS.labels(outcome).observe(time.perf_counter() - started)
     return told
-
-
-def body_of(post: Post) -> bytes:
-    """A post's JSON as caches keep it: the same for every viewer, its links unsigned, its last brace left out."""
-    members: dict[str, object] = msgspec.to_builtins(post)
-    for name in _ADDED_WHILE_ANSWERING:
-        del members[name]
-    return msgspec.json.encode(members)[:-1]
 
 
 def _page(viewer: Viewer, before: bytes | None, limit: int) -> tuple[str, Sequence[Entry]]:
@@ -214,14 +247,37 @@ def _joined(entries: Sequence[Entry], viewer_id: UUID, *, has_more: bool) -> byt
 
 
 def _shown(entry: Entry) -> bytes:
-    body = entry.body or b""
-    signed = body.replace(b'"\\u0001', b'"' + media_links.prefix(body[_ID_PLACE].decode()).encode())
-    if b'"\\u0002' in signed:
-        signed = signed.replace(b'"\\u0002', b'"' + media_links.prefix(body[_AUTHOR_PLACE].decode()).encode())
-    return b'%b,"likeCount":%d,"commentCount":%d,"isLiked":%b,"isSaved":%b}' % (
-        signed,
-        entry.like_count,
-        entry.comment_count,
-        b"true" if entry.is_liked else b"false",
-        b"true" if entry.is_saved else b"false",
+    head, *pictures = (entry.body or b"").split(_FILES)
+    post_id = head[_ID_PLACE]
+    link = (media_links.prefix(post_id.decode()).encode(), post_id)
+    if _AVATAR in head:
+        head = head.replace(_AVATAR, b'"' + media_links.prefix(head[_AUTHOR_PLACE].decode()).encode())
+    told = [head]
+    for order_index, picture in enumerate(pictures):
+        files, urls = _files(order_index)
+        told += (files % (link * urls), picture[_PLACE_LENGTH:])
+    told.append(
+        b',"likeCount":%d,"commentCount":%d,"isLiked":%b,"isSaved":%b}'
+        % (
+            entry.like_count,
+            entry.comment_count,
+            b"true" if entry.is_liked else b"false",
+            b"true" if entry.is_saved else b"false",
+        )
     )
+    return b"".join(told)
+
+
+@functools.cache
+def _files(order_index: int) -> tuple[bytes, int]:
+    """The JSON members with a picture's URLs, to be filled with link and post id for each, and their number."""
+    post_id = UUID(int=0)
+    renditions = renditions_of(post_id, order_index)
+    members = {
+        "mediaUrl": renditions.large.jpeg,
+        "thumbnailUrl": renditions.thumbnail.jpeg,
+        "renditions": renditions,
+    }
+    files = msgspec.json.encode(members)[1:-1].replace(b"%", b"%%")
+    urls = files.count(_MARK)
+    return files.replace(_MARK, b"%b").replace(str(post_id).encode(), b"%b"), urls

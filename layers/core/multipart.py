@@ -51,7 +51,7 @@ def read_form(body: bytes, content_type: str) -> Form:
                     segment = None
             list(parser.parse(b""))
     except MultipartError as error:
-        raise Invalid(f"The multipart body cannot be read: {error}") from None
+        raise Invalid(f"The multipart body cannot be read: {error.args[0]}") from None
     return Form(files=tuple(files), texts=texts)
 
 

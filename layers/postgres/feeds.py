@@ -4,14 +4,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from layers.core.home_feed import Entry, Sources, body_of
-from layers.core.models import Post, Viewer
+import msgspec
+
+from layers.core import media_links
+from layers.core.home_feed import Body, Entry, Picture, Sources
+from layers.core.models import Filter, PostStatus, Viewer
 from layers.core.settings import settings
-from layers.postgres import follows, posts as all_posts
+from layers.postgres import follows
 from layers.postgres.connection import Connection, transaction
 
 _DEPTH: Final = 100
-"""So many posts a new timeline holds: five pages. Older ones are read from the rows."""
+_OF_EACH: Final = 24
+"""So many posts a new timeline holds, and of one author. Older ones are read from the rows."""
+
+type _Columns = tuple[UUID, Filter, int | None, int | None, int, PostStatus]
 
 _BATCH: Final = 1000
 _ID_BYTES: Final = 16
@@ -24,32 +30,150 @@ SOURCES: Final = """
         UNION ALL
         SELECT %(viewer_id)s
     ), newest AS (
+        SELECT post.id, post.place
+          FROM followed, LATERAL (
+                SELECT id, row_number() OVER (ORDER BY id DESC) AS place
+                  FROM posts
+                 WHERE user_id = followed.id AND status = 'published'
+                 ORDER BY id DESC LIMIT %(of_each)s
+          ) AS post
+    ), cut AS (
+        SELECT id FROM newest WHERE place = %(of_each)s ORDER BY id DESC LIMIT 1
+    ), shown AS (
+        SELECT id FROM newest
+         WHERE id >= coalesce((SELECT id FROM cut), '00000000-0000-0000-0000-000000000000')
+         ORDER BY id DESC LIMIT %(at_most)s
+    )
+    SELECT (SELECT string_agg(uuid_send(id), '') FROM followed),
+           (SELECT string_agg(uuid_send(id), '' ORDER BY id DESC) FROM shown),
+           EXISTS (SELECT FROM cut)
+"""
+# No more of each author than a page needs: below the last of a cut author's posts the order would have gaps.
+
+
+def sources(viewer_id: UUID) -> Sources:
+    """Whom the viewer follows, banned ones left out, and their newest posts: a page at least, five at most."""
+    values = {"viewer_id": viewer_id, "at_most": _DEPTH + 1, "of_each": _OF_EACH}
+    with transaction() as db:
+        row = db.execute(SOURCES, values).fetchone() or (b"", None, False)
+    followed, newest, is_cut = row
+    shown, depth = newest or b"", _DEPTH * _ID_BYTES
+    return Sources(followed=followed, posts=shown[:depth], has_older=is_cut or len(shown) > depth)
+
+
+POSTS: Final = """
+    SELECT p.version, p.id, p.user_id, u.username, u.display_name, u.profile_picture_url, p.caption, p.location,
+           p.tags, p.status, p.like_count, p.comment_count, p.created_at,
+           EXISTS (SELECT FROM likes l WHERE l.user_id = %(viewer_id)s AND l.post_id = p.id) AS is_liked,
+           EXISTS (SELECT FROM saves s WHERE s.user_id = %(viewer_id)s AND s.post_id = p.id) AS is_saved,
+           (SELECT json_agg(json_build_array(m.id, m.filter, m.width, m.height, m.order_index, m.status)
+                            ORDER BY m.order_index)::text
+              FROM post_media m WHERE m.post_id = p.id) AS media
+      FROM posts p JOIN users u ON u.id = p.user_id
+     WHERE p.id = ANY(%(post_ids)s) AND p.status = 'published' AND u.banned_at IS NULL
+       AND (p.user_id = %(viewer_id)s
+            OR EXISTS (SELECT FROM follows f WHERE f.follower_id = %(viewer_id)s AND f.following_id = p.user_id))
+"""
+# Whoever follows an account may view it, and a feed shows nothing else: banned and published are what is left to ask.
+
+
+def posts(viewer: Viewer, post_ids: Sequence[bytes]) -> list[Entry]:
+    """Those of the posts that belong into the viewer's feed, in no order."""
+    with transaction() as db:
+        rows = db.execute(POSTS, {"viewer_id": viewer.id, "post_ids": [UUID(bytes=post_id) for post_id in post_ids]})
+        return [_entry(row) for row in rows]
+
+
+PAGE: Final = """
+    WITH followed AS (
+        SELECT u.id
+          FROM follows f JOIN users u ON u.id = f.following_id
+         WHERE f.follower_id = %(viewer_id)s AND u.banned_at IS NULL
+        UNION ALL
+        SELECT %(viewer_id)s
+    ), newest AS (
         SELECT post.id
           FROM followed, LATERAL (
                 SELECT id FROM posts
                  WHERE user_id = followed.id AND status = 'published'
+                   AND (%(before)s::uuid IS NULL OR id < %(before)s)
                  ORDER BY id DESC LIMIT %(at_most)s
           ) AS post
          ORDER BY post.id DESC LIMIT %(at_most)s
     )
-    SELECT (SELECT string_agg(uuid_send(id), '') FROM followed),
-           (SELECT string_agg(uuid_send(id), '' ORDER BY id DESC) FROM newest)
+    SELECT p.version, p.id, p.user_id, u.username, u.display_name, u.profile_picture_url, p.caption, p.location,
+           p.tags, p.status, p.like_count, p.comment_count, p.created_at,
+           EXISTS (SELECT FROM likes l WHERE l.user_id = %(viewer_id)s AND l.post_id = p.id) AS is_liked,
+           EXISTS (SELECT FROM saves s WHERE s.user_id = %(viewer_id)s AND s.post_id = p.id) AS is_saved,
+           (SELECT json_agg(json_build_array(m.id, m.filter, m.width, m.height, m.order_index, m.status)
+                            ORDER BY m.order_index)::text
+              FROM post_media m WHERE m.post_id = p.id) AS media
+      FROM newest JOIN posts p ON p.id = newest.id JOIN users u ON u.id = p.user_id
+     ORDER BY p.id DESC
 """
 
 
-def sources(viewer_id: UUID) -> Sources:
-    """Whom the viewer follows, banned ones left out, and their newest posts."""
+def page(viewer: Viewer, *, before: bytes | None, at_most: int) -> list[Entry]:
+    """The feed's next posts, newest first."""
+    values = {"viewer_id": viewer.id, "before": UUID(bytes=before) if before else None, "at_most": at_most}
     with transaction() as db:
-        row = db.execute(SOURCES, {"viewer_id": viewer_id, "at_most": _DEPTH + 1}).fetchone() or (b"", None)
-    followed, newest = row[0], row[1] or b""
-    depth = _DEPTH * _ID_BYTES
-    return Sources(followed=followed, posts=newest[:depth], has_older=len(newest) > depth)
+        return [_entry(row) for row in db.execute(PAGE, values)]
 
 
-IN_FEED: Final = """
-    SELECT p.id
-      FROM posts p
-     WHERE p.id = ANY(%(post_ids)s) AND p.status = 'published'
-       AND (p.user_id = %(viewer_id)s
-            OR EXISTS (SELECT FROM follows f WHERE f.follower_id = %(viewer_id)s AND f.following_id = p.user_id))
-"""
+FOLLOWER_COUNT: Final = "SELECT follower_count FROM users WHERE id = %(author_id)s"
+
+
+def audience(db: Connection, *, author_id: UUID) -> Iterator[Sequence[UUID]] | None:
+    """Whose timelines a new post of the author goes to, 1,000 followers at a time; None for a star's."""
+    row = db.execute(FOLLOWER_COUNT, {"author_id": author_id}).fetchone()
+    if row and row[0] >= settings().star_followers:
+        return None
+    return _followers(db, author_id)
+
+
+def _followers(db: Connection, author_id: UUID) -> Iterator[Sequence[UUID]]:
+    batch = follows.follower_ids(db, user_id=author_id, at_most=_BATCH)
+    while batch:
+        yield batch
+        batch = follows.follower_ids(db, user_id=author_id, after=batch[-1], at_most=_BATCH)
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    version, post_id, user_id, username, display_name, picture, caption, location, tags, status, *rest = row
+    like_count, comment_count, created_at, is_liked, is_saved, media = rest
+    body = Body(
+        id=post_id,
+        user_id=user_id,
+        username=username,
+        display_name=display_name,
+        profile_picture_url=picture,
+        caption=caption,
+        location=location,
+        tags=tags,
+        status=status,
+        created_at=created_at,
+        media=[_picture(columns) for columns in msgspec.json.decode(media, type=list[_Columns])],
+    )
+    return Entry(
+        post_id=post_id.bytes,
+        body=body.encoded(),
+        like_count=like_count,
+        comment_count=comment_count,
+        is_liked=is_liked,
+        is_saved=is_saved,
+        author_id=user_id.bytes,
+        version=version,
+    )
+
+
+def _picture(columns: _Columns) -> Picture:
+    media_id, filter_, width, height, order_index, status = columns
+    return Picture(
+        id=media_id,
+        filter_applied=filter_,
+        width=width,
+        height=height,
+        order_index=order_index,
+        status=status,
+        files=f"{media_links.POST_MARK}{order_index}",
+    )

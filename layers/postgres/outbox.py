@@ -11,7 +11,7 @@ from layers.core import trace
 from layers.core.errors import StoreUnavailable
 from layers.core.events import Event, Note
 from layers.core.ids import new_id
-from layers.postgres.connection import Connection, transaction
+from layers.postgres.connection import Connection, autocommit
 
 ADD: Final = """
     INSERT INTO outbox (id, queue, body, trace_id) VALUES (%(id)s, %(queue)s, %(body)s, %(trace_id)s)
@@ -51,5 +51,5 @@ def remove(db: Connection, *, note_ids: Sequence[UUID]) -> None:
 
 def forget(note: Note) -> None:
     """The broker has confirmed it; a note that stays is published again, which is harmless."""
-    with contextlib.suppress(StoreUnavailable), transaction() as db:
+    with contextlib.suppress(StoreUnavailable), autocommit() as db:
         remove(db, note_ids=[note.id])

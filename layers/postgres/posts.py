@@ -12,7 +12,7 @@ from layers.core.events import Note, PostPublished
 from layers.core.ids import time_of
 from layers.core.models import Filter, Media, Post, Viewer, renditions_of
 from layers.postgres import outbox
-from layers.postgres.connection import Connection, rows_as, transaction
+from layers.postgres.connection import Connection, autocommit, rows_as
 
 
 class NewPicture(msgspec.Struct, frozen=True):
@@ -295,7 +295,7 @@ def withdrawn_on_failure(*, post_id: UUID) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(StoreUnavailable), transaction() as db:
+        with contextlib.suppress(StoreUnavailable), autocommit() as db:
             db.execute(WITHDRAW, {"post_id": post_id})
         raise
 
@@ -305,7 +305,7 @@ MEDIA_REMOVED: Final = "UPDATE posts SET media_removed = true WHERE id = %(post_
 
 def media_removed(*, post_id: UUID) -> None:
     """A deleted post's files are gone; one not marked so is cleared again by the sweeper."""
-    with contextlib.suppress(StoreUnavailable), transaction() as db:
+    with contextlib.suppress(StoreUnavailable), autocommit() as db:
         db.execute(MEDIA_REMOVED, {"post_id": post_id})
 
 

@@ -15,7 +15,7 @@ from layers.core.ids import new_id
 from layers.core.limits import SESSION_SECONDS
 from layers.core.models import Session
 from layers.core.settings import settings
-from layers.postgres.connection import Connection, rows_as, transaction
+from layers.postgres.connection import Connection, autocommit, rows_as
 
 _ID_BYTES = 32
 
@@ -49,7 +49,7 @@ FIND: Final = """
 
 def find(session_id: str) -> tuple[Session, int] | None:
     """A live session and the seconds until its absolute end; its expiry is moved on."""
-    with transaction() as db:
+    with autocommit() as db:
         row = db.execute(FIND, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS}).fetchone()
     if row is None:
         return None
@@ -66,7 +66,7 @@ SAVE: Final = """
 
 def save(session_id: str) -> None:
     """Move a session's expiry on."""
-    with transaction() as db:
+    with autocommit() as db:
         db.execute(SAVE, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS})
 
 
@@ -99,7 +99,7 @@ FORGET: Final = "DELETE FROM revocations WHERE id = %(revocation_id)s"
 
 def forget(revocation: Revocation) -> None:
     """Valkey has applied it; one that stays is applied again, which is harmless."""
-    with contextlib.suppress(StoreUnavailable), transaction() as db:
+    with contextlib.suppress(StoreUnavailable), autocommit() as db:
         db.execute(FORGET, {"revocation_id": revocation.id})
 
 
@@ -108,7 +108,7 @@ REVOCATIONS: Final = "SELECT id, session_id, user_id FROM revocations ORDER BY i
 
 def revocations() -> list[Revocation]:
     """Revocations that may not have reached Valkey yet."""
-    with transaction() as db, db.cursor(row_factory=rows_as(Revocation)) as cursor:
+    with autocommit() as db, db.cursor(row_factory=rows_as(Revocation)) as cursor:
         return cursor.execute(REVOCATIONS).fetchall()
 
 

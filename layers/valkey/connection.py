@@ -13,7 +13,6 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.retry import Retry
 
@@ -22,6 +21,8 @@ from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
 
 type Value = bytes | str | int
+type Connection = Any
+"""A connection of redis-py, which is partly untyped; without its client, which costs as much as a round trip."""
 
 _SCRIPTS = Path(__file__).parent / "lua"
 _CONNECT_SECONDS = 0.3
@@ -75,7 +76,7 @@ class Script:
                 drop()  # an answer may be half read
                 raise
 
-    def _run(self, connection: AbstractConnection, values: tuple[Value, ...]) -> Any:
+    def _run(self, connection: Connection, values: tuple[Value, ...]) -> Any:
         connection.send_command("EVALSHA", self.digest, 0, *values)
         try:
             return connection.read_response()
@@ -91,7 +92,7 @@ def distrust(keys: Iterable[bytes]) -> None:
 
 def drop() -> None:
     """Close the connection; the next call opens another."""
-    connection: AbstractConnection | None = getattr(_held, "connection", None)
+    connection: Connection | None = getattr(_held, "connection", None)
     _held.connection = None
     if connection is not None:
         connection.disconnect()
@@ -112,24 +113,24 @@ def back() -> None:
     _away.clear()
 
 
-def _open() -> AbstractConnection:
-    connection: AbstractConnection | None = getattr(_held, "connection", None)
+def _open() -> Connection:
+    connection: Connection | None = getattr(_held, "connection", None)
     if connection is not None and not connection.can_read(timeout=0):
         return connection
     drop()  # closed by Valkey while idle: nobody would have spoken otherwise
-    connection = redis.ConnectionPool.from_url(
+    opened: Connection = redis.ConnectionPool.from_url(
         settings().valkey_url,
         protocol=2,
         socket_connect_timeout=_CONNECT_SECONDS,
         socket_timeout=_ANSWER_SECONDS,
         retry=Retry(NoBackoff(), 0),
     ).make_connection()
-    connection.connect()
-    _held.connection = connection
-    return connection
+    opened.connect()
+    _held.connection = opened
+    return opened
 
 
-def _forget(connection: AbstractConnection) -> None:
+def _forget(connection: Connection) -> None:
     keys = tuple(_distrusted)
     connection.send_command("UNLINK", *keys)
     connection.read_response()

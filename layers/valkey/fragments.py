@@ -9,7 +9,7 @@ tell is removed, by this process, before it asks Valkey anything else.
 """
 
 import struct
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from layers.core.errors import StoreUnavailable
@@ -22,42 +22,56 @@ BITS_SECONDS: Final = 60 * 60
 _COUNTS: Final = struct.Struct(">QII")
 _HEADER: Final = struct.Struct(">QII16s")
 
+
+class Counts(Protocol):
+    """What the rows say of a post after a change."""
+
+    @property
+    def version(self) -> int:
+        """Greater than at any time before."""
+
+    @property
+    def like_count(self) -> int:
+        """Likes."""
+
+    @property
+    def comment_count(self) -> int:
+        """Comments, replies included."""
+
+
 COUNTED: Final = Script("order", "versions", "counted")
 
 
-def counted(post_id: UUID, version: int, like_count: int, comment_count: int) -> bool:
-    """A post's counts are these since `version`."""
-    values = (post_id.bytes, _COUNTS.pack(version, like_count, comment_count), SECONDS)
+def counted(post_id: UUID, *, counts: Counts) -> bool:
+    """These are a post's counts since a comment came or went."""
+    values = (post_id.bytes, _packed(counts), SECONDS)
     return _told(COUNTED, values, b"post:" + post_id.bytes)
 
 
 LIKED: Final = Script("order", "versions", "liked")
 
 
-def liked(
-    viewer_id: UUID, post_id: UUID, *, is_liked: bool, version: int, like_count: int, comment_count: int
-) -> bool:
-    """A viewer gave or took back a like, and the post's counts are these since `version`."""
-    counts = _COUNTS.pack(version, like_count, comment_count)
-    values = (post_id.bytes, counts, SECONDS, viewer_id.bytes, f"{is_liked:d}{version}", BITS_SECONDS)
+def liked(viewer_id: UUID, post_id: UUID, *, liked: bool, counts: Counts) -> bool:
+    """A viewer gave or took back a like, and these are the post's counts since."""
+    values = (post_id.bytes, _packed(counts), SECONDS, viewer_id.bytes, f"{liked:d}{counts.version}", BITS_SECONDS)
     return _told(LIKED, values, b"post:" + post_id.bytes, b"liked:" + viewer_id.bytes)
 
 
 SAVED: Final = Script("saved")
 
 
-def saved(viewer_id: UUID, post_id: UUID, *, is_saved: bool) -> bool:
+def saved(viewer_id: UUID, post_id: UUID, *, saved: bool) -> bool:
     """A viewer saved a post, or does not any more."""
-    values = (post_id.bytes, viewer_id.bytes, f"{is_saved:d}", BITS_SECONDS)
+    values = (post_id.bytes, viewer_id.bytes, f"{saved:d}", BITS_SECONDS)
     return _told(SAVED, values, b"saved:" + viewer_id.bytes)
 
 
 DELETED: Final = Script("order", "deleted")
 
 
-def deleted(post_id: UUID, author_id: UUID) -> bool:
+def deleted(post_id: UUID) -> bool:
     """A post is gone: the very next feed lacks it."""
-    values = (post_id.bytes, SECONDS, author_id.bytes)
+    values = (post_id.bytes, SECONDS)
     return _told(DELETED, values, b"post:" + post_id.bytes)
 
 
@@ -76,6 +90,10 @@ def unpacked(post_id: bytes, fragment: bytes | None, liked_bit: bytes | None, sa
     version, like_count, comment_count, author_id = _HEADER.unpack_from(fragment)
     body = fragment[_HEADER.size :]
     return Entry(post_id, body, like_count, comment_count, is_liked, is_saved, author_id, version)
+
+
+def _packed(counts: Counts) -> bytes:
+    return _COUNTS.pack(counts.version, counts.like_count, counts.comment_count)
 
 
 def _told(script: Script, values: tuple[Value, ...], *keys: bytes) -> bool:

@@ -1,0 +1,154 @@
+"""Every minute: finish what a lost message or a service's outage has left undone."""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from layers.core import admission, limits, metrics
+from layers.core.errors import BadPicture, StoreUnavailable
+from layers.core.events import Note, PostPublished
+from layers.core.logging import logger
+from layers.core.schedule import on_schedule
+from layers.media import photos
+from layers.postgres import feeds, outbox, posts, sessions
+from layers.postgres.connection import Connection, transaction
+from layers.rabbitmq import publishing
+from layers.valkey import timelines
+
+STUCK_SECONDS = 20
+"""A post is promised within 120 s: found at the latest by the run 60 s later, it leaves 40 s for the work."""
+NOTE_SECONDS = 10
+GIVE_UP_SECONDS = 90
+"""A picture this old has failed in the queue's four tries, or in an earlier run."""
+REMAINS_SECONDS = 60
+REVOCATION_SECONDS = 60
+"""Longer than any transaction: a revocation this old was among those just applied."""
+
+_WORK_SECONDS = 40
+"""No picture is begun later in a run: the function's Timeout is 55 s."""
+_PICTURES, _NOTES, _POSTS = 200, 1000, 100
+
+
+@on_schedule
+def handler() -> dict[str, int | str]:
+    ends_at = time.monotonic() + _WORK_SECONDS
+    parts = {"sessions": _end_sessions, "notes": _relay_notes, "pictures": _finish_pictures, "remains": _clear_remains}
+    return {name: _alone(part, ends_at) for name, part in parts.items()}
+
+
+def _alone(part: Callable[[float], int], ends_at: float) -> int | str:
+    """How much a part did; what stops one stops no other."""
+    try:
+        return part(ends_at)
+    except StoreUnavailable as error:
+        return f"{error.store} is away"
+    except Exception as error:  # noqa: BLE001 (whatever it is, the other parts go on)
+        logger().exception("a part of the sweep failed")
+        return type(error).__name__
+
+
+def _end_sessions(_ends_at: float) -> int:
+    """Valkey forgets the sessions that were revoked while it was away."""
+    revocations = admission.register().revocations()
+    admission.gate().revoke(revocations)
+    with transaction() as db:
+        sessions.clear(db, revocations_older_than_seconds=REVOCATION_SECONDS)
+    return len(revocations)
+
+
+def _relay_notes(ends_at: float) -> int:
+    """Events that could not be published right after their commit."""
+    with transaction() as db:
+        waiting = outbox.waiting(db, older_than_seconds=NOTE_SECONDS, at_most=_NOTES)
+        passed_on = [note.id for note in waiting if time.monotonic() < ends_at and _passed_on(db, note)]
+        outbox.remove(db, note_ids=passed_on)
+    return len(passed_on)
+
+
+def _passed_on(db: Connection, note: Note) -> bool:
+    """Whether the event went to its queue, or, with the broker away, a new post reached the timelines from here."""
+    if publishing.send(note):
+        return True
+    if note.queue != PostPublished.queue:
+        return False
+    published = msgspec.json.decode(note.body, type=PostPublished)
+    try:
+        audience = feeds.audience(db, author_id=published.author_id)
+        timelines.publish(published.post_id, published.author_id, audience)
+    except StoreUnavailable as error:
+        if error.store == "valkey":
+            return False
+        raise
+    return True
+
+
+def _finish_pictures(ends_at: float) -> int:
+    """Pictures that wait although their files are there."""
+    with transaction() as db:
+        waiting = posts.unfinished(db, older_than_seconds=STUCK_SECONDS, at_most=_PICTURES)
+    finished = 0
+    for picture in waiting:
+        if time.monotonic() >= ends_at:
+            break
+        finished += _finish(picture)
+    return finished
+
+
+def _finish(picture: posts.Unfinished) -> bool:
+    """Render one and publish its post if it was the last. The queue may be at the same picture: both are harmless."""
+    with transaction() as db:
+        if posts.state(db, post_id=picture.post_id) != "processing":
+            return False  # the queue was faster
+    size = _rendered(picture)
+    if size is None:
+        return False
+    with transaction() as db:
+        note = posts.finish_picture(
+            db, post_id=picture.post_id, order_index=picture.order_index, width=size.width, height=size.height
+        )
+        state = posts.state(db, post_id=picture.post_id)
+    if note:
+        with transaction() as db:
+            if _passed_on(db, note):
+                outbox.remove(db, note_ids=[note.id])
+    if state == "deleted":  # meanwhile, and what was stored after that is nobody's
+        photos.removed(picture.post_id, [picture.original_key])
+    return True
+
+
+def _rendered(picture: posts.Unfinished) -> photos.Size | None:
+    """The picture's size, None for one that cannot be rendered now or, then it has failed, ever."""
+    try:
+        return photos.render(picture.post_id, picture.order_index, picture.original_key)
+    except photos.OriginalMissing as error:
+        if picture.age_seconds >= limits.UNARRIVED_SECONDS:
+            _fail(picture, "The upload never arrived.", error)
+    except BadPicture as error:
+        _fail(picture, str(error), error)
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever it is, the other pictures go on)
+        logger().exception("a picture cannot be finished", post_id=str(picture.post_id))
+        if picture.age_seconds >= GIVE_UP_SECONDS:
+            _fail(picture, photos.FAILED, error)
+    return None
+
+
+def _fail(picture: posts.Unfinished, reason: str, error: Exception) -> None:
+    metrics.IMAGE_ERRORS.labels(type(error).__name__).inc()
+    metrics.PROCESSING_ERRORS.labels(type(error).__name__).inc()
+    with transaction() as db:
+        posts.fail_picture(db, post_id=picture.post_id, order_index=picture.order_index, reason=reason)
+
+
+def _clear_remains(ends_at: float) -> int:
+    """Files of deleted posts that could not be removed at once."""
+    with transaction() as db:
+        remains = posts.remains(db, older_than_seconds=REMAINS_SECONDS, at_most=_POSTS)
+    cleared = 0
+    for each in remains:
+        if time.monotonic() < ends_at and photos.removed(each.post_id, each.original_keys):
+            posts.media_removed(post_id=each.post_id)
+            cleared += 1
+    return cleared

@@ -1,0 +1,252 @@
+"""Fills a running system with a few accounts and real photographs, through its own HTTP API.
+
+python -m infra.demo [--url http://localhost:3000]
+
+What is there already is left alone, so running it again is quick. The photographs are those of the Debian packages
+lomiri-wallpapers-16.04 and mate-backgrounds; each post names its photographer and licence as the package does.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from infra import stack_settings
+from infra.grant import grant
+from layers.core.errors import PhotogramError
+from layers.core.settings import settings
+
+PASSWORD = "photogram"  # noqa: S105 (it is printed for everybody)
+ADMIN = "alan"
+BACKGROUNDS = Path("/usr/share/backgrounds")
+PACKAGES = "lomiri-wallpapers-16.04 mate-backgrounds"
+
+_PUBLISHED_SECONDS = 150
+"""The contract's 120 s for a post whose queue is down, and some."""
+_PAUSE_SECONDS = 0.25
+_REQUEST_SECONDS = 60
+
+
+class Photo(msgspec.Struct, frozen=True):
+    """One or several pictures to post, credited as the copyright file of their package says."""
+
+    files: tuple[str, ...]
+    """Below the folder of backgrounds."""
+    by: str
+    caption: str
+    credit: str
+    location: str = ""
+
+    @property
+    def full_caption(self) -> str:
+        """The caption with its credit."""
+        return f"{self.caption}\n\nPhoto: {self.credit}"
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A demo account."""
+
+    username: str
+    display_name: str
+    follows: tuple[str, ...]
+    story: str = ""
+    """A picture of its posts, to tell again as a story."""
+
+
+MEMBERS = (
+    Member("ada", "Ada", ("grace", "linus", "margaret", "alan"), "seeding_by_Clements_Engelhardt.jpg"),
+    Member("grace", "Grace", ("ada", "margaret", "alan"), "Wine_by_Jakkub_Mede.jpg"),
+    Member("linus", "Linus", ("ada", "grace"), "friends_by_Aitzol_Berasategi.jpg"),
+    Member("margaret", "Margaret", ("ada", "grace", "linus")),
+    Member("alan", "Alan", ("ada", "margaret")),
+)
+
+_AITZOL = "Aitzol Berasategi, CC BY 4.0"
+_BARBIN = "Charles Barbin, GPL 2+"
+PHOTOS = (
+    Photo(
+        ("picosdeeuropa_by_Aitzol_Berasategi.jpg", "aitzgorri_by_Aitzol_Berasategi.jpg"),
+        "ada",
+        "Two walks, two mountains. #hiking #mountains",
+        _AITZOL,
+        "Picos de Europa",
+    ),
+    Photo(("Bridge_by_Sander_Klootwijk.jpg",), "linus", "Lines in the sky. #bridge", "Sander Klootwijk, CC BY-SA 4.0"),
+    Photo(("Picture_0B_by_freespace.jpg",), "grace", "Half a fig. #stilllife", 'Trevor "Freespace", CC BY 4.0'),
+    Photo(("free_by_Peter_Nerlich.jpg",), "margaret", "Flying indoors! #bird", "Peter Nerlich, CC BY-SA 4.0"),
+    Photo(("life_by_Aitzol_Berasategi.jpg",), "alan", "Water finds its way. #forest", _AITZOL),
+    Photo(("mate/nature/LadyBird.jpg",), "grace", "Found a bug. #ladybird", _BARBIN),
+    Photo(("friends_by_Aitzol_Berasategi.jpg",), "linus", "Waiting for the postman. #dogs", _AITZOL),
+    Photo(("mate/nature/Storm.jpg",), "alan", "It will rain in a minute. #storm", "Sergey Nazarov, GPL 2+"),
+    Photo(
+        ("mate/nature/Garden.jpg", "mate/nature/YellowFlower.jpg"),
+        "margaret",
+        "The garden this week. #flowers",
+        _BARBIN,
+    ),
+    Photo(("Wine_by_Jakkub_Mede.jpg",), "grace", "A quiet evening. #home", "Jakub Mede, CC BY 4.0"),
+    Photo(("seeding_by_Clements_Engelhardt.jpg",), "ada", "Ready for the wind. #macro", "Clemens Engelhardt, CC0 1.0"),
+    Photo(("sunset_by_Aitzol_Berasategi.jpg",), "ada", "Last light. #sunset", _AITZOL, "Basque Country"),
+)
+
+
+class Failed(Exception):
+    """The demo could not be made; says what was asked and what came back."""
+
+
+class Account:
+    """A member over HTTP: registered if need be, and signed in."""
+
+    def __init__(self, url: str, member: Member) -> None:
+        self.member = member
+        self._http = httpx.Client(base_url=f"{url}/api/v1", timeout=_REQUEST_SECONDS)
+        name = member.username
+        registration = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
+        answer = self._http.post("/auth/register", json={**registration, "displayName": member.display_name})
+        self.is_new = answer.status_code == httpx.codes.CREATED
+        if answer.status_code == httpx.codes.CONFLICT:
+            answer = self._http.post("/auth/login", json={"username": name, "password": PASSWORD})
+        self.id: str = _good(answer)["user"]["id"]
+
+    def post(self, path: str, **sent: Any) -> dict[str, Any]:
+        """The answer to a POST."""
+        return _good(self._http.post(path, **sent))
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The answer to a GET."""
+        return _good(self._http.get(path))
+
+
+def fill(url: str) -> None:
+    """Make what is missing of the demo; raises `Failed`."""
+    if _is_complete(url):
+        print("The demo accounts and their photographs are there.")
+    else:
+        accounts = {member.username: Account(url, member) for member in MEMBERS}
+        print(f"Accounts: {', '.join(accounts)}")
+        for account in accounts.values():
+            for name in account.member.follows:
+                account.post(f"/users/{accounts[name].id}/follow")
+        grant(username=ADMIN, role="admin")
+        if _has_backgrounds():
+            _publish(accounts, [photo for photo in PHOTOS if not _is_posted(accounts[photo.by], photo)])
+            _like(accounts)
+    if _has_backgrounds():
+        _tell_stories(url)
+
+
+def _is_complete(url: str) -> bool:
+    """Whether every member has all of its posts: one small question each, no sign-in."""
+    for member in MEMBERS:
+        answer = httpx.get(f"{url}/api/v1/users/{member.username}", timeout=_REQUEST_SECONDS)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return False
+        wanted = len(_photos_of(member.username)) if _has_backgrounds() else 0
+        if _good(answer)["user"]["postCount"] < wanted:
+            return False
+    return True
+
+
+def _photos_of(username: str) -> list[Photo]:
+    return [photo for photo in PHOTOS if photo.by == username]
+
+
+def _has_backgrounds() -> bool:
+    return all((BACKGROUNDS / file).is_file() for photo in PHOTOS for file in photo.files)
+
+
+def _is_posted(account: Account, photo: Photo) -> bool:
+    return not account.is_new and any(
+        post["caption"] == photo.full_caption and post["userId"] == account.id
+        for post in account.get("/feed?limit=100")["posts"]
+    )
+
+
+def _publish(accounts: dict[str, Account], photos: Sequence[Photo]) -> None:
+    """Upload the photographs and wait until each is published."""
+    started = time.monotonic()
+    waiting: dict[str, Photo] = {}
+    for photo in photos:
+        print(f"  uploading {len(waiting) + 1} of {len(photos)}: {photo.caption}", flush=True)
+        files = [("media", (Path(file).name, (BACKGROUNDS / file).read_bytes())) for file in photo.files]
+        texts = {"caption": photo.full_caption, "location": photo.location}
+        waiting[accounts[photo.by].post("/posts", files=files, data=texts)["post_id"]] = photo
+    count = len(waiting)
+    while waiting:
+        for post_id, photo in list(waiting.items()):
+            post = accounts[photo.by].get(f"/posts/{post_id}")["post"]
+            if post["status"] == "failed":
+                reasons = "; ".join(media["failure"] for media in post["media"] if media["failure"])
+                raise Failed(f"{', '.join(photo.files)} could not be published: {reasons}")
+            if post["status"] == "published":
+                del waiting[post_id]
+                print(f"  published {count - len(waiting)} of {count}: {photo.caption}", flush=True)
+        if waiting:
+            if time.monotonic() - started > _PUBLISHED_SECONDS:
+                raise Failed(f"{len(waiting)} posts are not published after {_PUBLISHED_SECONDS} s: make status")
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _like(accounts: dict[str, Account]) -> None:
+    """Everybody likes some of what they see."""
+    for number, account in enumerate(accounts.values()):
+        others = [post for post in account.get("/feed?limit=100")["posts"] if post["userId"] != account.id]
+        for post in others[number % 2 :: 2]:
+            account.post(f"/posts/{post['id']}/like")
+
+
+def _tell_stories(url: str) -> None:
+    """Stories last a day: tell them again once they are gone."""
+    viewer = Account(url, MEMBERS[0])
+    telling = {user["username"] for user in viewer.get("/stories/tray")["users"]}
+    for member in MEMBERS:
+        if member.story and member.username not in telling:
+            file = BACKGROUNDS / member.story
+            Account(url, member).post("/stories", files={"media": (file.name, file.read_bytes())})
+            print(f"  a story of {member.username}", flush=True)
+
+
+def _good(answer: httpx.Response) -> dict[str, Any]:
+    """The answer's JSON; raises `Failed` for a refusal, in its own words."""
+    asked = f"{answer.request.method} {answer.request.url}"
+    try:
+        told: dict[str, Any] = answer.json()
+    except ValueError:
+        raise Failed(f"{asked}: {answer.status_code}, and no JSON") from None
+    if answer.is_error:
+        raise Failed(f"{asked}: {answer.status_code} {told.get('error')}")
+    return told
+
+
+def main() -> int:
+    """Fill the system and print where it is and how to sign in; 1 if that failed."""
+    parser = argparse.ArgumentParser(prog="python -m infra.demo", description=__doc__)
+    parser.add_argument("--url", help="the front door (by default the running stack's)")
+    parser.add_argument("--profile", choices=["run", "test"], default="run", help="of which stack")
+    given = parser.parse_args()
+    started = time.monotonic()
+    try:
+        stack_settings.use(given.profile)
+        url = given.url or settings().own_origins.split(",")[0]
+        fill(url.rstrip("/"))
+    except httpx.TransportError as error:
+        print(f"The front door does not answer ({error}): make status", file=sys.stderr)
+        return 1
+    except (Failed, PhotogramError, stack_settings.NotUp) as error:
+        print(f"The demo is not complete: {error}", file=sys.stderr)
+        return 1
+    if not _has_backgrounds():
+        print(f"No photographs: the packages are not installed (apt install {PACKAGES}). The accounts are there.")
+    print(f"Demo ready in {time.monotonic() - started:.1f} s.\n")
+    print(f"  {url}")
+    print(f"  sign in as {MEMBERS[0].username} with the password {PASSWORD}; {ADMIN} is the admin")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

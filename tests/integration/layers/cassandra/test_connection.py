@@ -1,0 +1,92 @@
+"""The session with Cassandra: away, hanging and back."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from infra.migrate import migrate_cassandra
+from layers.cassandra import connection
+from layers.core.errors import StoreUnavailable
+from layers.core.ids import new_id
+from layers.core.settings import settings
+from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.waiting import until
+
+READ = "SELECT user_id FROM profiles WHERE user_id = :id"
+
+
+def read() -> list[dict[str, object]]:
+    return connection.execute(READ, {"id": new_id()})
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
+    """Cassandra behind a pipe that a test can cut."""
+    with pipe_to(f"cql://127.0.0.1:{settings().cassandra_port}") as opened:
+        monkeypatch.setenv("CASSANDRA_PORT", str(opened.port))
+        settings.cache_clear()
+        connection.close()
+        yield opened
+        connection.close()
+    monkeypatch.undo()
+    settings.cache_clear()
+    until(is_back, seconds=10)
+
+
+def is_back() -> bool:
+    try:
+        return read() == []
+    except StoreUnavailable:
+        return False
+
+
+def test_the_driver_runs_on_libev():
+    from cassandra.cluster import Cluster  # noqa: PLC0415 (as the layer imports it)
+
+    assert Cluster.connection_class.__name__ == "LibevConnection"
+
+
+def test_migrating_again_applies_nothing():
+    assert migrate_cassandra() == 0
+
+
+def test_connections_that_died_while_idle_are_replaced(pipe: Pipe):
+    assert read() == []
+    pipe.cut()
+
+    assert read() == []
+
+
+def test_cassandra_away_is_said_at_once_and_it_is_used_again_when_it_is_back(pipe: Pipe):
+    assert read() == []
+    pipe.close()
+
+    started = time.monotonic()
+    for _ in range(5):
+        with pytest.raises(StoreUnavailable) as refusal:
+            read()
+        assert refusal.value.store == "cassandra"
+    assert time.monotonic() - started < 5
+    pipe.open()
+
+    assert until(is_back, seconds=10)
+
+
+def test_r_d2_a_cassandra_that_hangs_costs_a_few_seconds(pipe: Pipe):
+    assert read() == []
+    pipe.hang()
+
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        read()
+    assert time.monotonic() - started < 5
+
+
+def test_a_wrong_statement_is_no_outage():
+    from cassandra import InvalidRequest  # noqa: PLC0415
+
+    for _ in range(4):
+        with pytest.raises(InvalidRequest):
+            connection.execute("SELECT nothing FROM profiles", {})
+    assert read() == []
