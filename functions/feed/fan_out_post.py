@@ -3,12 +3,9 @@
 from layers.core.events import PostPublished
 from layers.core.queue import on_message
 from layers.postgres import feeds
-from layers.postgres.connection import transaction
 from layers.valkey import timelines
 
 
 @on_message(PostPublished)
 def handler(published: PostPublished) -> None:
-    with transaction() as db:
-        audience = feeds.audience(db, author_id=published.author_id)
-        timelines.publish(published.post_id, published.author_id, audience)
+    timelines.publish(published.post_id, published.author_id, feeds.audience(published.author_id))

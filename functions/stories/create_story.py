@@ -9,7 +9,7 @@ from layers.core.multipart import File
 from layers.core.response import Created
 from layers.media import renditions, story_media
 from layers.postgres import stories
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit
 
 
 class NewStory(Shape, frozen=True, kw_only=True):
@@ -31,10 +31,10 @@ def handler(form: NewStory, viewer: Viewer) -> Created[OneStory]:
     [picture] = pictures.accepted(given, at_least=1, at_most=1)
     rendered = renditions.render_story(picture.file.data)
     story_id = new_id()
-    with transaction() as db:
+    with autocommit() as db:
         stories.begin(db, story_id=story_id, user_id=viewer.id, filter_=form.filter)
     story_media.put(story_id, rendered)
-    with transaction() as db:
+    with autocommit() as db:
         story = stories.publish(db, story_id=story_id)
     metrics.STORIES_CREATED.inc()
     return Created(OneStory(story=story))

@@ -3,7 +3,7 @@
 from layers.core.endpoint import endpoint
 from layers.core.models import Shape, StoryUser, Viewer
 from layers.postgres import stories
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit
 
 
 class Tray(Shape, frozen=True, kw_only=True):
@@ -14,5 +14,5 @@ class Tray(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(viewer: Viewer) -> Tray:
-    with transaction() as db:
+    with autocommit() as db:
         return Tray(users=stories.tray(db, viewer=viewer))

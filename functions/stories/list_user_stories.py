@@ -5,10 +5,10 @@ from uuid import UUID
 from layers.core.endpoint import endpoint
 from layers.core.models import Viewer
 from layers.postgres import stories
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit
 
 
 @endpoint
 def handler(user: UUID, viewer: Viewer) -> stories.StoriesOfUser:
-    with transaction() as db:
+    with autocommit() as db:
         return stories.of_user(db, user_id=user, viewer=viewer)

@@ -6,7 +6,7 @@ from layers.core import metrics
 from layers.core.endpoint import endpoint
 from layers.core.models import Done, Viewer
 from layers.postgres import stories
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit
 
 
 class View(Done, frozen=True, kw_only=True):
@@ -17,7 +17,7 @@ class View(Done, frozen=True, kw_only=True):
 
 @endpoint
 def handler(story_id: UUID, viewer: Viewer) -> View:
-    with transaction() as db:
+    with autocommit() as db:
         viewed = stories.view(db, story_id=story_id, viewer=viewer)
     metrics.STORY_VIEWS.inc(viewed.is_new)
     return View(message="You saw this story.", idempotent=not viewed.is_new, tracked=not viewed.is_own)

@@ -103,7 +103,7 @@ def up(profile: Profile, *, only_stores: bool = False, is_reloading: bool = Fals
 def down(profile: Profile) -> None:
     """Nothing of this profile runs when this returns; its data stay."""
     started = time.monotonic()
-    if supervision.stop(profile):
+    if supervision.stop(profile, first=programs.HOSTS):
         print(f"Stopped in {time.monotonic() - started:.1f} s")
     else:
         print("Nothing was running")
@@ -143,7 +143,7 @@ def clean(profile: Profile, *, is_sure: bool) -> None:
         if input(f"Delete all data in {profile.state}? [y/N] ").strip().lower() not in {"y", "yes"}:
             print("Kept")
             return
-    supervision.stop(profile)
+    supervision.stop(profile, first=programs.HOSTS)
     shutil.rmtree(profile.state)
     print(f"Deleted {profile.state}")
 

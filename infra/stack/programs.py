@@ -14,6 +14,9 @@ from infra.stack import debian, install
 from infra.stack.environment import USER, of_functions
 from infra.stack.profiles import CLONE, Profile, is_root
 
+HOSTS = ("light", "heavy", "consumer", "schedules")
+"""The programs that run functions; they start last and stop first."""
+
 _OLDEST_POSTGRES = 15
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The server itself: Debian's wrapper in the PATH insists on Debian's own user and folders."""

@@ -1,9 +1,11 @@
 """Talks to the profile's supervisord: starts it, hands it its programs, and ends what it left behind."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
@@ -15,6 +17,7 @@ from infra.stack.profiles import Profile
 
 _START_SECONDS = 10
 _PAUSE_SECONDS = 0.1
+_RUNNING = ("STARTING", "RUNNING", "STOPPING", "BACKOFF")
 _STOPPED = ("STOPPED", "EXITED", "FATAL")
 
 
@@ -66,12 +69,20 @@ def start_programs(calls: Any, names: list[str]) -> list[str]:
     return started
 
 
-def stop(profile: Profile) -> bool:
-    """Stop supervisord and all that it runs; False if there was nothing."""
+def stop(profile: Profile, *, first: Collection[str]) -> bool:
+    """Stop the programs named `first`, then the others, each lot side by side, and supervisord; False if there was
+    nothing.
+    """
     calls = connect(profile)
     if calls is None:
         return end_orphans(profile)
     watched = psutil.Process(calls.getPID())
+    groups = {process["group"] for process in calls.getAllProcessInfo()}
+    for lot in (groups & set(first), groups - set(first)):
+        for name in lot:
+            calls.stopProcessGroup(name, False)
+        while any(each["group"] in lot and each["statename"] in _RUNNING for each in calls.getAllProcessInfo()):
+            time.sleep(_PAUSE_SECONDS)
     calls.shutdown()
     watched.wait()
     end_orphans(profile)
@@ -79,16 +90,22 @@ def stop(profile: Profile) -> bool:
 
 
 def end_orphans(profile: Profile) -> bool:
-    """End what a supervisord left behind that was itself killed: its children carry its address in their environment,
-    the two that write over theirs are found by their pid files.
+    """End what a supervisord left behind that was itself killed; whether there was anything.
+
+    Its children carry its address in their environment. The two that write over theirs are known by their pid files:
+    PostgreSQL's by its command line besides, nginx's workers by the process group of their master.
     """
     server = f"unix://{profile.state}/supervisor.sock"
-    found = [process for process in psutil.process_iter() if _server(process) == server]
-    for path in (*profile.state.glob("postgres-*/postmaster.pid"), profile.state / "nginx" / "nginx.pid"):
-        with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
-            process = psutil.Process(int(path.read_text().split()[0]))
-            if any(str(profile.state) in part for part in process.cmdline()):
-                found.append(process)
+    postmasters = {_number(path) for path in profile.state.glob("postgres-*/postmaster.pid")}
+    nginx_pid = profile.state / "nginx" / "nginx.pid"
+    master = _number(nginx_pid)
+    found = [
+        process
+        for process in psutil.process_iter()
+        if _environment(process).get("SUPERVISOR_SERVER_URL") == server
+        or (process.pid in postmasters and any(str(profile.state) in part for part in _command(process)))
+        or (master and _group(process) == master and process.name() == "nginx")
+    ]
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -97,12 +114,33 @@ def end_orphans(profile: Profile) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(alive, timeout=_START_SECONDS)
-    (profile.state / "nginx" / "nginx.pid").unlink(missing_ok=True)  # its number may be somebody else's by now
+    nginx_pid.unlink(missing_ok=True)  # its number may be somebody else's by the next start
     return bool(found)
 
 
-def _server(process: psutil.Process) -> str | None:
+def _number(path: Path) -> int | None:
     try:
-        return process.environ().get("SUPERVISOR_SERVER_URL")
+        return int(path.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
     except psutil.Error:
+        return {}
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid)
+    except OSError:
         return None

@@ -25,6 +25,9 @@ FALLBACK: Final = b'{"posts":[],"nextCursor":null,"fallback":true}'
 _QUERY: Final = "feed"
 _ISO_DATE_LENGTH: Final = len("2026-01-25")
 _ID_BYTES: Final = 16
+_EARLIEST: Final = datetime(1971, 1, 1, tzinfo=UTC)
+"""Older than any post; ids of earlier times would sort among the sentinels of timelines."""
+
 _ROUNDS: Final = 3
 """So many times a page is read again because posts on it turned out to be gone."""
 
@@ -230,7 +233,7 @@ def _start(cursor: str | None, viewer_id: UUID) -> bytes | None:
         try:
             moment = datetime.fromisoformat(cursor)
             moment = moment.replace(tzinfo=moment.tzinfo or UTC)
-            return floor_of(max(moment, datetime.fromtimestamp(0, UTC))).bytes
+            return floor_of(max(moment, _EARLIEST)).bytes
         except (ValueError, OverflowError):
             raise Invalid.field("cursor", "not a time") from None
     (before,) = cursors.read(cursor, _QUERY, viewer_id, tuple[bytes])

@@ -11,7 +11,7 @@ from layers.core.home_feed import Body, Entry, Picture, Sources
 from layers.core.models import Filter, PostStatus, Viewer
 from layers.core.settings import settings
 from layers.postgres import follows
-from layers.postgres.connection import Connection, transaction
+from layers.postgres.connection import autocommit
 
 _DEPTH: Final = 100
 _OF_EACH: Final = 24
@@ -54,7 +54,7 @@ SOURCES: Final = """
 def sources(viewer_id: UUID) -> Sources:
     """Whom the viewer follows, banned ones left out, and their newest posts: a page at least, five at most."""
     values = {"viewer_id": viewer_id, "at_most": _DEPTH + 1, "of_each": _OF_EACH}
-    with transaction() as db:
+    with autocommit() as db:
         row = db.execute(SOURCES, values).fetchone() or (b"", None, False)
     followed, newest, is_cut = row
     shown, depth = newest or b"", _DEPTH * _ID_BYTES
@@ -79,7 +79,7 @@ POSTS: Final = """
 
 def posts(viewer: Viewer, post_ids: Sequence[bytes]) -> list[Entry]:
     """Those of the posts that belong into the viewer's feed, in no order."""
-    with transaction() as db:
+    with autocommit() as db:
         rows = db.execute(POSTS, {"viewer_id": viewer.id, "post_ids": [UUID(bytes=post_id) for post_id in post_ids]})
         return [_entry(row) for row in rows]
 
@@ -116,26 +116,35 @@ PAGE: Final = """
 def page(viewer: Viewer, *, before: bytes | None, at_most: int) -> list[Entry]:
     """The feed's next posts, newest first."""
     values = {"viewer_id": viewer.id, "before": UUID(bytes=before) if before else None, "at_most": at_most}
-    with transaction() as db:
+    with autocommit() as db:
         return [_entry(row) for row in db.execute(PAGE, values)]
 
 
 FOLLOWER_COUNT: Final = "SELECT follower_count FROM users WHERE id = %(author_id)s"
 
 
-def audience(db: Connection, *, author_id: UUID) -> Iterator[Sequence[UUID]] | None:
-    """Whose timelines a new post of the author goes to, 1,000 followers at a time; None for a star's."""
-    row = db.execute(FOLLOWER_COUNT, {"author_id": author_id}).fetchone()
+def audience(author_id: UUID) -> Iterator[Sequence[UUID]] | None:
+    """Whose timelines a new post of the author goes to, 1,000 followers at a time; None for a star's.
+
+    Each batch is read when it is asked for; no transaction stays open while it is made use of.
+    """
+    with autocommit() as db:
+        row = db.execute(FOLLOWER_COUNT, {"author_id": author_id}).fetchone()
     if row and row[0] >= settings().star_followers:
         return None
-    return _followers(db, author_id)
+    return _followers(author_id)
 
 
-def _followers(db: Connection, author_id: UUID) -> Iterator[Sequence[UUID]]:
-    batch = follows.follower_ids(db, user_id=author_id, at_most=_BATCH)
-    while batch:
-        yield batch
-        batch = follows.follower_ids(db, user_id=author_id, after=batch[-1], at_most=_BATCH)
+def _followers(author_id: UUID) -> Iterator[Sequence[UUID]]:
+    after: UUID | None = None
+    while True:
+        with autocommit() as db:
+            batch = follows.follower_ids(db, user_id=author_id, after=after, at_most=_BATCH)
+        if batch:
+            yield batch
+        if len(batch) < _BATCH:
+            return
+        after = batch[-1]
 
 
 def _entry(row: Sequence[Any]) -> Entry:

@@ -69,11 +69,11 @@ class Script:
                 _away.set()
                 raise StoreUnavailable("valkey") from error
             except (redis.RedisError, OSError) as error:
-                drop()
+                close()
                 _away.set()
                 raise StoreUnavailable("valkey") from error
             except BaseException:
-                drop()  # an answer may be half read
+                close()  # an answer may be half read
                 raise
 
     def _run(self, connection: Connection, values: tuple[Value, ...]) -> Any:
@@ -90,7 +90,7 @@ def distrust(keys: Iterable[bytes]) -> None:
     _distrusted.update(keys)
 
 
-def drop() -> None:
+def close() -> None:
     """Close the connection; the next call opens another."""
     connection: Connection | None = getattr(_held, "connection", None)
     _held.connection = None
@@ -117,7 +117,7 @@ def _open() -> Connection:
     connection: Connection | None = getattr(_held, "connection", None)
     if connection is not None and not connection.can_read(timeout=0):
         return connection
-    drop()  # closed by Valkey while idle: nobody would have spoken otherwise
+    close()  # closed by Valkey while idle: nobody would have spoken otherwise
     opened: Connection = redis.ConnectionPool.from_url(
         settings().valkey_url,
         protocol=2,

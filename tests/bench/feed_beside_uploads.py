@@ -72,7 +72,9 @@ class Caller:
 def phone_photo(width: int, height: int) -> bytes:
     """A JPEG with as much detail as a camera's."""
     small = Image.effect_noise((width // 8, height // 8), 60)
-    picture = Image.merge("RGB", [small, small.rotate(90), small.rotate(180)]).resize((width, height), Image.BICUBIC)
+    picture = Image.merge("RGB", [small, small.rotate(90), small.rotate(180)]).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
     kept = io.BytesIO()
     picture.save(kept, "JPEG", quality=88)
     return kept.getvalue()
@@ -176,7 +178,8 @@ def main() -> None:
     feeds = 2 * given.rounds * given.seconds / PACE_SECONDS
     readers = Readers(given.url, round(feeds))
     spawn = multiprocessing.get_context("spawn")
-    is_on, is_off, counts = spawn.Event(), spawn.Event(), spawn.Array("i", 3)
+    is_on, is_off = spawn.Event(), spawn.Event()
+    counts: Any = spawn.Array("i", 3)
     loading = spawn.Process(target=load, args=(given.url, is_on, is_off, counts), daemon=True)
     loading.start()
     _wait(is_off, loading)
@@ -193,7 +196,7 @@ def main() -> None:
         _wait(is_off, loading)
         print(f"round {number + 1}: idle p50 {_p(spell, 50):.1f} ms, busy p50 {_p(beside, 50):.1f} ms", flush=True)
     loading.terminate()
-    logins, uploads, refused = list(counts)
+    logins, uploads, refused = counts
     print(f"in flight: {IN_FLIGHT} logins ({logins} done), {IN_FLIGHT} uploads ({uploads} done), {refused} refused")
     for name, spells in (("idle", idle), ("busy", busy)):
         print(f"{name}: {len(spells)} feeds, p50 {_p(spells, 50):.1f} ms, p95 {_p(spells, 95):.1f} ms")

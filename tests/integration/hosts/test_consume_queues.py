@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes.rabbit_mq_event import RabbitM
 from infra.local.consume_queues import EVENT_BYTES, Poller, Source
 from infra.local.queue_event import Delivery, event_of
 from layers.core.settings import settings
+from tests.support import services
 from tests.support.broken_pipes import Pipe, pipe_to
 from tests.support.queues import channel, new_queue, publish, ready, take
 from tests.support.waiting import until
@@ -213,6 +214,18 @@ def test_a_lost_connection_is_opened_again_and_nothing_is_lost(
     until(lambda: done(tmp_path) == set(names), seconds=30)
     monkeypatch.setenv("RABBITMQ_URL", direct.rabbitmq_url)
     settings.cache_clear()
+    until(lambda: ready(queue) == 0)
+
+
+def test_a_restart_of_the_broker_is_survived_and_nothing_is_lost(queue: str, start: Start, tmp_path: Path):
+    names = [f"m{number}" for number in range(40)]
+    publish(queue, *tasks(tmp_path, *names, seconds=0.03))
+    start(batch=5)
+
+    until(lambda: len(done(tmp_path)) >= 8)
+    services.restart("rabbitmq")
+
+    until(lambda: done(tmp_path) == set(names), seconds=30)
     until(lambda: ready(queue) == 0)
 
 

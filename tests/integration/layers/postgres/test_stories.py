@@ -13,28 +13,14 @@ from layers.core.models import Story
 from layers.postgres import stories
 from layers.postgres.connection import transaction
 from tests.support.people import Person, follow, new_person
+from tests.support.stories import HOUR, new_story
 from tests.support.together import together
-
-HOUR = 3600
 
 
 def _begin(author: Person) -> UUID:
     story_id = new_id()
     with transaction() as db:
         stories.begin(db, story_id=story_id, user_id=author.id, filter_="moon")
-    return story_id
-
-
-def _new_story(author: Person, *, age_seconds: float = 0) -> UUID:
-    """A story as it is so long after it was made."""
-    story_id = _begin(author)
-    with transaction() as db:
-        stories.publish(db, story_id=story_id)
-        db.execute(
-            "UPDATE stories SET created_at = created_at - %(age)s * interval '1 s',"
-            "                   expires_at = expires_at - %(age)s * interval '1 s' WHERE id = %(id)s",
-            {"age": age_seconds, "id": story_id},
-        )
     return story_id
 
 
@@ -81,7 +67,7 @@ def test_r_s1_a_story_lives_24_hours_to_the_millisecond(ada: Person) -> None:
 
 
 def test_r_s1_links_to_a_storys_files_never_outlive_it(ada: Person) -> None:
-    _new_story(ada, age_seconds=23.5 * HOUR)
+    new_story(ada, age_seconds=23.5 * HOUR)
     [story] = _stories_of(ada, ada)
     assert story.thumbnail_url
 
@@ -105,7 +91,7 @@ def test_a_story_whose_files_are_not_stored_yet_exists_for_nobody(ada: Person, a
 
 
 def test_a_published_story_is_not_published_again(ada: Person) -> None:
-    story_id = _new_story(ada, age_seconds=HOUR)
+    story_id = new_story(ada, age_seconds=HOUR)
 
     with transaction() as db, pytest.raises(StoryNotFound):
         stories.publish(db, story_id=story_id)
@@ -114,7 +100,7 @@ def test_a_published_story_is_not_published_again(ada: Person) -> None:
 @pytest.mark.parametrize("age_seconds", [24 * HOUR, 24 * HOUR + 1, 30 * HOUR])
 def test_r_s1_from_its_end_on_a_story_exists_for_nobody(ada: Person, admin: Person, age_seconds: float) -> None:
     follow(admin, ada)
-    story_id = _new_story(ada, age_seconds=age_seconds)
+    story_id = new_story(ada, age_seconds=age_seconds)
 
     for viewer in (ada, admin):
         assert _stories_of(ada, viewer) == []
@@ -124,14 +110,14 @@ def test_r_s1_from_its_end_on_a_story_exists_for_nobody(ada: Person, admin: Pers
 
 
 def test_r_s1_until_its_end_a_story_is_there(ada: Person, grace: Person) -> None:
-    story_id = _new_story(ada, age_seconds=24 * HOUR - 30)
+    story_id = new_story(ada, age_seconds=24 * HOUR - 30)
 
     assert [story.id for story in _stories_of(ada, grace)] == [story_id]
     assert _view(story_id, grace) == (True, False)
 
 
 def test_r_s2_rows_go_an_hour_after_the_end_and_not_before(ada: Person, grace: Person) -> None:
-    living, ended, gone = (_new_story(ada, age_seconds=age * HOUR) for age in (1, 24.5, 25.5))
+    living, ended, gone = (new_story(ada, age_seconds=age * HOUR) for age in (1, 24.5, 25.5))
     begun = _begin(ada)
     with transaction() as db:
         db.execute("INSERT INTO story_views (story_id, viewer_id) VALUES (%s, %s)", [gone, grace.id])
@@ -144,7 +130,7 @@ def test_r_s2_rows_go_an_hour_after_the_end_and_not_before(ada: Person, grace: P
 
 
 def test_r_s2_two_cleaners_never_take_the_same_story(ada: Person) -> None:
-    mine = {_new_story(ada, age_seconds=26 * HOUR) for _ in range(20)}
+    mine = {new_story(ada, age_seconds=26 * HOUR) for _ in range(20)}
 
     def clean(_: int) -> list[UUID]:
         with transaction() as db:
@@ -157,7 +143,7 @@ def test_r_s2_two_cleaners_never_take_the_same_story(ada: Person) -> None:
 
 
 def test_r_s3_ten_parallel_views_count_once(ada: Person, grace: Person) -> None:
-    story_id = _new_story(ada)
+    story_id = new_story(ada)
     views = together(lambda _: _view(story_id, grace), range(10))
 
     assert sorted(views) == [(False, False)] * 9 + [(True, False)]
@@ -165,14 +151,14 @@ def test_r_s3_ten_parallel_views_count_once(ada: Person, grace: Person) -> None:
 
 
 def test_r_s3_the_owners_own_view_is_not_counted(ada: Person) -> None:
-    story_id = _new_story(ada)
+    story_id = new_story(ada)
 
     assert [_view(story_id, ada), _view(story_id, ada)] == [(False, True)] * 2
     assert (_stories_of(ada, ada)[0].view_count, _view_rows(story_id)) == (0, [])
 
 
 def test_r_s4_the_count_equals_the_rows_after_many_at_once(ada: Person) -> None:
-    story_id = _new_story(ada)
+    story_id = new_story(ada)
     people = [new_person() for _ in range(8)]
     together(lambda person: _view(story_id, person), [*people, *people, ada])
 
@@ -181,7 +167,7 @@ def test_r_s4_the_count_equals_the_rows_after_many_at_once(ada: Person) -> None:
 
 
 def test_r_s6_a_view_shows_in_the_next_list_and_the_owner_has_always_viewed(ada: Person, grace: Person) -> None:
-    first, second = _new_story(ada, age_seconds=60), _new_story(ada)
+    first, second = new_story(ada, age_seconds=60), new_story(ada)
     _view(second, grace)
 
     assert [(story.id, story.has_viewed) for story in _stories_of(ada, grace)] == [(first, False), (second, True)]
@@ -194,10 +180,10 @@ def test_the_tray_has_the_caller_first_then_unseen_then_the_latest(ada: Person) 
     stranger = new_person("stranger")
     for person in people:
         follow(ada, person)
-    _new_story(ada, age_seconds=7 * HOUR)
-    _new_story(stranger)
+    new_story(ada, age_seconds=7 * HOUR)
+    new_story(stranger)
     for person, age in ((unseen_early, 6), (unseen_late, 5), (seen_early, 4), (seen_late, 3)):
-        story_id = _new_story(person, age_seconds=age * HOUR)
+        story_id = new_story(person, age_seconds=age * HOUR)
         if person in (seen_early, seen_late):
             _view(story_id, ada)
 
@@ -209,13 +195,13 @@ def test_the_tray_has_the_caller_first_then_unseen_then_the_latest(ada: Person) 
 
 def test_a_user_is_seen_in_the_tray_when_all_of_the_stories_are(ada: Person, grace: Person) -> None:
     follow(ada, grace)
-    first, second = _new_story(grace, age_seconds=HOUR), _new_story(grace)
+    first, second = new_story(grace, age_seconds=HOUR), new_story(grace)
     _view(second, ada)
     assert dict(_tray(ada)) == {grace.id: False}
     _view(first, ada)
 
     assert dict(_tray(ada)) == {grace.id: True}
-    _new_story(grace)
+    new_story(grace)
     assert dict(_tray(ada)) == {grace.id: False}
     with transaction() as db:
         [user] = stories.tray(db, viewer=ada.viewer)
@@ -224,15 +210,15 @@ def test_a_user_is_seen_in_the_tray_when_all_of_the_stories_are(ada: Person, gra
 
 def test_an_ended_story_left_unseen_does_not_keep_its_user_unseen(ada: Person, grace: Person) -> None:
     follow(ada, grace)
-    _new_story(grace, age_seconds=25 * HOUR)
-    _view(_new_story(grace), ada)
+    new_story(grace, age_seconds=25 * HOUR)
+    _view(new_story(grace), ada)
 
     assert dict(_tray(ada)) == {grace.id: True}
 
 
 def test_stories_come_oldest_first_whatever_their_ids_say(ada: Person) -> None:
     ages = [3, 9, 1, 5]
-    made = {age: _new_story(ada, age_seconds=age * HOUR) for age in ages}
+    made = {age: new_story(ada, age_seconds=age * HOUR) for age in ages}
     listed = _stories_of(ada, ada)
 
     assert [story.id for story in listed] == [made[age] for age in sorted(ages, reverse=True)]
@@ -244,7 +230,7 @@ def test_r_p1_r_s7_a_private_accounts_stories_are_its_followers_and_admins(
 ) -> None:
     shy = new_person("shy", private=True)
     follow(grace, shy)
-    story_id = _new_story(shy)
+    story_id = new_story(shy)
 
     for viewer in (shy, grace, admin):
         assert [story.id for story in _stories_of(shy, viewer)] == [story_id]
@@ -259,7 +245,7 @@ def test_r_p1_r_s7_a_private_accounts_stories_are_its_followers_and_admins(
 
 def test_r_p4_a_request_is_not_a_follow(ada: Person) -> None:
     shy = new_person("shy", private=True)
-    story_id = _new_story(shy)
+    story_id = new_story(shy)
     with transaction() as db:
         db.execute("INSERT INTO follow_requests (requester_id, target_id) VALUES (%s, %s)", [ada.id, shy.id])
 
@@ -271,7 +257,7 @@ def test_r_p4_a_request_is_not_a_follow(ada: Person) -> None:
 
 
 def test_r_p6_turning_private_closes_stories_at_once(ada: Person, grace: Person) -> None:
-    story_id = _new_story(grace)
+    story_id = new_story(grace)
     _view(story_id, ada)
     with transaction() as db:
         db.execute("UPDATE users SET is_private = true WHERE id = %s", [grace.id])
@@ -284,7 +270,7 @@ def test_r_p6_turning_private_closes_stories_at_once(ada: Person, grace: Person)
 
 def test_r_p1_a_banned_account_is_there_for_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
     follow(ada, grace)
-    story_id = _new_story(grace)
+    story_id = new_story(grace)
     with transaction() as db:
         db.execute("UPDATE users SET banned_at = now() WHERE id = %s", [grace.id])
 

@@ -1,0 +1,1 @@
+"""The hosts on one machine: gateway environments, queue consumer, schedules, invoke."""

@@ -1,0 +1,388 @@
+"""The home feed, warm, cold and broken."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from functions.feed import get_feed
+from functions.posts import like_post, unlike_post
+from functions.users import follow_user, unfollow_user
+from layers.core import media_links
+from layers.core.errors import StoreUnavailable
+from layers.core.ids import new_id, time_of
+from layers.core.models import Post
+from layers.core.settings import settings
+from layers.postgres import connection as postgres_connection
+from layers.postgres import posts
+from layers.postgres.connection import transaction
+from layers.valkey import connection as valkey_connection
+from layers.valkey import fragments, timelines
+from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.calls import call
+from tests.support.feed_posts import aged_id, all_pages, counted_trips, feed, feed_ids, forget_feed, published, told
+from tests.support.people import Person, follow, new_person
+from tests.support.stores import valkey
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def friends(ada: Person, grace: Person) -> tuple[Person, Person]:
+    """Ada follows Grace."""
+    follow(ada, grace)
+    return ada, grace
+
+
+def test_followed_and_own_posts_newest_first_and_nobody_elses(friends: tuple[Person, Person], admin: Person) -> None:
+    ada, grace = friends
+    published(admin)
+    mine, first, second = published(ada), published(grace), published(grace)
+
+    assert feed_ids(ada) == [second, first, mine]
+    assert feed_ids(ada) == [second, first, mine]
+
+
+def test_a_post_reads_as_get_post_shows_it(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    post_id = published(grace, pictures=3)
+    with transaction() as db:
+        db.execute("UPDATE users SET avatar_version = 4 WHERE id = %s", [grace.id])
+        db.execute("UPDATE posts SET tags = '{a,b}', location = 'Q\"<>', caption = %s WHERE id = %s", ["ü%b\n", post_id])
+        post = posts.read(db, post_id=post_id, viewer=ada.viewer)
+    shown = msgspec.json.decode(media_links.signed(msgspec.json.encode(post)))
+
+    for _ in ("cold", "warm"):
+        (in_feed,) = feed(ada)["posts"]
+        assert in_feed == shown
+        msgspec.convert(in_feed, Post, strict=False)
+
+
+def test_r_f4_only_published_posts(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    for status in ("processing", "failed", "deleted"):
+        published(grace, status="published" if status == "deleted" else status)
+    with transaction() as db:
+        db.execute("UPDATE posts SET status = 'deleted' WHERE user_id = %s AND status = 'published'", [grace.id])
+
+    assert feed_ids(ada) == []
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7])
+def test_r_f1_paging_yields_each_post_once_in_order(friends: tuple[Person, Person], limit: int) -> None:
+    ada, grace = friends
+    made = [published(author) for _ in range(7) for author in (ada, grace)]
+
+    assert all_pages(ada, limit=limit) == made[::-1]
+
+
+def test_r_f1_posts_arriving_while_paging_neither_repeat_nor_hide_others(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    made = [published(grace) for _ in range(6)]
+    page = feed(ada, limit=3)
+    told(grace, ada)
+
+    assert feed_ids(ada, limit=3, cursor=page["nextCursor"]) == made[2::-1]
+
+
+def test_r_f1_posts_of_one_millisecond_are_each_shown_once(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    now = int(time.time() * 1000)
+    made = sorted((published(grace, aged_id(now)) for _ in range(9)), reverse=True)
+
+    assert all_pages(ada, limit=2) == made
+
+
+def test_r_f2_next_cursor_is_null_exactly_on_the_last_page_also_when_it_is_full(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    for _ in range(4):
+        published(grace)
+
+    for _ in ("cold", "warm"):
+        assert feed(ada, limit=4)["nextCursor"] is None
+        assert feed(ada, limit=3)["nextCursor"] is not None
+
+
+def test_r_f3_cursors_need_no_escaping(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    published(grace), published(grace)
+
+    assert re.fullmatch(r"[A-Za-z0-9._~:-]+", feed(ada, limit=1)["nextCursor"])
+
+
+def test_a_bare_time_means_strictly_older_than(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    base = int(time.time() * 1000) - 10_000
+    old, same, _ = (published(grace, aged_id(base + step)) for step in (0, 1, 2))
+    moment = time_of(same).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    assert feed_ids(ada, cursor=moment) == [old]
+    assert feed_ids(ada, cursor="1901-01-01T00:00:00.000Z") == []
+    assert feed_ids(ada, cursor="9999-12-31T23:59:59.999Z")[-1] == old
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": 0}, {"limit": -1}, {"limit": "x"}, {"limit": "1.5"}, {"cursor": "x"}, {"cursor": ""},
+        {"cursor": "AAAA" * 20}, {"cursor": "2026-13-45T00:00:00Z"}, {"cursor": "2026-01-01TNaN"},
+    ],
+)  # fmt: skip
+def test_r_f6_bad_limits_and_cursors_are_400(ada: Person, query: dict[str, object]) -> None:
+    assert call(get_feed, session_id=ada.session_id, query=query).status == 400
+
+
+def test_a_cursor_of_another_viewer_is_400(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    published(grace), published(grace)
+    cursor = feed(ada, limit=1)["nextCursor"]
+
+    assert call(get_feed, session_id=grace.session_id, query={"cursor": cursor}).status == 400
+
+
+def test_limits_above_100_count_as_100(ada: Person) -> None:
+    now = int(time.time() * 1000) - 1000
+    for step in range(102):
+        published(ada, aged_id(now + step))
+
+    assert len(feed(ada, limit=5000)["posts"]) == 100
+
+
+def test_pages_beyond_what_a_timeline_holds_come_from_the_rows(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    now = int(time.time() * 1000) - 1000
+    made = [published(author, aged_id(now + step)) for step in range(65) for author in friends]
+    feed(ada)
+    assert len(valkey().lrange(b"timeline:" + ada.id.bytes, 0, -1)) < 60
+
+    assert all_pages(ada, limit=9) == sorted(made, reverse=True)
+
+
+def test_a_warm_feed_is_two_round_trips_and_no_statement(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    for _ in range(30):
+        published(grace)
+    feed(ada)
+
+    with counted_trips() as trips:
+        feed(ada)
+
+    assert (trips.valkey, trips.statements) == (2, 0)
+
+
+@pytest.mark.parametrize("limit", [5, 40])
+def test_a_miss_is_at_most_three_statements_whatever_the_page(friends: tuple[Person, Person], limit: int) -> None:
+    ada, grace = friends
+    for _ in range(45):
+        published(grace)
+    feed(grace), feed(ada)
+    forget_feed(ada)
+
+    with counted_trips() as trips:
+        feed(ada, limit=limit)
+
+    assert trips.statements <= 3
+
+
+def test_what_a_page_lacks_is_one_statement(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    made = [published(grace) for _ in range(10)]
+    feed(ada)
+    valkey().delete(*(b"post:" + post_id.bytes for post_id in made[3:6]), b"liked:" + ada.id.bytes)
+
+    with counted_trips() as trips:
+        assert feed_ids(ada) == made[::-1]
+
+    assert trips.statements == 1
+    with counted_trips() as trips:
+        feed(ada)
+    assert trips.statements == 0
+
+
+def test_r_i4_own_likes_show_in_the_very_next_answer(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    post_id = published(grace)
+    feed(ada), feed(grace)
+
+    for handler, is_liked in ((like_post, True), (unlike_post, False), (like_post, True)):
+        assert call(handler, session_id=ada.session_id, path={"post_id": post_id}).status == 200
+        (mine,), (hers,) = feed(ada)["posts"], feed(grace)["posts"]
+        assert (mine["isLiked"], mine["likeCount"]) == (is_liked, is_liked)
+        assert (hers["isLiked"], hers["likeCount"]) == (False, is_liked)
+
+
+def test_r_i5_follow_and_unfollow_show_in_the_very_next_answer(ada: Person, grace: Person) -> None:
+    made = [published(grace) for _ in range(3)]
+    mine = published(ada)
+    assert feed_ids(ada) == [mine]
+
+    for _ in range(2):
+        call(follow_user, session_id=ada.session_id, path={"user": grace.id})
+        assert feed_ids(ada) == [mine, *made[::-1]]
+        call(unfollow_user, session_id=ada.session_id, path={"user": grace.id})
+        assert feed_ids(ada) == [mine]
+
+
+def test_pages_stay_full_after_an_unfollow(ada: Person, grace: Person, admin: Person) -> None:
+    follow(ada, grace), follow(ada, admin)
+    made = [(published(grace), published(admin))[1] for _ in range(6)]
+    feed(ada)
+    call(unfollow_user, session_id=ada.session_id, path={"user": grace.id})
+
+    assert feed_ids(ada, limit=4) == made[:1:-1]
+
+
+def test_a_deleted_post_is_absent_from_the_very_next_answer(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    kept, gone = published(grace), published(grace)
+    feed(ada)
+    with transaction() as db:
+        posts.delete(db, post_id=gone, viewer=grace.viewer)
+    fragments.deleted(gone)
+
+    assert feed_ids(ada) == [kept]
+    valkey().delete(b"post:" + gone.bytes)
+    assert feed_ids(ada) == [kept]
+
+
+def test_a_post_that_vanished_from_the_rows_alone_leaves_full_pages(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    made = [published(grace) for _ in range(6)]
+    feed(ada)
+    with transaction() as db:
+        db.execute("UPDATE posts SET status = 'deleted' WHERE id = ANY(%s)", [made[-2:]])
+    valkey().delete(*(b"post:" + post_id.bytes for post_id in made))
+
+    assert feed_ids(ada, limit=3) == made[3:0:-1]
+
+
+def test_a_banned_authors_posts_are_absent_from_the_very_next_answer(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    post_id = published(grace)
+    assert feed_ids(ada) == [post_id]
+    with transaction() as db:
+        db.execute("UPDATE users SET banned_at = now() WHERE id = %s", [grace.id])
+    timelines.banned(grace.id)
+
+    assert feed_ids(ada) == []
+    forget_feed(ada)
+    assert feed_ids(ada) == []
+
+
+def test_r_i5_own_new_posts_show_in_the_very_next_answer(ada: Person) -> None:
+    feed(ada)
+    first = told(ada)
+    assert feed_ids(ada) == [first]
+    second = told(ada)
+    assert feed_ids(ada) == [second, first]
+
+
+def test_stars_are_merged_at_read(friends: tuple[Person, Person], admin: Person) -> None:
+    ada, star = friends
+    follow(ada, admin)
+    before = published(star)
+    feed(ada)
+    made = []
+    for _ in range(4):
+        made.append(published(star))
+        timelines.publish(made[-1], star.id, None)
+        timelines.publish(made[-1], star.id, None)
+        made.append(told(admin, ada))
+
+    assert not {post_id.bytes for post_id in made[::2]} & set(valkey().lrange(b"timeline:" + ada.id.bytes, 0, -1))
+    assert all_pages(ada, limit=3) == [*made[::-1], before]
+    with transaction() as db:
+        posts.delete(db, post_id=made[0], viewer=star.viewer)
+    fragments.deleted(made[0])
+    assert feed_ids(ada) == [*made[:0:-1], before]
+    call(unfollow_user, session_id=ada.session_id, path={"user": star.id})
+    assert feed_ids(ada) == made[::-2]
+
+
+class Pipes(msgspec.Struct):
+    """Both stores behind pipes that a test can close."""
+
+    database: Pipe
+    valkey: Pipe
+
+
+@pytest.fixture
+def pipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipes]:
+    """This thread talks to the stores through pipes."""
+    with pipe_to(settings().database_url) as database, pipe_to(settings().valkey_url) as cache:
+        monkeypatch.setenv("DATABASE_URL", database.url)
+        monkeypatch.setenv("VALKEY_URL", cache.url)
+        settings.cache_clear()
+        postgres_connection.close()
+        valkey_connection.close()
+        yield Pipes(database, cache)
+    monkeypatch.undo()
+    settings.cache_clear()
+    postgres_connection.close()
+    valkey_connection.close()
+    until(_is_well)
+
+
+def _is_well() -> bool:
+    """Breakers have closed again."""
+    try:
+        timelines.push([], new_id())
+        with transaction() as db:
+            db.execute("SELECT 1")
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def test_r_d1_without_valkey_the_feed_comes_from_the_rows_and_so_do_the_viewers_own_writes(
+    friends: tuple[Person, Person], pipes: Pipes
+) -> None:
+    ada, grace = friends
+    made = [published(grace) for _ in range(5)]
+    feed(ada)
+    pipes.valkey.close()
+
+    assert all_pages(ada, limit=2) == made[::-1]
+    assert call(like_post, session_id=ada.session_id, path={"post_id": made[0]}).status == 200
+    assert feed(ada)["posts"][-1]["isLiked"]
+    assert call(unfollow_user, session_id=ada.session_id, path={"user": grace.id}).status == 200
+    assert feed_ids(ada) == []
+
+    pipes.valkey.open()
+    until(_is_well)
+    assert feed_ids(ada) == []
+    call(follow_user, session_id=ada.session_id, path={"user": grace.id})
+    assert feed(ada)["posts"][-1]["isLiked"]
+    assert feed(ada)["posts"][-1]["likeCount"] == 1
+
+
+def test_r_d1_without_postgresql_a_cached_page_is_served_and_anything_else_is_an_empty_fallback(
+    friends: tuple[Person, Person], pipes: Pipes
+) -> None:
+    ada, grace = friends
+    made = [published(grace) for _ in range(5)]
+    feed(ada), feed(grace)
+    forget_feed(grace)
+    pipes.database.close()
+
+    assert feed_ids(ada) == made[::-1]
+    valkey().delete(b"liked:" + ada.id.bytes)
+    assert feed_ids(ada) == made[::-1]
+    for _ in range(5):
+        assert feed(grace) == {"posts": [], "nextCursor": None, "fallback": True}
+
+    pipes.database.open()
+    until(lambda: "fallback" not in feed(grace), every=0.5)
+    assert feed_ids(grace) == made[::-1]
+
+
+def test_a_hanging_valkey_costs_less_than_two_seconds(friends: tuple[Person, Person], pipes: Pipes) -> None:
+    ada, grace = friends
+    post_id = published(grace)
+    feed(ada)
+    pipes.valkey.hang()
+    started = time.monotonic()
+
+    assert feed_ids(ada) == [post_id]
+    assert time.monotonic() - started < 2

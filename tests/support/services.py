@@ -1,0 +1,53 @@
+"""Stopping and starting the parts of the test stack, and looking at their processes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+from xmlrpc.client import ServerProxy
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from infra.stack import environment, readiness
+from infra.stack.profiles import profile
+from tests.support.waiting import until
+
+
+@contextmanager
+def _supervisor() -> Iterator[Any]:
+    transport = SupervisorTransport(None, None, f"unix://{profile('test').state}/supervisor.sock")
+    try:
+        yield cast("Any", ServerProxy("http://127.0.0.1", transport=transport)).supervisor
+    finally:
+        transport.close()
+
+
+def answers(part: str) -> bool:
+    """Whether the part can be used."""
+    stack = profile("test")
+    return readiness.problem(part, stack, environment.read(stack)) is None
+
+
+@contextmanager
+def stopped(part: str) -> Iterator[None]:
+    """The part is away for a while; at the end it is back and answers."""
+    with _supervisor() as calls:
+        calls.stopProcess(part)
+    try:
+        yield
+    finally:
+        with _supervisor() as calls:
+            calls.startProcess(part)
+        until(lambda: answers(part), seconds=60)
+
+
+def restart(part: str) -> None:
+    """The part goes and comes back."""
+    with stopped(part):
+        pass
+
+
+def process(part: str) -> psutil.Process:
+    """The part's process, as supervisord runs it."""
+    with _supervisor() as calls:
+        return psutil.Process(calls.getProcessInfo(part)["pid"])
