@@ -5,7 +5,7 @@ from layers.core.errors import BadPicture, PostNotFound, StoreUnavailable
 from layers.core.queue import on_message
 from layers.media import photos
 from layers.postgres import outbox, posts
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit, transaction
 from layers.rabbitmq import publishing
 
 
@@ -20,7 +20,7 @@ def give_up(upload: photos.Uploaded, error: Exception) -> None:
 @on_message(photos.Uploaded, given_up=give_up)
 def handler(upload: photos.Uploaded) -> None:
     trace.trace_id.set(upload.trace_id)
-    with transaction() as db:
+    with autocommit() as db:
         state = posts.state(db, post_id=upload.post_id)  # a message that outran the commit is tried again
     if state == "processing":
         try:
@@ -34,7 +34,7 @@ def handler(upload: photos.Uploaded) -> None:
             )
             state = posts.state(db, post_id=upload.post_id)
         if note and publishing.send(note):
-            with transaction() as db:
+            with autocommit() as db:
                 outbox.remove(db, note_ids=[note.id])
     if state == "deleted":  # meanwhile, and what was stored after that is nobody's
         photos.removed(upload.post_id, [upload.key])

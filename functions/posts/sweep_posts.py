@@ -12,7 +12,7 @@ from layers.core.logging import logger
 from layers.core.schedule import on_schedule
 from layers.media import photos
 from layers.postgres import feeds, outbox, posts, sessions
-from layers.postgres.connection import Connection, transaction
+from layers.postgres.connection import autocommit, transaction
 from layers.rabbitmq import publishing
 from layers.valkey import timelines
 
@@ -61,12 +61,12 @@ def _relay_notes(ends_at: float) -> int:
     """Events that could not be published right after their commit."""
     with transaction() as db:
         waiting = outbox.waiting(db, older_than_seconds=NOTE_SECONDS, at_most=_NOTES)
-        passed_on = [note.id for note in waiting if time.monotonic() < ends_at and _passed_on(db, note)]
+        passed_on = [note.id for note in waiting if time.monotonic() < ends_at and _passed_on(note)]
         outbox.remove(db, note_ids=passed_on)
     return len(passed_on)
 
 
-def _passed_on(db: Connection, note: Note) -> bool:
+def _passed_on(note: Note) -> bool:
     """Whether the event went to its queue, or, with the broker away, a new post reached the timelines from here."""
     if publishing.send(note):
         return True
@@ -74,8 +74,7 @@ def _passed_on(db: Connection, note: Note) -> bool:
         return False
     published = msgspec.json.decode(note.body, type=PostPublished)
     try:
-        audience = feeds.audience(db, author_id=published.author_id)
-        timelines.publish(published.post_id, published.author_id, audience)
+        timelines.publish(published.post_id, published.author_id, feeds.audience(published.author_id))
     except StoreUnavailable as error:
         if error.store == "valkey":
             return False
@@ -85,7 +84,7 @@ def _passed_on(db: Connection, note: Note) -> bool:
 
 def _finish_pictures(ends_at: float) -> int:
     """Pictures that wait although their files are there."""
-    with transaction() as db:
+    with autocommit() as db:
         waiting = posts.unfinished(db, older_than_seconds=STUCK_SECONDS, at_most=_PICTURES)
     finished = 0
     for picture in waiting:
@@ -97,7 +96,7 @@ def _finish_pictures(ends_at: float) -> int:
 
 def _finish(picture: posts.Unfinished) -> bool:
     """Render one and publish its post if it was the last. The queue may be at the same picture: both are harmless."""
-    with transaction() as db:
+    with autocommit() as db:
         if posts.state(db, post_id=picture.post_id) != "processing":
             return False  # the queue was faster
     size = _rendered(picture)
@@ -110,7 +109,7 @@ def _finish(picture: posts.Unfinished) -> bool:
         state = posts.state(db, post_id=picture.post_id)
     if note:
         with transaction() as db:
-            if _passed_on(db, note):
+            if _passed_on(note):
                 outbox.remove(db, note_ids=[note.id])
     if state == "deleted":  # meanwhile, and what was stored after that is nobody's
         photos.removed(picture.post_id, [picture.original_key])
@@ -144,7 +143,7 @@ def _fail(picture: posts.Unfinished, reason: str, error: Exception) -> None:
 
 def _clear_remains(ends_at: float) -> int:
     """Files of deleted posts that could not be removed at once."""
-    with transaction() as db:
+    with autocommit() as db:
         remains = posts.remains(db, older_than_seconds=REMAINS_SECONDS, at_most=_POSTS)
     cleared = 0
     for each in remains:

@@ -29,7 +29,8 @@ class OneStory(Shape, frozen=True, kw_only=True):
 def handler(form: NewStory, viewer: Viewer) -> Created[OneStory]:
     given = [file for file in form.files if file.field == "media"]
     [picture] = pictures.accepted(given, at_least=1, at_most=1)
-    rendered = renditions.render_story(picture.file.data)
+    with pictures.blaming(picture.file):
+        rendered = renditions.render_story(picture.file.data)
     story_id = new_id()
     with autocommit() as db:
         stories.begin(db, story_id=story_id, user_id=viewer.id, filter_=form.filter)

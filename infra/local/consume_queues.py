@@ -73,6 +73,7 @@ class Poller(threading.Thread):
 
     def run(self) -> None:
         """Poll; a lost connection is opened again after a growing pause."""
+        self._invoker.submit(self.environment.start)  # so that the first message finds it warm
         pauses = _growing()
         while not self._stopping.is_set():
             try:
@@ -83,8 +84,8 @@ class Poller(threading.Thread):
                 logger().warning("no queue to poll", queue=self.source.queue, reason=repr(error))
                 self.turned_at = time.monotonic()
                 self._stopping.wait(next(pauses))
-        self.environment.kill()
         self._invoker.shutdown()
+        self.environment.kill()
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[tuple[pika.BlockingConnection, BlockingChannel]]:
@@ -186,7 +187,7 @@ def _beat(pollers: Sequence[Poller]) -> None:
     if any(not poller.is_alive() or time.monotonic() - poller.turned_at > _STUCK_SECONDS for poller in pollers):
         return
     with contextlib.suppress(redis.RedisError), redis.Redis.from_url(settings().valkey_url, socket_timeout=1) as valkey:
-        valkey.set(BEAT_KEY, datetime.now(UTC).isoformat(timespec="milliseconds"), ex=_BEAT_KEPT_SECONDS)
+        valkey.set(BEAT_KEY, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.000Z", ex=_BEAT_KEPT_SECONDS)
 
 
 def consume(sources: Sequence[Source], stopping: threading.Event) -> None:

@@ -1,137 +1,187 @@
-"""The full API Gateway REST (v1) proxy event of one HTTP request, and the way back."""
+"""The full API Gateway REST (v1) proxy event of one HTTP request, and the way back from a handler's reply."""
 
 import base64
-import re
+import functools
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from functools import cache
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from infra.template_map import Route, routes
+from infra import template_map
+from infra.template_map import Route
 
-type Environ = Mapping[str, Any]
+type Event = dict[str, Any]
+type Headers = list[tuple[str, str]]
 
-_BINARY = ("multipart/form-data", "image/")
-_STAGE = "Prod"
+STAGE = "Prod"
+ACCOUNT = "000000000000"
+_API = "local"
+_NOBODY = dict.fromkeys(
+    (
+        *("accessKey", "accountId", "caller", "cognitoAuthenticationProvider", "cognitoAuthenticationType"),
+        *("cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId", "user", "userArn"),
+    )
+)
+"""The identity's members that tell of AWS's own ways to sign in."""
 
 
-class Match(msgspec.Struct, frozen=True):
-    """What stands at a path: its routes by method, the template path and the variables' values."""
+class Place(msgspec.Struct, frozen=True):
+    """What stands at a path of the template."""
 
     resource: str
-    methods: Mapping[str, Route]
-    variables: Mapping[str, str] | None
+    """The path as the template writes it, its variables in braces."""
+    routes: Mapping[str, Route]
+    """By method."""
 
 
-@cache
-def _table() -> tuple[dict[str, dict[str, Route]], list[tuple[re.Pattern[str], str, dict[str, Route]]]]:
-    """Paths without variables by their text; the others as patterns."""
-    fixed: dict[str, dict[str, Route]] = {}
-    for route in routes():
-        fixed.setdefault(route.path, {})[route.method] = route
-    patterns = [
-        (re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path))), path, methods)
-        for path, methods in fixed.items()
-        if "{" in path
-    ]
-    return {path: methods for path, methods in fixed.items() if "{" not in path}, patterns
+class _Level:
+    """All that can follow a part of a path."""
+
+    __slots__ = ("named", "place", "variable", "variable_name")
+
+    def __init__(self) -> None:
+        self.named: dict[str, _Level] = {}
+        self.variable: _Level | None = None
+        self.variable_name = ""
+        self.place: Place | None = None
 
 
-def match(path: str) -> Match | None:
-    """The routes of a path; one without variables goes before one with."""
-    fixed, patterns = _table()
-    if methods := fixed.get(path):
-        return Match(path, methods, None)
-    for pattern, resource, methods in patterns:
-        if found := pattern.fullmatch(path):
-            return Match(resource, methods, {name: unquote(value) for name, value in found.groupdict().items()})
+@functools.cache
+def _root() -> _Level:
+    root = _Level()
+    places: dict[str, dict[str, Route]] = {}
+    for route in template_map.routes():
+        places.setdefault(route.path, {})[route.method] = route
+    for resource, routes in places.items():
+        level = root
+        for part in resource.strip("/").split("/"):
+            if part.startswith("{"):
+                level.variable = level.variable or _Level()
+                level.variable_name = part.strip("{}")
+                level = level.variable
+            else:
+                level = level.named.setdefault(part, _Level())
+        level.place = Place(resource, routes)
+    return root
+
+
+def match(path: str) -> tuple[Place, dict[str, str]] | None:
+    """What stands at a path, and its variables' values, decoded. At each level a name goes before a variable."""
+    values: dict[str, str] = {}
+    place = _found(_root(), path.strip("/").split("/"), 0, values)
+    return (place, values) if place else None
+
+
+def _found(level: _Level, parts: list[str], at: int, values: dict[str, str]) -> Place | None:
+    if at == len(parts):
+        return level.place
+    part = parts[at]
+    if (named := level.named.get(part)) and (place := _found(named, parts, at + 1, values)):
+        return place
+    if part and level.variable and (place := _found(level.variable, parts, at + 1, values)):
+        values[level.variable_name] = unquote(part)
+        return place
     return None
 
 
-def event_of(environ: Environ, matched: Match, method: str) -> dict[str, Any]:
-    """The event of a WSGI request."""
-    headers, several = _headers(environ)
-    query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-    body, is_base64 = _body(environ, headers.get("content-type", ""))
-    path = environ["PATH_INFO"]
-    # nginx overwrites X-Forwarded-For: its last value is the client's address.
-    address = headers.get("x-forwarded-for", environ.get("REMOTE_ADDR", "")).rpartition(",")[2].strip()
-    multiple: dict[str, list[str]] = {}
-    for name, value in query:
-        multiple.setdefault(name, []).append(value)
+def event_of(
+    *,
+    method: str,
+    path: str,
+    resource: str,
+    variables: Mapping[str, str],
+    query: str,
+    headers: Iterable[tuple[str, str]],
+    body: bytes,
+    peer: str,
+    protocol: str = "HTTP/1.1",
+) -> Event:
+    """The event of a request.
+
+    The client's address is X-Forwarded-For's last value: whoever is in front writes it. Without one it is `peer`.
+    """
+    several: dict[str, list[str]] = {}
+    for name, value in headers:
+        several.setdefault(name.lower(), []).append(value)
+    last = {name: values[-1] for name, values in several.items()}
+    questions: dict[str, list[str]] = {}
+    if query:
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            questions.setdefault(name, []).append(value)
+    text, is_base64 = _body(body, last.get("content-type", ""))
+    now = time.time()
+    host = last.get("host", "localhost")
     return {
-        "resource": matched.resource,
+        "resource": resource,
         "path": path,
         "httpMethod": method,
-        "headers": headers,
+        "headers": last,
         "multiValueHeaders": several,
-        "queryStringParameters": dict(query) or None,
-        "multiValueQueryStringParameters": multiple or None,
-        "pathParameters": matched.variables,
+        "queryStringParameters": {name: values[-1] for name, values in questions.items()} or None,
+        "multiValueQueryStringParameters": questions or None,
+        "pathParameters": variables or None,
         "stageVariables": None,
         "requestContext": {
-            "accountId": "000000000000",
-            "apiId": "local",
-            "domainName": headers.get("host", "localhost"),
-            "extendedRequestId": "local",
+            "accountId": ACCOUNT,
+            "apiId": _API,
+            "domainName": host,
+            "domainPrefix": _API,
+            "extendedRequestId": _API,
             "httpMethod": method,
-            "identity": {"sourceIp": address, "userAgent": headers.get("user-agent")},
-            "path": f"/{_STAGE}{path}",
-            "protocol": environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+            "identity": {
+                **_NOBODY,
+                "sourceIp": last.get("x-forwarded-for", peer).rpartition(",")[2].strip(),
+                "userAgent": last.get("user-agent"),
+            },
+            "path": f"/{STAGE}{path}",
+            "protocol": protocol,
             "requestId": str(uuid.uuid4()),
-            "requestTimeEpoch": int(time.time() * 1000),
-            "resourceId": "local",
-            "resourcePath": matched.resource,
-            "stage": _STAGE,
+            "requestTime": _clf(int(now)),
+            "requestTimeEpoch": int(now * 1000),
+            "resourceId": _API,
+            "resourcePath": resource,
+            "stage": STAGE,
         },
-        "body": body,
+        "body": text,
         "isBase64Encoded": is_base64,
     }
 
 
-def _headers(environ: Environ) -> tuple[dict[str, str], dict[str, list[str]]]:
-    headers = {
-        name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")
-    }
-    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if value := environ.get(name):
-            headers[name.replace("_", "-").lower()] = value
-    return headers, {name: [value] for name, value in headers.items()}
+@functools.lru_cache(maxsize=2)
+def _clf(second: int) -> str:
+    return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
 
 
-def _body(environ: Environ, content_type: str) -> tuple[str | None, bool]:
-    raw: bytes = environ["wsgi.input"].read()
-    if not raw:
+@functools.cache
+def binary_media_types() -> tuple[str, ...]:
+    """What the template calls binary; `image/` stands for all of its kind."""
+    given = template_map.template()["Globals"]["Api"]["BinaryMediaTypes"]
+    return tuple(each.replace("~1", "/").removesuffix("*") for each in given)
+
+
+def _body(body: bytes, content_type: str) -> tuple[str | None, bool]:
+    if not body:
         return None, False
-    if not content_type.lower().startswith(_BINARY):
+    if not content_type.lower().startswith(binary_media_types()):
         try:
-            return raw.decode(), False
+            return body.decode(), False
         except UnicodeDecodeError:
-            pass
-    return base64.b64encode(raw).decode(), True
+            pass  # API Gateway would spoil it; so the handler can say what is wrong with it
+    return base64.b64encode(body).decode("ascii"), True
 
 
-def answer_of(reply: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Status line, headers and body of a proxy response."""
+def answer_of(reply: Mapping[str, Any]) -> tuple[int, Headers, bytes]:
+    """Status, headers and body of a reply; its multi-value headers win over equal single ones, as on AWS."""
+    several: Mapping[str, list[Any]] = reply.get("multiValueHeaders") or {}
+    headers = [
+        (name, str(value))
+        for name, value in (reply.get("headers") or {}).items()
+        if value not in several.get(name, ())
+    ]
+    headers += [(name, str(value)) for name, values in several.items() for value in values]
     body = reply.get("body") or ""
     content = base64.b64decode(body) if reply.get("isBase64Encoded") else body.encode()
-    headers = [(name, str(value)) for name, value in (reply.get("headers") or {}).items()]
-    for name, values in (reply.get("multiValueHeaders") or {}).items():
-        headers += [(name, str(value)) for value in values]
-    headers.append(("content-length", str(len(content))))
-    return status_line(reply["statusCode"]), headers, content
-
-
-def status_line(status: int) -> str:
-    """`404 Not Found`."""
-    return f"{status} {HTTPStatus(status).phrase}"
-
-
-def allowed(methods: Iterable[str]) -> str:
-    """What an Allow header says."""
-    return ", ".join(sorted({*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
+    return reply["statusCode"], headers, content

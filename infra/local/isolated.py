@@ -49,8 +49,7 @@ class Environment:
 
     def invoke(self, event: Mapping[str, Any], *, timeout_seconds: float) -> None:
         """Run the handler with the event; raises `InvocationFailed`."""
-        if self.pid is None:
-            self._start()
+        self.start()
         assert self._pipe  # noqa: S101 (for the type checker)
         try:
             self._pipe.send_bytes(msgspec.json.encode(event))
@@ -70,7 +69,10 @@ class Environment:
             self._pipe.close()
         self._process = self._pipe = None
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the process unless it runs; raises `InvocationFailed` when the handler cannot be imported."""
+        if self.pid is not None:
+            return
         self.kill()
         ours, theirs = socket.socketpair()
         with theirs:

@@ -21,7 +21,7 @@ instead, and end there after the fourth try."""
 
 
 def definitions(queues: Iterable[str], *, user: str, password_hash: str) -> dict[str, Any]:
-    """What RabbitMQ loads at start: for each queue itself, its wait queues and its dead letters, all replicated logs."""
+    """What RabbitMQ loads at start: each queue with its wait queues and its dead letters, all replicated logs."""
     names = sorted(queues)
     bindings = [
         *[_binding(PHOTOS, PHOTO_UPLOADED, PHOTO_UPLOADED) for name in names if name == PHOTO_UPLOADED],

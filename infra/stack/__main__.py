@@ -9,14 +9,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from infra.minio import buckets
-from infra.stack import clusters, configs, environment, ports, programs, readiness, supervision
+from infra.stack import clusters, compose, configs, environment, ports, programs, readiness, supervision
 from infra.stack.profiles import CLONE, Profile, profile
 
 _DEADLINE_SECONDS = 120
@@ -68,7 +68,9 @@ def up(profile: Profile, *, only_stores: bool = False, is_reloading: bool = Fals
     clusters.make_folders(profile)
     values = environment.write(profile)
     rendered = configs.render(profile, values)
-    stores = programs.stores(profile, values, rendered)
+    configs.publish_web(profile)
+    in_docker = compose.is_chosen(profile)
+    stores = [] if in_docker else programs.stores(profile, values, rendered)
     hosts = programs.hosts(profile, values, is_reloading=is_reloading)
     conf = profile.state / "supervisord.conf"
     conf.touch(mode=0o600)
@@ -77,10 +79,15 @@ def up(profile: Profile, *, only_stores: bool = False, is_reloading: bool = Fals
         supervision.end_orphans(profile)
         clusters.empty_metrics(profile)
         _refuse_taken_ports(profile, [each.name for each in (stores if only_stores else [*stores, *hosts])])
-    clusters.make_cluster(profile, values)
-    configs.publish_web(profile)
+    if not in_docker:
+        clusters.make_cluster(profile, values)
     calls = supervision.start(profile)
-    _bring_up(profile, calls, [each.name for each in stores], values)
+    if in_docker:
+        compose.write_settings(profile, values, rendered)
+        compose.up(profile)
+        _wait(profile, calls, compose.SERVICES, values, tells=True)
+    else:
+        _bring_up(profile, calls, [each.name for each in stores], values)
     clusters.make_database(values)
     buckets.apply(
         endpoint=values["S3_ENDPOINT_URL"],
@@ -103,7 +110,9 @@ def up(profile: Profile, *, only_stores: bool = False, is_reloading: bool = Fals
 def down(profile: Profile) -> None:
     """Nothing of this profile runs when this returns; its data stay."""
     started = time.monotonic()
-    if supervision.stop(profile, first=programs.HOSTS):
+    is_stopped = supervision.stop(profile, first=programs.HOSTS)
+    compose.down(profile)
+    if is_stopped:
         print(f"Stopped in {time.monotonic() - started:.1f} s")
     else:
         print("Nothing was running")
@@ -128,6 +137,11 @@ def status(profile: Profile) -> int:
         memory = "" if is_dead else f"{_resident(process['pid']) / _MEGABYTE:6.0f} MB"
         trouble = f"  {problem or process['spawnerr']}  log: {process['stdout_logfile']}" if is_dead or problem else ""
         print(f"{process['name']:<14}{process['statename']:<10}{memory:>10}{trouble}")
+    if compose.is_chosen(profile):
+        for name in compose.SERVICES:
+            alive += problems[name] is None
+            dead += problems[name] is not None
+            print(f"{name:<14}in Docker  {problems[name] or ''}")
     print(f"{dead} dead" if dead else "All parts answer" if alive else "Nothing was started")
     return 1 if dead or not alive else 0
 
@@ -144,6 +158,7 @@ def clean(profile: Profile, *, is_sure: bool) -> None:
             print("Kept")
             return
     supervision.stop(profile, first=programs.HOSTS)
+    compose.down(profile, and_data=True)
     shutil.rmtree(profile.state)
     print(f"Deleted {profile.state}")
 
@@ -170,7 +185,11 @@ def _bring_up(profile: Profile, calls: Any, names: list[str], values: Mapping[st
     running = {each["group"] for each in calls.getAllProcessInfo() if each["statename"] in {"RUNNING", "STARTING"}}
     new = [name for name in names if name not in running]
     _refuse_taken_ports(profile, new)
-    started = supervision.start_programs(calls, names)
+    _wait(profile, calls, names, values, tells=bool(supervision.start_programs(calls, names)))
+
+
+def _wait(profile: Profile, calls: Any, names: Collection[str], values: Mapping[str, str], *, tells: bool) -> None:
+    """Until each answers; raises `Failed` with the end of the log of each that does not."""
     begun = time.monotonic()
     missing = dict.fromkeys(names, "not asked yet")
     while missing:
@@ -178,7 +197,7 @@ def _bring_up(profile: Profile, calls: Any, names: list[str], values: Mapping[st
             trouble = readiness.problem(name, profile, values) or _state(calls, name)
             if trouble is None:
                 del missing[name]
-                if started:
+                if tells:
                     print(f"  {name} answers after {time.monotonic() - begun:.1f} s", flush=True)
             else:
                 missing[name] = trouble
@@ -208,7 +227,7 @@ def _state(calls: Any, name: str) -> str | None:
 def _report(profile: Profile, name: str, trouble: str) -> str:
     logs = [path for path in (profile.state / "logs").glob(f"{name}*.log") if path.stat().st_size]
     if not logs:
-        return f"{name} does not come up: {trouble} (nothing in its log)"
+        return f"{name} does not come up: {trouble} (its log is empty, or Docker's: docker compose logs {name})"
     newest = max(logs, key=lambda path: path.stat().st_mtime)
     tail = "\n".join(newest.read_text(errors="replace").splitlines()[-_LAST_LINES:])
     return f"{name} does not come up: {trouble}\nThe end of {newest}:\n{tail}"

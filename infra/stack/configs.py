@@ -39,18 +39,20 @@ def render(profile: Profile, environment: Mapping[str, str]) -> dict[str, str]:
     texts["rabbitmq"]["enabled_plugins"] = "[].\n"
     for files in texts.values():
         for name, text in files.items():
-            _write(folder / name, text, is_secret=name in {"nginx.conf", "definitions.json"})
+            _write(folder / name, text, is_secret=name == "nginx.conf")
     return {part: "\n".join(files.values()) for part, files in texts.items()}
 
 
 def publish_web(profile: Profile) -> None:
-    """Copy the built web client, or a page that says where the API is, to where nginx's workers can read it."""
+    """Copy the built web client, or a page that says where the API is, to where nginx's workers can read it.
+
+    In place: a container holds on to the folder itself.
+    """
     target, source = profile.state / "www", _WEB if _WEB.is_dir() else INFRA / "nginx" / "html"
-    fresh = target.with_name("www.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(source, fresh)
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    for path in target.rglob("*"):
+        if path.is_file() and not (source / path.relative_to(target)).exists():
+            path.unlink()
 
 
 def _values(profile: Profile, environment: Mapping[str, str], folder: Path) -> dict[str, str]:

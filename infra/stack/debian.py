@@ -6,20 +6,23 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-PACKAGES = (
+PHOTOGRAPHS = ("lomiri-wallpapers-16.04", "mate-backgrounds")
+"""Freely licensed ones, for the demo."""
+ALL = (
     "postgresql",
     "rabbitmq-server",
     "nginx",
     "libnginx-mod-http-js",  # how long a media link still works, for Cache-Control
-    "lomiri-wallpapers-16.04",  # photographs for the demo
-    "mate-backgrounds",
+    "valkey-server",
     "chromium",  # drives the browser tests
     "wrk",  # drives the benchmarks
+    *PHOTOGRAPHS,
 )
-VALKEY = ("valkey-server", "redis-server")
+_VALKEY = "valkey-server"
+_ELDER = "redis-server"
 
 _SOURCES = Path("/etc/apt")
 _POLICY = Path("/usr/sbin/policy-rc.d")
@@ -31,43 +34,42 @@ class Failed(Exception):
     """apt did not do what was asked, with the end of what it said."""
 
 
-def is_complete() -> bool:
-    """Whether every package is installed, and Valkey or its elder."""
-    return not _missing() and bool(valkey_server())
+def are_installed(packages: Sequence[str]) -> bool:
+    """Whether nothing is missing of these."""
+    return not _missing(packages)
 
 
 def valkey_server() -> str | None:
     """The Valkey server's program, or Redis 7's where Valkey cannot be had; they answer the same commands."""
-    return next(filter(None, map(shutil.which, VALKEY)), None)
+    return shutil.which(_VALKEY) or shutil.which(_ELDER)
 
 
-def install() -> None:
-    """Install what is missing; raises `Failed` naming the command to run by hand where this user may not."""
-    packages = _missing()
+def install(packages: Sequence[str]) -> None:
+    """Install what is missing of these; raises `Failed` naming the command to run by hand where this user may not."""
+    missing = _missing(packages)
     with _nothing_starts(), _with_backports() as backports:
-        if packages or not valkey_server():
-            _apt("update")
-        if packages:
-            _apt("install", *packages)
-        if not valkey_server():
+        _apt("update")
+        if others := [name for name in missing if name != _VALKEY]:
+            _apt("install", *others)
+        if _VALKEY in missing:
             _install_valkey(backports)
 
 
 def _install_valkey(backports: list[str]) -> None:
     """From the release itself, else from its backports, else Redis."""
-    if _is_known("valkey-server"):
-        _apt("install", "valkey-server")
+    if _is_known(_VALKEY):
+        _apt("install", _VALKEY)
         return
     if backports:
         with contextlib.suppress(Failed):
             _apt("update", options=backports)
-            _apt("install", "valkey-server", options=backports)
+            _apt("install", _VALKEY, options=backports)
             return
-    _apt("install", "redis-server")
+    _apt("install", _ELDER)
 
 
-def _missing() -> list[str]:
-    return [name for name in PACKAGES if not _is_installed(name)]
+def _missing(packages: Sequence[str]) -> list[str]:
+    return [name for name in packages if not (valkey_server() if name == _VALKEY else _is_installed(name))]
 
 
 def _is_installed(package: str) -> bool:
@@ -122,7 +124,7 @@ def _nothing_starts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _with_backports() -> Iterator[list[str]]:
-    """apt's options that add the backports for one command; empty where the machine's sources name no release.
+    """The options of apt that add the backports for one command; empty where the machine's sources name no release.
 
     Derived from the machine's own source of its release by changing the suite, in a folder of its own: the machine's
     sources stay as they are.

@@ -3,6 +3,7 @@
 python -m infra.stack.install (after install.sh has made .venv)
 """
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -17,12 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from infra.stack import debian
-from infra.stack.profiles import CLONE, cache
-
-MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
-TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0"
-CASSANDRA = "5.0.8"
+from infra.stack import compose, debian, pins
+from infra.stack.profiles import CLONE, cache, profile
 
 _PROGRESS_SECONDS = 20
 _LAST_LINES = 25
@@ -45,31 +42,21 @@ class Step(msgspec.Struct, frozen=True):
     do: Callable[[], None]
 
 
-def minio() -> Path:
-    """The compiled MinIO; its name carries the pinned commit, so that another pin is another file."""
-    return cache() / "bin" / f"minio-{MINIO.rpartition('-')[2]}"
-
-
-def toxiproxy() -> Path:
-    """The proxy that breaks connections on purpose, for tests."""
-    return cache() / "bin" / f"toxiproxy-{TOXIPROXY.rpartition('@')[2]}"
-
-
-def cassandra() -> Path:
-    """The folder of Cassandra's jars."""
-    return cache() / f"cassandra-{CASSANDRA}"
-
-
 def main() -> int:
     """Install what is missing, independent parts side by side; 0 if all of it is there at the end."""
-    lanes = [
-        [Step("Debian packages", debian.is_complete, debian.install)],
-        [
-            Step("compiling MinIO (about 2.5 minutes, once)", minio().exists, _compile_minio),
-            Step("compiling toxiproxy (for tests)", toxiproxy().exists, _compile_toxiproxy),
-        ],
-        [Step("fetching Cassandra", cassandra().is_dir, _fetch_cassandra)],
-    ]
+    parser = argparse.ArgumentParser(prog="python -m infra.stack.install", description=__doc__)
+    parser.add_argument("--profile", choices=["run", "test"], default="run")
+    in_docker = compose.is_chosen(profile(parser.parse_args().profile))
+    wanted = debian.PHOTOGRAPHS if in_docker else debian.ALL
+    lanes = [[Step("Debian packages", lambda: debian.are_installed(wanted), lambda: debian.install(wanted))]]
+    if not in_docker:
+        lanes += [
+            [
+                Step("compiling MinIO (about 2.5 minutes, once)", pins.minio().exists, _compile_minio),
+                Step("compiling toxiproxy (for tests)", pins.toxiproxy().exists, _compile_toxiproxy),
+            ],
+            [Step("fetching Cassandra", pins.cassandra().is_dir, _fetch_cassandra)],
+        ]
     missing = [[step for step in lane if not step.is_done()] for lane in lanes]
     total = sum(map(len, missing))
     if not total:
@@ -139,11 +126,11 @@ def _need(*programs: str) -> None:
 
 
 def _compile_minio() -> None:
-    _compile(MINIO, "minio", minio())
+    _compile(pins.MINIO, "minio", pins.minio())
 
 
 def _compile_toxiproxy() -> None:
-    _compile(TOXIPROXY, "server", toxiproxy())
+    _compile(pins.TOXIPROXY, "server", pins.toxiproxy())
 
 
 def _compile(module: str, made: str, kept: Path) -> None:
@@ -164,10 +151,10 @@ def _fetch_cassandra() -> None:
             [
                 *("mvn", "--quiet", "--batch-mode", "--file", str(CLONE / "infra" / "cassandra" / "pom.xml")),
                 "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies",
-                *("-DincludeScope=runtime", f"-DoutputDirectory={jars}", f"-Dcassandra.version={CASSANDRA}"),
+                *("-DincludeScope=runtime", f"-DoutputDirectory={jars}", f"-Dcassandra.version={pins.CASSANDRA}"),
             ]
         )
-        jars.rename(cassandra())
+        jars.rename(pins.cassandra())
 
 
 if __name__ == "__main__":

@@ -33,8 +33,7 @@ def refuse_taken(ports: list[int], *, address: str = "127.0.0.1") -> None:
     taken = [f"port {port} is taken by {owner(port)}" for port in ports if not _is_free(address, port)]
     if taken:
         raise Taken(
-            "; ".join(taken)
-            + ". Stop it, or choose other ports: PHOTOGRAM_PORT (front door and the three after it), "
+            "; ".join(taken) + ". Stop it, or choose other ports: PHOTOGRAM_PORT (front door and the three after it), "
             "PHOTOGRAM_STORE_PORTS (where the private ones begin)."
         )
 
@@ -42,7 +41,9 @@ def refuse_taken(ports: list[int], *, address: str = "127.0.0.1") -> None:
 def owner(port: int) -> str:
     """The process that listens on a port, as far as this user may know."""
     try:
-        pids = {each.pid for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port and each.pid}
+        pids = {
+            each.pid for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port and each.pid
+        }
         named = [f"{psutil.Process(pid).name()} (pid {pid})" for pid in sorted(pids)]
     except psutil.Error:
         named = []

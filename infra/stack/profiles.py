@@ -11,8 +11,9 @@ import msgspec
 type Name = Literal["run", "test"]
 
 CLONE = Path(__file__).parents[2]
-_PUBLIC = {"run": 3000, "test": 4000}
-_PRIVATE = {"run": 23000, "test": 24000}
+_PUBLIC = 3000
+_PRIVATE = 23000
+_APART = {"run": 0, "test": 1000}
 _FEW_CORES = 2
 
 
@@ -58,11 +59,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profile(name: Name) -> Profile:
-    """The profile as the environment has it: PHOTOGRAM_STATE, PHOTOGRAM_PORT, PHOTOGRAM_STORE_PORTS (the first of the
-    private ports), PHOTOGRAM_ADDRESS, PHOTOGRAM_LIGHT and PHOTOGRAM_HEAVY override what stands here.
+    """The profile as the environment has it: PHOTOGRAM_STATE (the folder of the state folders), PHOTOGRAM_PORT,
+    PHOTOGRAM_STORE_PORTS (the first of the private ports), PHOTOGRAM_ADDRESS, PHOTOGRAM_LIGHT and PHOTOGRAM_HEAVY
+    override what stands here. The test stack's ports are 1000 higher in any case.
     """
-    front = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC[name])
-    private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE[name])
+    front = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC) + _APART[name]
+    private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE) + _APART[name]
     return Profile(
         name=name,
         state=_state(name),
@@ -100,10 +102,14 @@ def is_root() -> bool:
 
 def _state(name: Name) -> Path:
     """Outside the clone: PostgreSQL's own user must reach it, and a clone may lie below a closed folder."""
+    clone = hashlib.sha256(str(CLONE).encode()).hexdigest()[:8]
+    return _states() / f"{name}-{clone}"
+
+
+def _states() -> Path:
     if given := os.environ.get("PHOTOGRAM_STATE"):
         return Path(given)
-    clone = hashlib.sha256(str(CLONE).encode()).hexdigest()[:8]
     if is_root():
-        return Path("/var/lib/photogram") / f"{name}-{clone}"
+        return Path("/var/lib/photogram")
     home = os.environ.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "photogram" / f"{name}-{clone}"
+    return (Path(home) if home else Path.home() / ".local" / "state") / "photogram"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.stack import debian, install
+from infra.stack import debian, pins
 from infra.stack.environment import USER, of_functions
 from infra.stack.profiles import CLONE, Profile, is_root
 
@@ -72,7 +72,7 @@ def stores(profile: Profile, environment: Mapping[str, str], configs: Mapping[st
         Program(
             name="minio",
             command=[
-                *(str(install.minio()), "server", "--quiet", "--address", f"127.0.0.1:{ports.minio}"),
+                *(str(pins.minio()), "server", "--quiet", "--address", f"127.0.0.1:{ports.minio}"),
                 str(state / "minio"),
             ],
             environment=minio_environment(environment),
@@ -81,11 +81,11 @@ def stores(profile: Profile, environment: Mapping[str, str], configs: Mapping[st
             name="cassandra",
             command=[
                 *("java", f"@{config}/jvm.options"),
-                f"-javaagent:{next(install.cassandra().glob('jamm-*.jar'))}",
+                f"-javaagent:{next(pins.cassandra().glob('jamm-*.jar'))}",
                 f"-Dcassandra.config=file://{config}/cassandra.yaml",
                 f"-Dcassandra.storagedir={state}/cassandra",
                 f"-Dlogback.configurationFile=file://{config}/logback.xml",
-                *("-cp", f"{install.cassandra()}/*", "org.apache.cassandra.service.CassandraDaemon"),
+                *("-cp", f"{pins.cassandra()}/*", "org.apache.cassandra.service.CassandraDaemon"),
             ],
             stop_seconds=30,
             fingerprint=configs["cassandra"],
@@ -142,7 +142,7 @@ def hosts(profile: Profile, environment: Mapping[str, str], *, is_reloading: boo
 
 
 def supervisord(profile: Profile, programs: list[Program]) -> str:
-    """supervisord's configuration. Nothing starts by itself: the parts have an order, which `up` keeps."""
+    """The configuration of supervisord. Nothing starts by itself: the parts have an order, which `up` keeps."""
     state = profile.state
     head = f"""[unix_http_server]
 file={state}/supervisor.sock
@@ -183,6 +183,11 @@ def postgres_folder(profile: Profile) -> Path:
 def nginx_program() -> Path:
     """nginx; /usr/sbin is not in everybody's PATH."""
     return Path(shutil.which("nginx") or "/usr/sbin/nginx")
+
+
+def fingerprint(text: str) -> str:
+    """Tells one text from another."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def rabbitmq_environment(profile: Profile) -> dict[str, str]:
@@ -237,7 +242,7 @@ def _program(profile: Profile, program: Program) -> str:
     command = " ".join(f'"{part}"' if " " in part or ";" in part else part for part in program.command)
     environment = dict(program.environment)
     if program.fingerprint:
-        environment["PHOTOGRAM_FINGERPRINT"] = hashlib.sha256(program.fingerprint.encode()).hexdigest()[:16]
+        environment["PHOTOGRAM_FINGERPRINT"] = fingerprint(program.fingerprint)
     lines = {
         "command": _escaped(command).replace("PORT", "%(process_num)d"),
         "autostart": "false",

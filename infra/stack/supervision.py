@@ -22,7 +22,7 @@ _STOPPED = ("STOPPED", "EXITED", "FATAL")
 
 
 def connect(profile: Profile) -> Any:
-    """supervisord's remote calls, or None if it does not run."""
+    """The remote calls of supervisord, or None if it does not run."""
     socket = profile.state / "supervisor.sock"
     if not socket.exists():
         return None

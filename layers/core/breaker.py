@@ -41,8 +41,11 @@ class Breaker:
         return self._state
 
     @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Run one call; raises `StoreUnavailable` at once while the breaker is open."""
+    def guard(self, *, part: bool = False) -> Iterator[None]:
+        """Run one call; raises `StoreUnavailable` at once while the breaker is open.
+
+        Where it is only a `part` of the call, its failure counts, but its success says nothing yet.
+        """
         if self.state is State.OPEN:
             rest = self._reset_seconds - (time.monotonic() - self._opened_at)
             raise StoreUnavailable(self.name, retry_after=max(1, round(rest)))
@@ -54,7 +57,8 @@ class Breaker:
         except BaseException:
             self._record(succeeded=True)
             raise
-        self._record(succeeded=True)
+        if not part:
+            self._record(succeeded=True)
 
     def _record(self, *, succeeded: bool) -> None:
         if self._state is State.OPEN:  # this was the one try

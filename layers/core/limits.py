@@ -11,6 +11,9 @@ FILE_BYTES = 10 * MIB
 JSON_BYTES = 100 * 1024
 TEXT_PART_BYTES = 64 * 1024
 POST_FILES = 10
+JPEG_PIXELS = 100_000_000
+PIXELS = 64_000_000
+"""Of PNG, WebP and HEIC, which cannot be decoded at a fraction of their size."""
 CAPTION_LENGTH = 2200
 LOCATION_LENGTH = 255
 TAGS = 30

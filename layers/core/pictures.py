@@ -1,6 +1,7 @@
 """What a form's pictures must be before anything is done with them: so many, not empty, of a type we read."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -30,11 +31,17 @@ def accepted(files: Sequence[File], *, at_least: int, at_most: int) -> list[Pict
     return [Picture(file, _header(file)) for file in given]
 
 
-def _header(file: File) -> images.Header:
-    name = file.name or file.field
-    if not file.data:
-        raise Invalid.field(file.field, f"{name}: the file is empty")
+@contextlib.contextmanager
+def blaming(file: File) -> Iterator[None]:
+    """Whatever is wrong with a picture in here is wrong with this file: the refusal names it and its form field."""
     try:
-        return images.probe(file.data)
+        yield
     except BadPicture as error:
-        raise type(error)(f"{name}: {error}", file=file.field) from None
+        raise type(error)(f"{file.name or file.field}: {error}", file=file.field) from None
+
+
+def _header(file: File) -> images.Header:
+    if not file.data:
+        raise Invalid.field(file.field, f"{file.name or file.field}: the file is empty")
+    with blaming(file):
+        return images.probe(file.data)

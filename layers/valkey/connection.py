@@ -115,9 +115,9 @@ def back() -> None:
 
 def _open() -> Connection:
     connection: Connection | None = getattr(_held, "connection", None)
-    if connection is not None and not connection.can_read(timeout=0):
+    if connection is not None and _is_alive(connection):
         return connection
-    close()  # closed by Valkey while idle: nobody would have spoken otherwise
+    close()
     opened: Connection = redis.ConnectionPool.from_url(
         settings().valkey_url,
         protocol=2,
@@ -128,6 +128,14 @@ def _open() -> Connection:
     opened.connect()
     _held.connection = opened
     return opened
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Whether Valkey has not closed the idle connection: it has no other reason to speak first."""
+    try:
+        return not connection.can_read(timeout=0)
+    except redis.ConnectionError:
+        return False
 
 
 def _forget(connection: Connection) -> None:

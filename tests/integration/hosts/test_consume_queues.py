@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,12 +15,18 @@ import pika
 import pytest
 from aws_lambda_powertools.utilities.data_classes.rabbit_mq_event import RabbitMQEvent
 
-from infra.local.consume_queues import EVENT_BYTES, Poller, Source
+from infra.local.consume_queues import BEAT_KEY, EVENT_BYTES, Poller, Source
 from infra.local.queue_event import Delivery, event_of
+from infra.migrate import migrate_cassandra
+from layers.cassandra import profiles
+from layers.core.events import ProfileUpdated
+from layers.core.ids import new_id
+from layers.core.models import Time
 from layers.core.settings import settings
 from tests.support import services
 from tests.support.broken_pipes import Pipe, pipe_to
 from tests.support.queues import channel, new_queue, publish, ready, take
+from tests.support.stores import valkey
 from tests.support.waiting import until
 
 type Start = Callable[..., Poller]
@@ -49,6 +58,7 @@ def start(queue: str) -> Iterator[Start]:
         pollers.append(poller)
         return poller
 
+    begin.stop = stopping.set  # type: ignore[attr-defined]
     yield begin
     stopping.set()
     for poller in pollers:
@@ -227,6 +237,42 @@ def test_a_restart_of_the_broker_is_survived_and_nothing_is_lost(queue: str, sta
 
     until(lambda: done(tmp_path) == set(names), seconds=30)
     until(lambda: ready(queue) == 0)
+
+
+def test_told_to_stop_it_finishes_and_acknowledges_the_batch_in_work(queue: str, start: Start, tmp_path: Path):
+    publish(queue, *tasks(tmp_path, "a", "b", "c", seconds=0.5), *tasks(tmp_path, "d", "e"))
+    poller = start(batch=3)
+    until((tmp_path / "a.begun").exists)
+    start.stop()  # type: ignore[attr-defined]
+    poller.join(timeout=10)
+
+    assert done(tmp_path) == {"a", "b", "c"}
+    assert until(lambda: ready(queue) == 2)
+
+
+def test_the_consumer_of_the_template_does_its_work_beats_and_ends_when_told(tmp_path: Path):
+    migrate_cassandra()
+    valkey().delete(BEAT_KEY)
+    with (tmp_path / "log").open("w") as log:
+        consumer = subprocess.Popen([sys.executable, "-m", "infra.local.consume_queues"], stdout=log, stderr=log)
+    try:
+        event = ProfileUpdated(
+            user_id=new_id(),
+            username="ada",
+            display_name="Ada",
+            profile_picture_url=None,
+            updated_at=Time("2026-11-23T10:00:00.000Z"),
+        )
+        publish(ProfileUpdated.queue, event)
+        until(lambda: profiles.read(event.user_id), seconds=20)
+        beat = until(lambda: valkey().get(BEAT_KEY))
+        assert datetime.now(UTC) - datetime.fromisoformat(beat.decode()) < timedelta(seconds=60)
+        assert 0 < valkey().ttl(BEAT_KEY) <= 300
+        consumer.send_signal(signal.SIGTERM)
+        assert consumer.wait(timeout=20) == 0
+    finally:
+        consumer.kill()
+        consumer.wait()
 
 
 def test_a_queue_that_is_not_there_yet_is_waited_for(start: Start, queue: str, tmp_path: Path):

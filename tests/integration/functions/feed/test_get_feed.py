@@ -23,7 +23,7 @@ from layers.valkey import fragments, timelines
 from tests.support.broken_pipes import Pipe, pipe_to
 from tests.support.calls import call
 from tests.support.feed_posts import aged_id, all_pages, counted_trips, feed, feed_ids, forget_feed, published, told
-from tests.support.people import Person, follow, new_person
+from tests.support.people import Person, follow
 from tests.support.stores import valkey
 from tests.support.waiting import until
 
@@ -49,7 +49,9 @@ def test_a_post_reads_as_get_post_shows_it(friends: tuple[Person, Person]) -> No
     post_id = published(grace, pictures=3)
     with transaction() as db:
         db.execute("UPDATE users SET avatar_version = 4 WHERE id = %s", [grace.id])
-        db.execute("UPDATE posts SET tags = '{a,b}', location = 'Q\"<>', caption = %s WHERE id = %s", ["ü%b\n", post_id])
+        db.execute(
+            "UPDATE posts SET tags = '{a,b}', location = 'Q\"<>', caption = %s WHERE id = %s", ["ü%b\n", post_id]
+        )
         post = posts.read(db, post_id=post_id, viewer=ada.viewer)
     shown = msgspec.json.decode(media_links.signed(msgspec.json.encode(post)))
 
@@ -150,7 +152,7 @@ def test_limits_above_100_count_as_100(ada: Person) -> None:
 
 
 def test_pages_beyond_what_a_timeline_holds_come_from_the_rows(friends: tuple[Person, Person]) -> None:
-    ada, grace = friends
+    ada, _ = friends
     now = int(time.time() * 1000) - 1000
     made = [published(author, aged_id(now + step)) for step in range(65) for author in friends]
     feed(ada)

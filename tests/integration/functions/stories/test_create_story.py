@@ -2,32 +2,26 @@
 
 import io
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 from PIL import Image
 
-from functions.stories import create_story
+from functions.stories import create_story, get_tray, list_user_stories
 from layers.core import limits, story_files
-from layers.postgres.connection import transaction
+from layers.media import story_media
 from tests import pictures
 from tests.support.calls import Reply, Upload, call
 from tests.support.people import Person
+from tests.support.stories import rows_of
 
 
 def _create(person: Person, *uploads: Upload, **texts: str) -> Reply:
     return call(create_story, session_id=person.session_id, form=(list(uploads), texts))
 
 
-def _photo(**given: str) -> Upload:
-    return Upload(pictures.jpeg(64, 48), **given)
-
-
-def _rows(person: Person) -> int:
-    with transaction() as db:
-        row = db.execute("SELECT count(*) FROM stories WHERE user_id = %s", [person.id]).fetchone()
-    assert row
-    count: int = row[0]
-    return count
+def _photo(field: str = "media", name: str = "photo.jpg") -> Upload:
+    return Upload(pictures.jpeg(64, 48), field=field, name=name)
 
 
 def test_r_s1_the_answer_is_the_story_with_its_24_hours(ada: Person) -> None:
@@ -43,3 +37,106 @@ def test_r_s1_the_answer_is_the_story_with_its_24_hours(ada: Person) -> None:
     assert (story["viewCount"], story["hasViewed"]) == (0, True)
     made, end = (datetime.fromisoformat(story[time]) for time in ("createdAt", "expiresAt"))
     assert end - made == timedelta(hours=24)
+
+
+def test_r_s5_the_own_new_story_is_in_the_next_answers(ada: Person) -> None:
+    story = _create(ada, _photo()).json["story"]
+
+    listed = call(list_user_stories, session_id=ada.session_id, path={"user": ada.id}).json["stories"]
+    assert listed == [story]
+    assert [user["id"] for user in call(get_tray, session_id=ada.session_id).json["users"]] == [str(ada.id)]
+
+
+def test_picture_and_thumbnail_are_stored_before_the_answer(ada: Person) -> None:
+    story_id = UUID(_create(ada, Upload(pictures.jpeg(2000, 1000))).json["story"]["id"])
+    found = {key: Image.open(io.BytesIO(story_media.read(key))) for key in story_files.keys(story_id)}
+
+    assert [(picture.format, picture.size) for picture in found.values()] == [
+        ("JPEG", (1080, 540)),
+        ("WEBP", (1080, 540)),
+        ("JPEG", (150, 150)),
+    ]
+
+
+def test_no_filter_means_none_and_r_m9_the_filter_changes_no_pixel(ada: Person) -> None:
+    stories = [_create(ada, _photo(), **texts).json["story"] for texts in ({}, {"filter": "moon"})]
+
+    assert [story["filterApplied"] for story in stories] == ["none", "moon"]
+    stored = [story_media.read(story_files.picture_key(UUID(story["id"]), "jpg")) for story in stories]
+    assert stored[0] == stored[1]
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "heic"])
+def test_r_v2_the_four_types_are_accepted_whatever_is_declared(ada: Person, kind: str) -> None:
+    assert _create(ada, Upload(pictures.of_type(kind), name="cat.gif", declared="image/gif")).status == 201
+
+
+def test_r_m1_exactly_ten_mebibytes_pass_and_one_more_is_413(ada: Person) -> None:
+    exact = pictures.padded(pictures.jpeg(64, 48), limits.FILE_BYTES)
+
+    assert _create(ada, Upload(exact)).status == 201
+    refused = _create(ada, Upload(exact + b"\0", name="big.jpg"))
+    assert refused.status == 413
+    assert "big.jpg" in refused.json["error"]
+    assert "10 MiB" in refused.json["error"]
+    assert len(rows_of(ada)) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        pytest.param(b"", 400, id="empty"),
+        pytest.param(b"GIF89a" + b"\0" * 100, 415, id="gif"),
+        pytest.param(b"%PDF-1.7\n" + b"\0" * 100, 415, id="pdf"),
+        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, id="svg"),
+        pytest.param(b"\0\0\0\x18ftypmp42" + b"\0" * 100, 415, id="video"),
+        pytest.param(b"not a picture", 415, id="text"),
+        pytest.param(pictures.jpeg_header(30_000, 30_000), 422, id="bomb"),
+        pytest.param(pictures.png_header(30_000, 30_000), 422, id="png bomb"),
+        pytest.param(pictures.png_header(9_000, 9_000), 422, id="over 64 megapixels"),
+        pytest.param(pictures.jpeg(640, 480)[:-2000], 422, id="truncated"),
+        pytest.param(pictures.jpeg(640, 480)[:100], 422, id="header alone"),
+    ],
+)
+def test_r_m1_r_m8_a_bad_file_is_refused_by_name_and_nothing_is_stored(ada: Person, data: bytes, status: int) -> None:
+    reply = _create(ada, Upload(data, name="holiday.jpg"))
+
+    assert reply.status == status
+    assert "holiday.jpg" in reply.json["error"]
+    assert reply.json["errors"][0]["field"] == "media"
+    assert rows_of(ada) == []
+
+
+@pytest.mark.parametrize(
+    "uploads",
+    [
+        pytest.param([], id="none"),
+        pytest.param([_photo(), _photo()], id="two"),
+        pytest.param([_photo(field="image")], id="other field"),
+        pytest.param([Upload(b"", name="")], id="input left empty"),
+    ],
+)
+def test_not_exactly_one_file_is_400_and_says_so(ada: Person, uploads: list[Upload]) -> None:
+    reply = _create(ada, *uploads)
+
+    assert (reply.status, reply.json["errors"][0]["field"]) == (400, "media")
+    assert "exactly 1 picture" in reply.json["error"]
+    assert rows_of(ada) == []
+
+
+def test_an_unknown_filter_is_400_and_named(ada: Person) -> None:
+    reply = _create(ada, _photo(), filter="sepia")
+
+    assert (reply.status, reply.json["errors"][0]["field"]) == (400, "filter")
+    assert rows_of(ada) == []
+
+
+def test_a_body_that_is_no_form_is_400_and_no_session_401(ada: Person) -> None:
+    assert call(create_story, session_id=ada.session_id, body={"filter": "none"}).status == 400
+    assert call(create_story, form=([_photo()], {})).status == 401
+
+
+def test_r_l1_the_twenty_first_story_of_an_hour_is_refused(ada: Person) -> None:
+    statuses = [_create(ada).status for _ in range(21)]  # R-L5: whatever their outcome
+
+    assert statuses == [400] * 20 + [429]

@@ -1,0 +1,75 @@
+# Thin: each target calls a module that can as well be called by hand.
+.DEFAULT_GOAL := help
+.PHONY: help install run stop status clean logs dev migrate demo grant invoke test test-stack lint check bench soak lock
+MAKEFLAGS += --no-print-directory
+PYTHON := .venv/bin/python
+STACK := $(PYTHON) -m infra.stack
+PROFILE ?= run
+# The settings of the running stack, for modules that work on it.
+WITH_SETTINGS := $(PYTHON) -m infra.stack.with_settings --profile $(PROFILE)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## install what is missing: Python and Debian packages, MinIO, Cassandra
+	@infra/stack/install.sh --profile $(PROFILE)
+
+run: install ## start everything, with demo accounts and photographs, and print the address
+	@$(STACK) up --profile run
+	@$(WITH_SETTINGS) infra.demo
+
+stop: ## stop everything; the data stay
+	@$(STACK) down --profile $(PROFILE)
+
+status: ## each part, and the log of each dead one
+	@$(STACK) status --profile $(PROFILE)
+
+clean: ## delete all data (asks first)
+	@$(STACK) clean --profile $(PROFILE)
+
+logs: ## follow the logs; PART="rabbitmq consumer" for some
+	@$(STACK) logs --profile $(PROFILE) $(PART)
+
+dev: install ## like run, with hosts that start anew when a file changes
+	@$(STACK) up --profile run --reload
+	@$(STACK) logs --profile run light heavy consumer schedules
+
+migrate: ## bring the schemas up to date (run does it by itself)
+	@$(WITH_SETTINGS) infra.migrate
+
+demo: ## fill the running stack with the demo accounts
+	@$(WITH_SETTINGS) infra.demo
+
+grant: ## USER=… ROLE=user|verified|admin
+	@$(WITH_SETTINGS) infra.grant $(USER) $(ROLE)
+
+invoke: ## FN=posts/like_post [EVENT=file]: run one function with its sample event
+	@$(WITH_SETTINGS) infra.local.invoke $(FN) $(EVENT)
+
+test: ## install, start a stack of its own, check, run every suite, stop
+	@infra/stack/install.sh --profile test
+	@$(PYTHON) -m infra.stack.test
+
+test-stack: ## start the test stack by hand, to run single tests
+	@infra/stack/install.sh --profile test
+	@$(STACK) up --profile test
+
+lint: ## ruff, mypy, import-linter, cfn-lint
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@.venv/bin/cfn-lint template.yaml
+
+check: lint ## lint, and the architecture tests (SAM translator and Compose schema among them)
+	@$(PYTHON) -m pytest tests/architecture
+
+bench: ## every benchmark against its baseline; prints ratios
+	@$(WITH_SETTINGS) tests.bench
+
+soak: ## the long benchmark
+	@$(WITH_SETTINGS) tests.bench.soak
+
+lock: ## resolve pyproject.toml anew into requirements.lock
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
+		--all-groups pyproject.toml --output-file requirements.lock

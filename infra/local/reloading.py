@@ -1,0 +1,43 @@
+"""For development: notices edited files."""
+
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import watchfiles
+
+from layers.core.logging import logger
+
+ROOT = Path(__file__).parents[2]
+_WATCHED = ("functions", "layers", "infra/local", "infra/chalice", "infra/template_map.py", "template.yaml")
+_SUFFIXES = {".py", ".lua", ".yaml"}
+
+
+def watch(restart: Callable[[], None]) -> None:
+    """Call `restart` once, from another thread, when the code has changed and can be read.
+
+    A syntax error in a function's own file is that function's matter. One that all would meet (a layer, a host) is
+    logged, and the code that runs goes on.
+    """
+    threading.Thread(target=_watch, args=[restart], daemon=True).start()
+
+
+def _watch(restart: Callable[[], None]) -> None:
+    paths = [path for name in _WATCHED if (path := ROOT / name).exists()]
+    for changes in watchfiles.watch(*paths, step=50, raise_interrupt=False):
+        changed = {Path(path) for _, path in changes if Path(path).suffix in _SUFFIXES}
+        if changed and _can_be_read(changed):
+            logger().info("code changed", files=sorted(str(path.relative_to(ROOT)) for path in changed))
+            restart()
+            return
+
+
+def _can_be_read(changed: Iterable[Path]) -> bool:
+    for path in changed:
+        if path.suffix == ".py" and path.is_file() and not path.is_relative_to(ROOT / "functions"):
+            try:
+                compile(path.read_bytes(), path, "exec")
+            except (SyntaxError, ValueError) as error:
+                logger().error("code not read", file=str(path.relative_to(ROOT)), reason=repr(error))
+                return False
+    return True

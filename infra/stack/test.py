@@ -1,0 +1,101 @@
+"""`make test`: a stack of its own, the checks and every suite, each timed; the stack is stopped whatever happens.
+
+python -m infra.stack.test
+"""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from infra.stack.profiles import CLONE
+
+_COUNT = re.compile(r"(\d+) (passed|failed|error)s?\b")
+_STACK = [sys.executable, "-m", "infra.stack"]
+_PYTEST = [sys.executable, "-m", "pytest"]
+_AFTER_HOSTS = ("e2e", "faults")
+"""Suites that need the function hosts; the consumer would take the messages of the others."""
+
+
+def main() -> int:
+    """0 if every check and every test passed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    seconds: dict[str, float] = {}
+    counts: Counter[str] = Counter()
+    is_well = True
+    try:
+        with _timed("lint, while the stores start", seconds), _output(["make", "lint"]) as lint:
+            is_well &= _run([*_STACK, "up", "--profile", "test", "--only", "stores"])
+            is_well &= _run([sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "infra.migrate"])
+            is_well &= not lint.wait()
+        with _timed("architecture, unit and integration tests", seconds):
+            is_well &= _suite([path.name for path in _suites() if path.name not in _AFTER_HOSTS], counts)
+        if after := [path.name for path in _suites() if path.name in _AFTER_HOSTS]:
+            with _timed("function hosts", seconds):
+                is_well &= _run([*_STACK, "up", "--profile", "test"])
+            for name in after:
+                with _timed(f"{name} tests", seconds):
+                    is_well &= _suite([name], counts)
+    finally:
+        with _timed("stopping", seconds):
+            _run([*_STACK, "down", "--profile", "test"])
+    print()
+    for name, spent in seconds.items():
+        print(f"{name:<45}{spent:6.1f} s")
+    failed = counts["failed"] + counts["error"]
+    if not is_well and not failed:
+        print("A check or a part of the stack failed; see above")
+    print(f"{counts['passed']} passed, {failed} failed in {sum(seconds.values()):.1f}s")
+    return 0 if is_well else 1
+
+
+def _suites() -> list[Path]:
+    """The folders of tests/ that hold tests; benchmarks are not among them."""
+    return [path for path in sorted((CLONE / "tests").iterdir()) if any(path.rglob("test_*.py"))]
+
+
+def _suite(names: list[str], counts: Counter[str]) -> bool:
+    """Run one pytest process over these folders, its output shown as it comes; whether all passed."""
+    last = ""
+    with subprocess.Popen(
+        [*_PYTEST, *(f"tests/{name}" for name in names)], cwd=CLONE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        for line in running.stdout or ():
+            print(line, end="", flush=True)
+            last = line if _COUNT.search(line) else last
+    for number, outcome in _COUNT.findall(last):
+        counts[outcome] += int(number)
+    return not running.returncode
+
+
+def _run(command: list[str]) -> bool:
+    return not subprocess.run(command, cwd=CLONE, check=False).returncode
+
+
+@contextlib.contextmanager
+def _output(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A command beside the others; ended if they fail before it."""
+    with subprocess.Popen(command, cwd=CLONE) as running:
+        try:
+            yield running
+        finally:
+            running.terminate()
+
+
+@contextlib.contextmanager
+def _timed(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    print(f"\n== {name}", flush=True)
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[name] = time.monotonic() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""docker-compose.yml is a valid Compose file and runs the native stack's parts from the native stack's files.
+
+The schema beside this file is the Compose Specification's own, of compose-go 2.16.2 (Apache License 2.0).
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from infra.stack import compose, configs
+from infra.stack.profiles import profile
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = Path(__file__).parent / "compose_spec" / "compose-spec.json"
+TEXT = (ROOT / "docker-compose.yml").read_text()
+
+
+@pytest.fixture(scope="module")
+def file() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load(TEXT)
+    return parsed
+
+
+def test_the_compose_file_keeps_to_the_compose_schema(file):
+    validator = Draft202012Validator(json.loads(SCHEMA.read_text()))
+    assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(file)] == []
+
+
+def test_a_wrong_compose_file_would_be_noticed(file):
+    validator = Draft202012Validator(json.loads(SCHEMA.read_text()))
+    wrong = file | {"services": {"postgres": {"imagine": "postgres:17"}}}
+    assert not validator.is_valid(wrong)
+
+
+def test_compose_runs_the_same_parts_as_the_native_stack(file):
+    assert set(file["services"]) == set(compose.SERVICES)
+    assert set(configs.FILES) <= set(compose.SERVICES)
+
+
+def test_every_configuration_file_that_compose_names_is_rendered_for_the_native_stack():
+    named = set(re.findall(r"\$\{STATE\}/config/([\w.]+)", TEXT))
+    rendered = {Path(name).name for names in configs.FILES.values() for name in names}
+    assert named <= rendered | {"enabled_plugins"}
+    assert {"postgresql.conf", "valkey.conf", "rabbitmq.conf", "cassandra.yaml", "nginx.conf"} <= named
+
+
+def test_every_variable_of_the_compose_file_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("PHOTOGRAM_STATE", str(tmp_path))
+    stack = profile("run")
+    stack.state.mkdir(parents=True)
+    secrets = {"POSTGRES_PASSWORD": "x", "S3_SECRET_ACCESS_KEY": "x", "RABBITMQ_URL": "amqp://x"}
+    compose.write_settings(stack, secrets, dict.fromkeys(configs.FILES, "text"))
+    given = {line.split("=")[0] for line in (stack.state / "compose.env").read_text().splitlines()}
+    assert set(re.findall(r"\$\{(\w+)\}", TEXT)) == given
+
+
+def test_no_part_is_reachable_from_other_machines_by_a_published_port(file):
+    assert all("ports" not in service for service in file["services"].values())
+    assert all(service["network_mode"] == "host" for service in file["services"].values())

@@ -1,0 +1,120 @@
+"""What breaks between an upload and its followers' feeds delays a post, and never loses one."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import pika
+import psutil
+import pytest
+from tests.pictures import phone_photo
+
+from infra.rabbitmq.definitions import PHOTO_UPLOADED, PHOTOS
+from tests.support import services
+from tests.support.http import Caller
+from tests.support.queues import channel
+from tests.support.waiting import until
+
+PROMISED_SECONDS = 120
+USUAL_SECONDS = 15
+
+
+@pytest.fixture
+def author() -> Caller:
+    return Caller("author")
+
+
+@pytest.fixture
+def follower(author: Caller) -> Caller:
+    follower = Caller("follower")
+    follower.follow(author)
+    follower.feed()
+    return follower
+
+
+@contextlib.contextmanager
+def photo_events_lost() -> Iterator[None]:
+    """MinIO's events find no queue: the broker drops them."""
+    with channel() as opened:
+        opened.queue_unbind(PHOTO_UPLOADED, PHOTOS, PHOTO_UPLOADED)
+    try:
+        yield
+    finally:
+        with channel() as opened:
+            opened.queue_bind(PHOTO_UPLOADED, PHOTOS, PHOTO_UPLOADED)
+
+
+def environments() -> list[psutil.Process]:
+    """The processes in which queue functions run."""
+    found = services.process("consumer").children(recursive=True)
+    return [process for process in found if "infra.local.isolated" in process.cmdline()]
+
+
+@pytest.mark.timeout(300)
+def test_r_d1_rabbitmq_stopped_a_post_is_in_its_followers_feeds_within_120_s(author: Caller, follower: Caller):
+    with services.stopped("rabbitmq"):
+        started = time.monotonic()
+        lost = author.upload(phone_photo())["post_id"]
+        until(lambda: follower.in_feed(lost), seconds=PROMISED_SECONDS, every=0.5)
+        assert time.monotonic() - started < PROMISED_SECONDS
+        newcomer = Caller("newcomer")
+        newcomer.follow(author)
+        assert newcomer.in_feed(lost)
+
+    told = author.upload(phone_photo())["post_id"]
+    until(lambda: follower.in_feed(told), seconds=USUAL_SECONDS * 3)
+
+
+@pytest.mark.timeout(300)
+def test_with_every_minio_event_lost_a_post_is_in_its_followers_feeds_within_120_s(author: Caller, follower: Caller):
+    with photo_events_lost():
+        lost = author.upload(phone_photo(), phone_photo())["post_id"]
+    until(lambda: follower.in_feed(lost), seconds=PROMISED_SECONDS, every=0.5)
+
+
+@pytest.mark.timeout(180)
+def test_a_restart_of_the_broker_in_the_middle_loses_no_post(author: Caller, follower: Caller):
+    before = [author.upload(phone_photo())["post_id"] for _ in range(4)]
+    services.restart("rabbitmq")
+    after = author.upload(phone_photo())["post_id"]
+
+    for post_id in [*before, after]:
+        until(lambda post_id=post_id: follower.in_feed(post_id), seconds=PROMISED_SECONDS, every=0.2)
+
+
+def test_kill_9_of_the_consumers_environments_loses_no_post_and_publishes_each_once(author: Caller, follower: Caller):
+    uploaded = []
+    for _ in range(6):
+        uploaded.append(author.upload(phone_photo())["post_id"])
+        for process in environments():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    for post_id in uploaded:
+        until(lambda post_id=post_id: follower.in_feed(post_id), seconds=60, every=0.2)
+    assert [post["id"] for post in follower.feed()] == uploaded[::-1]
+    assert author.http.get("/auth/me").json()["user"]["postCount"] == len(uploaded)
+
+
+def test_kill_9_of_the_whole_consumer_loses_no_post(author: Caller, follower: Caller):
+    uploaded = [author.upload(phone_photo())["post_id"] for _ in range(3)]
+    services.process("consumer").kill()
+    uploaded.append(author.upload(phone_photo())["post_id"])
+
+    for post_id in uploaded:
+        until(lambda post_id=post_id: follower.in_feed(post_id), seconds=60, every=0.2)
+
+
+@pytest.mark.timeout(180)
+def test_with_the_worker_stopped_uploads_are_accepted_and_done_when_it_is_back(author: Caller, follower: Caller):
+    with services.stopped("consumer"):
+        waiting = author.upload(phone_photo())["post_id"]
+        until(has_messages, seconds=10)
+    until(lambda: follower.in_feed(waiting), seconds=USUAL_SECONDS * 2)
+
+
+def has_messages() -> bool:
+    """Whether pictures wait in their queue."""
+    with channel() as opened:
+        declared: pika.frame.Method = opened.queue_declare(PHOTO_UPLOADED, passive=True)
+    return bool(declared.method.message_count)

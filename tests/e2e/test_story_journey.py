@@ -1,0 +1,124 @@
+"""A story's day: told, seen, counted, ended, cleared away. Its time passes by moving the row, not by waiting."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from PIL import Image
+
+from functions.stories import delete_expired_stories
+from layers.core.limits import STORY_GRACE_SECONDS, STORY_SECONDS
+from tests.pictures import phone_photo
+from tests.support.http import Caller, front_door
+from tests.support.stories import grow_older
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def teller() -> Iterator[Caller]:
+    """Who tells a story."""
+    teller = Caller("teller")
+    with teller.http:
+        yield teller
+
+
+@pytest.fixture
+def friend(teller: Caller) -> Iterator[Caller]:
+    """Who follows the teller."""
+    friend = Caller("friend")
+    with friend.http:
+        friend.follow(teller)
+        yield friend
+
+
+def _tell(teller: Caller, picture: bytes, **texts: str) -> dict[str, Any]:
+    answer = teller.http.post("/stories", files={"media": ("story.jpg", picture)}, data=texts)
+    assert answer.status_code == 201, answer.text
+    story: dict[str, Any] = answer.json()["story"]
+    return story
+
+
+def _tray(viewer: Caller) -> list[tuple[str, bool]]:
+    """Tray and alias, which answer the same."""
+    tray = viewer.http.get("/stories/tray").json()
+    assert viewer.http.get("/stories/feed").json() == tray
+    return [(user["username"], user["hasSeen"]) for user in tray["users"]]
+
+
+def _stories(viewer: Caller, teller: Caller) -> list[dict[str, Any]]:
+    answer = viewer.http.get(f"/stories/user/{teller.id}")
+    assert answer.status_code == 200, answer.text
+    stories: list[dict[str, Any]] = answer.json()["stories"]
+    return stories
+
+
+def test_r_s1_a_story_is_seen_counted_and_after_24_hours_gone_for_everybody(teller: Caller, friend: Caller) -> None:
+    story = _tell(teller, phone_photo(), filter="lark")
+    assert (_tray(teller), _tray(friend)) == ([(teller.username, True)], [(teller.username, False)])
+    [seen] = _stories(friend, teller)
+    assert (seen["id"], seen["filterApplied"], seen["hasViewed"]) == (story["id"], "lark", False)
+    viewed = friend.http.post(f"/stories/{story['id']}/view").json()
+    assert (viewed["idempotent"], viewed["tracked"]) == (False, True)
+    assert [(each["hasViewed"], each["viewCount"]) for each in _stories(friend, teller)] == [(True, 1)]
+    assert _tray(friend) == [(teller.username, True)]
+
+    grow_older(UUID(story["id"]), seconds=STORY_SECONDS)
+
+    for viewer in (teller, friend):
+        assert _tray(viewer) == []
+        assert _stories(viewer, teller) == []
+        assert viewer.http.post(f"/stories/{story['id']}/view").status_code == 404
+
+
+def test_a_storys_pictures_are_uncropped_stripped_and_within_1080_by_1920(teller: Caller) -> None:
+    story = _tell(teller, phone_photo(width=1500, height=3000))
+    picture, thumbnail = httpx.get(story["mediaUrl"]), httpx.get(story["thumbnailUrl"])
+
+    assert [answer.headers["content-type"] for answer in (picture, thumbnail)] == ["image/jpeg"] * 2
+    assert "private" in picture.headers["cache-control"]
+    with Image.open(io.BytesIO(picture.content)) as shown, Image.open(io.BytesIO(thumbnail.content)) as small:
+        assert (shown.size, small.size) == ((960, 1920), (150, 150))
+        assert not shown.getexif()
+
+
+def test_r_s1_a_link_to_a_story_ends_with_the_story(teller: Caller, friend: Caller) -> None:
+    story = _tell(teller, phone_photo(width=400, height=300))
+    grow_older(UUID(story["id"]), seconds=STORY_SECONDS - 3)
+    [last] = _stories(friend, teller)
+    assert httpx.get(last["mediaUrl"]).status_code == 200
+
+    until(lambda: httpx.get(last["mediaUrl"]).status_code == 403)
+    assert _stories(friend, teller) == []
+
+
+def test_r_s2_an_hour_after_its_end_the_cleanup_removes_the_files_too(teller: Caller) -> None:
+    story, other = (_tell(teller, phone_photo(width=400, height=300)) for _ in range(2))
+    grow_older(UUID(story["id"]), seconds=STORY_SECONDS + STORY_GRACE_SECONDS + 1)
+    assert httpx.get(story["mediaUrl"]).status_code == 200
+    delete_expired_stories.handler({"source": "aws.events", "detail-type": "Scheduled Event"}, None)
+
+    for url in ("mediaUrl", "thumbnailUrl"):
+        gone = httpx.get(story[url], headers={"cache-control": "no-cache"})
+        assert gone.status_code == 404, url
+        assert httpx.get(other[url]).status_code == 200
+
+
+def test_r_m7_no_story_link_works_for_another_story(teller: Caller) -> None:
+    first, second = (_tell(teller, phone_photo(width=400, height=300)) for _ in range(2))
+    forged = first["mediaUrl"].rpartition("/stories/")[0] + "/stories/" + second["mediaUrl"].rpartition("/stories/")[2]
+
+    assert httpx.get(forged).status_code in (403, 404)
+
+
+def test_a_bad_story_is_refused_with_a_reason_and_nobody_sees_anything(teller: Caller, friend: Caller) -> None:
+    for data, status in ((b"GIF89a" + b"\0" * 100, 415), (b"", 400), (b"\0" * (10 * 1024 * 1024 + 1), 413)):
+        answer = teller.http.post("/stories", files={"media": ("holiday.jpg", data)})
+        assert answer.status_code == status
+        assert "holiday.jpg" in answer.json()["error"]
+    with httpx.Client(base_url=front_door()) as nobody:
+        assert nobody.post("/api/v1/stories", files={"media": ("a.jpg", phone_photo())}).status_code == 401
+
+    assert (_tray(teller), _tray(friend)) == ([], [])

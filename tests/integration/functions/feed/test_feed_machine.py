@@ -1,0 +1,183 @@
+"""The home feed against a plain model, whatever happens between two reads."""
+
+import time
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from layers.core import home_feed
+from layers.core.home_feed import Reading, Sources, State
+from layers.core.ids import new_id
+from layers.postgres import feeds, follows, likes, posts
+from layers.postgres.connection import transaction
+from layers.valkey import fragments, timelines
+from tests.support.feed_posts import aged_id, forget_feed, published
+from tests.support.people import Person, new_person
+from tests.support.stores import valkey
+
+AUTHORS = 3
+STAR = 0
+
+
+class Modelled(msgspec.Struct):
+    """A post as it should be shown."""
+
+    author: Person
+    delivered: bool = False
+    liked: bool = False
+
+
+class FeedMachine(RuleBasedStateMachine):
+    """One viewer, three authors she may follow, one of them a star; stores are told what handlers would tell."""
+
+    @initialize()
+    def people(self) -> None:
+        """Everybody anew."""
+        self.viewer = new_person("viewer")
+        self.authors = [new_person(f"author{n}") for n in range(AUTHORS)]
+        self.following: set[UUID] = set()
+        self.posts: dict[UUID, Modelled] = {}
+        self.reading: Reading | None = None
+        self.sources: Sources | None = None
+
+    @rule(author=st.integers(-1, AUTHORS - 1), seconds_late=st.sampled_from([0, 0, 0, 1, 60, 3600]))
+    def publish(self, author: int, seconds_late: int) -> None:
+        """A post is published, perhaps long after its id was made; its message is on its way."""
+        by = self.viewer if author < 0 else self.authors[author]
+        post_id = aged_id(int(time.time() * 1000) - seconds_late * 1000) if seconds_late else new_id()
+        published(by, post_id)
+        self.posts[post_id] = Modelled(by)
+
+    @precondition(lambda self: self.posts)
+    @rule(data=st.data())
+    def deliver(self, data: st.DataObject) -> None:
+        """A message arrives, in any order, perhaps again."""
+        post_id = data.draw(st.sampled_from(sorted(self.posts)))
+        post = self.posts[post_id]
+        is_star = post.author is self.authors[STAR]
+        timelines.publish(post_id, post.author.id, None if is_star else [[self.viewer.id]])
+        post.delivered = True
+
+    @rule(author=st.integers(0, AUTHORS - 1))
+    def follow(self, author: int) -> None:
+        """The viewer follows."""
+        target = self.authors[author].id
+        with transaction() as db:
+            follows.follow(db, follower_id=self.viewer.id, target_id=target)
+        timelines.followed(self.viewer.id, target)
+        self.following.add(target)
+
+    @rule(author=st.integers(0, AUTHORS - 1))
+    def unfollow(self, author: int) -> None:
+        """The viewer unfollows."""
+        target = self.authors[author].id
+        with transaction() as db:
+            follows.unfollow(db, follower_id=self.viewer.id, target_id=target)
+        timelines.unfollowed(self.viewer.id, target)
+        self.following.discard(target)
+
+    @precondition(lambda self: self.posts)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        """A post is deleted; its message may still be on its way."""
+        post_id = data.draw(st.sampled_from(sorted(self.posts)))
+        with transaction() as db:
+            posts.delete(db, post_id=post_id, viewer=self.posts[post_id].author.viewer)
+        fragments.deleted(post_id)
+        del self.posts[post_id]
+
+    @precondition(lambda self: self.posts)
+    @rule(data=st.data(), liked=st.booleans())
+    def like(self, data: st.DataObject, liked: bool) -> None:  # noqa: FBT001
+        """The viewer gives or takes back a like."""
+        post_id = data.draw(st.sampled_from(sorted(self.posts)))
+        with transaction() as db:
+            change = (likes.add if liked else likes.remove)(db, post_id=post_id, viewer=self.viewer.viewer)
+        fragments.liked(self.viewer.id, post_id, liked=liked, counts=change)
+        self.posts[post_id].liked = liked
+
+    @rule()
+    def expire_timeline(self) -> None:
+        """An hour has passed."""
+        forget_feed(self.viewer)
+
+    @precondition(lambda self: self.posts)
+    @rule(data=st.data())
+    def expire_fragments(self, data: st.DataObject) -> None:
+        """Some minutes have passed."""
+        some = data.draw(st.lists(st.sampled_from(sorted(self.posts)), min_size=1))
+        valkey().delete(b"liked:" + self.viewer.id.bytes, *(b"post:" + post_id.bytes for post_id in some))
+
+    @precondition(lambda self: self.reading is None)
+    @rule()
+    def begin_build(self) -> None:
+        """Another environment finds no timeline: an hour has passed."""
+        forget_feed(self.viewer)
+        reading = timelines.read(self.viewer.id, before=None, limit=3)
+        assert reading.state is State.ABSENT
+        self.reading = reading
+
+    @precondition(lambda self: self.reading and not self.sources)
+    @rule()
+    def read_rows(self) -> None:
+        """It reads the rows."""
+        self.sources = feeds.sources(self.viewer.id)
+
+    @precondition(lambda self: self.sources)
+    @rule()
+    def end_build(self) -> None:
+        """It merges."""
+        assert self.reading
+        assert self.sources
+        timelines.build(self.viewer.id, self.reading, self.sources, before=None, limit=3)
+        self.reading = self.sources = None
+
+    @invariant()
+    def feed_is_as_modelled(self) -> None:
+        """Pages of any size together show each visible post once, newest first, with the viewer's like."""
+        if not hasattr(self, "viewer"):
+            return
+        shown = self._pages(limit=2 + len(self.posts) % 3)
+        ids = [UUID(post["id"]) for post in shown]
+        visible = {id_: post for id_, post in self.posts.items() if self._is_visible(post)}
+
+        assert ids == sorted(set(ids), reverse=True)
+        assert {id_ for id_, post in visible.items() if post.delivered} <= set(ids) <= set(visible)
+        for post in shown:
+            is_liked = visible[UUID(post["id"])].liked
+            assert (post["isLiked"], post["likeCount"]) == (is_liked, int(is_liked))
+
+    def _is_visible(self, post: Modelled) -> bool:
+        return post.author is self.viewer or post.author.id in self.following
+
+    def _pages(self, *, limit: int) -> list[dict[str, object]]:
+        shown: list[dict[str, object]] = []
+        cursor: str | None = None
+        while True:
+            page = msgspec.json.decode(home_feed.answer(self.viewer.viewer, cursor=cursor, limit=limit))
+            assert "fallback" not in page
+            assert len(page["posts"]) == limit or page["nextCursor"] is None
+            shown += page["posts"]
+            cursor = page["nextCursor"]
+            if cursor is None:
+                return shown
+
+
+def test_r_f1_r_i4_r_i5_the_feed_is_as_a_plain_model_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timelines, "KEPT", 8)  # so small that lists are cut and pages reach beyond them
+    monkeypatch.setattr(timelines, "_GATHERED", 10)
+    monkeypatch.setattr(feeds, "_DEPTH", 6)
+    monkeypatch.setattr(feeds, "_OF_EACH", 4)
+    bounded = settings(max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(FeedMachine, settings=bounded)

@@ -1,0 +1,54 @@
+"""Cursors: opaque, signed, bound to viewer and query."""
+
+import re
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layers.core import cursors
+from layers.core.errors import Invalid
+
+VIEWER = UUID(int=7)
+
+
+@given(st.tuples(st.integers(-(2**63), 2**63 - 1), st.text(), st.binary()))
+def test_r_f3_what_was_written_is_read_and_needs_no_escaping(keys: tuple[int, str, bytes]) -> None:
+    cursor = cursors.written("list", VIEWER, keys)
+
+    assert re.fullmatch(r"[A-Za-z0-9._~:-]+", cursor)
+    assert cursors.read(cursor, "list", VIEWER, tuple[int, str, bytes]) == keys
+
+
+def test_a_cursor_is_bound_to_its_viewer_and_query() -> None:
+    cursor = cursors.written("list", VIEWER, (1,))
+
+    for query, viewer in (("other", VIEWER), ("list", uuid4()), ("list", None)):
+        with pytest.raises(Invalid):
+            cursors.read(cursor, query, viewer, tuple[int])
+
+
+def test_every_altered_character_is_noticed() -> None:
+    cursor = cursors.written("list", None, (1, "a"))
+    for place, character in enumerate(cursor[:-1]):  # the last one may hold bits that no byte needs
+        altered = cursor[:place] + ("A" if character != "A" else "B") + cursor[place + 1 :]
+        with pytest.raises(Invalid):
+            cursors.read(altered, "list", None, tuple[int, str])
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "=", "====", "é", "a b", "../..", "A" * 5000, "\0", "2026-01-25T19:45:54Z"]
+)
+def test_r_f6_anything_else_is_invalid(cursor: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        cursors.read(cursor, "list", VIEWER, tuple[int])
+
+    assert refused.value.errors[0].field == "cursor"
+
+
+def test_keys_of_another_shape_are_invalid() -> None:
+    cursor = cursors.written("list", VIEWER, ("text",))
+
+    with pytest.raises(Invalid):
+        cursors.read(cursor, "list", VIEWER, tuple[int])

@@ -1,0 +1,62 @@
+"""RabbitMQ's definitions follow from the queues of template.yaml."""
+
+import json
+
+import pytest
+
+from infra.rabbitmq import definitions
+from infra.template_map import queues
+from layers.core.queue import WAITS_MS
+
+
+@pytest.fixture
+def made():
+    return definitions.definitions(["photo-uploaded", "post-published"], user="photogram", password_hash="x")
+
+
+def test_each_queue_has_its_waits_and_its_dead_letters(made):
+    names = {queue["name"] for queue in made["queues"]}
+    assert names == {
+        name + suffix
+        for name in ("photo-uploaded", "post-published")
+        for suffix in ("", ".dead", *(f".wait-{wait}" for wait in WAITS_MS))
+    }
+    assert {queue["arguments"]["x-queue-type"] for queue in made["queues"]} == {"quorum"}
+
+
+def test_a_wait_queue_returns_its_messages_to_the_queue_they_came_from(made):
+    wait = next(queue for queue in made["queues"] if queue["name"] == "post-published.wait-2000")
+    assert wait["arguments"]["x-message-ttl"] == 2000
+    assert wait["arguments"]["x-dead-letter-exchange"] == ""
+    assert wait["arguments"]["x-dead-letter-routing-key"] == "post-published"
+
+
+def test_what_kills_its_consumer_again_and_again_becomes_a_dead_letter_without_loss(made):
+    main = next(queue for queue in made["queues"] if queue["name"] == "photo-uploaded")
+    assert main["arguments"]["x-delivery-limit"] == 8
+    assert main["arguments"]["x-dead-letter-strategy"] == "at-least-once"
+    assert main["arguments"]["x-overflow"] == "reject-publish"  # the strategy does not work without
+    bound = {(each["source"], each["routing_key"]): each["destination"] for each in made["bindings"]}
+    assert bound["dead-letters", main["arguments"]["x-dead-letter-routing-key"]] == "photo-uploaded.dead"
+
+
+def test_the_stores_notifications_reach_their_queue_alone(made):
+    assert [each["destination"] for each in made["bindings"] if each["source"] == "photos"] == ["photo-uploaded"]
+
+
+def test_the_same_input_gives_the_same_file_so_that_nothing_restarts():
+    files = {definitions.dumps({"b", "a"}, user="u", password="p") for _ in range(2)}
+    assert len(files) == 1
+    assert set(json.loads(files.pop())) == {"vhosts", "users", "permissions", "exchanges", "queues", "bindings"}
+
+
+def test_a_password_hash_is_rabbitmqs_salted_sha256():
+    # The example of RabbitMQ's own documentation.
+    salt = bytes.fromhex("908DC60A")
+    assert definitions.password_hash("test12", salt=salt) == "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
+
+
+def test_every_queue_of_the_template_is_defined():
+    names = {queue.name for queue in queues()}
+    made = definitions.definitions(names, user="u", password_hash="x")
+    assert names <= {queue["name"] for queue in made["queues"]}
