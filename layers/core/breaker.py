@@ -55,7 +55,8 @@ class Breaker:
             self._record(succeeded=False)
             raise
         except BaseException:
-            self._record(succeeded=True)
+            if not part:
+                self._record(succeeded=True)
             raise
         if not part:
             self._record(succeeded=True)

@@ -12,7 +12,6 @@ type Format = Literal["jpeg", "png", "webp", "heic"]
 JPEG_PIXELS: Final = 100_000_000
 """More for JPEG, which can be decoded at a fraction of its size."""
 PIXELS: Final = 64_000_000
-EXTENSIONS: Final[dict[Format, str]] = {"jpeg": "jpg", "png": "png", "webp": "webp", "heic": "heic"}
 
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1"})
 _NO_FRAME: Final = frozenset({0xC4, 0xC8, 0xCC})
@@ -28,9 +27,14 @@ class Header(msgspec.Struct, frozen=True):
     height: int
 
     @property
-    def content_type(self) -> str:
-        """The media type."""
+    def media_type(self) -> str:
+        """For `Content-Type`."""
         return f"image/{self.format}"
+
+    @property
+    def extension(self) -> str:
+        """As file names end."""
+        return "jpg" if self.format == "jpeg" else self.format
 
 
 def probe(data: bytes) -> Header:

@@ -1,131 +1,153 @@
-"""The environment's client of the object store (MinIO, or S3), made at first use."""
+"""The environment's client of the object store (S3, MinIO), opened at first use."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from layers.core.breaker import Breaker
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.client import S3Client
 
-_CONNECT_SECONDS = 1
-_ANSWER_SECONDS = 10
-_ATTEMPTS = 2
-_AT_ONCE = 4
-_ABSENT = frozenset({"404", "NoSuchKey"})
+_CONNECT_SECONDS: Final = 0.9
+_ANSWER_SECONDS: Final = 8
+_PING_SECONDS: Final = 0.9
+_AT_ONCE: Final = 10
+_KEYS_AT_ONCE: Final = 1000
+_REGION: Final = "us-east-1"
 
 _breaker = Breaker("storage", failure_ratio=0.5, volume=3, reset_seconds=2)
 
-
-@functools.cache
-def client() -> "S3Client":
-    """The client: SigV4, two attempts, 1 s to connect."""
-    import boto3  # noqa: PLC0415 (a quarter of a second that only functions with media pay)
-    from botocore.config import Config  # noqa: PLC0415
-
-    own = settings()
-    configuration = Config(
-        signature_version="s3v4",
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_ANSWER_SECONDS,
-        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
-        max_pool_connections=_AT_ONCE,
-        s3={"addressing_style": "path"},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    return boto3.client(
-        "s3",
-        endpoint_url=own.s3_endpoint_url,
-        aws_access_key_id=own.s3_access_key_id,
-        aws_secret_access_key=own.s3_secret_access_key,
-        region_name="us-east-1" if own.s3_endpoint_url else None,
-        config=configuration,
-    )
+processing = Breaker("images", failure_ratio=0.5, volume=3, reset_seconds=60)
+"""Guards what makes and stores pictures within a request; bad pictures do not count."""
 
 
-@contextmanager
-def guarded() -> Iterator["S3Client"]:
-    """The client for one piece of work; a store that is away raises `StoreUnavailable`, an absent object `KeyError`."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+class StoredFile(msgspec.Struct, frozen=True):
+    """An object to store."""
 
-    with _breaker.guard():
-        try:
-            yield client()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
-                raise KeyError(error.response["Error"].get("Key", "")) from error
-            raise StoreUnavailable("storage") from error
-        except BotoCoreError as error:
-            raise StoreUnavailable("storage") from error
+    key: str
+    data: bytes
+    media_type: str
 
 
-def put(
-    objects: Sequence[tuple[str, bytes, str]], *, cache_control: str = "", metadata: dict[str, str] | None = None
-) -> None:
-    """Store objects (key, bytes, media type), several at once; all are stored when this returns.
+def put_all(files: Sequence[StoredFile], *, metadata: Mapping[str, str] | None = None) -> None:
+    """Store all of them, in parallel; returns when all are stored. Raises `StoreUnavailable`; some may be stored."""
+    with _reached():
+        store = _client()
 
-    If one cannot be, those that were are removed again as far as that goes, and `StoreUnavailable` is raised.
-    """
-    extra: dict[str, Any] = {"Metadata": metadata or {}}
-    if cache_control:
-        extra["CacheControl"] = cache_control
+        def put(file: StoredFile) -> None:
+            _retried_once(
+                functools.partial(
+                    store.put_object,
+                    Bucket=settings().s3_bucket,
+                    Key=file.key,
+                    Body=file.data,
+                    ContentType=file.media_type,
+                    Metadata=dict(metadata or {}),
+                )
+            )
 
-    def one(each: tuple[str, bytes, str]) -> None:
-        key, data, content_type = each
-        client().put_object(Bucket=settings().s3_bucket, Key=key, Body=data, ContentType=content_type, **extra)
-
-    try:
-        with guarded():
-            _at_once(one, objects)
-    except StoreUnavailable:
-        removed([key for key, _, _ in objects])
-        raise
+        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, max(1, len(files)))) as threads:
+            list(threads.map(put, files))
 
 
-def read(key: str) -> bytes:
-    """An object's bytes; raises `KeyError` when it is not there."""
-    with guarded() as store:
-        return store.get_object(Bucket=settings().s3_bucket, Key=key)["Body"].read()
+def get(key: str) -> bytes | None:
+    """An object's content, or None if there is no such object. Raises `StoreUnavailable`."""
+    with _reached():
+        store = _client()
 
+        def read() -> bytes | None:
+            try:
+                return store.get_object(Bucket=settings().s3_bucket, Key=key)["Body"].read()
+            except store.exceptions.NoSuchKey:
+                return None
 
-def exists(key: str) -> bool:
-    """Whether an object is there."""
-    try:
-        with guarded() as store:
-            store.head_object(Bucket=settings().s3_bucket, Key=key)
-    except KeyError:
-        return False
-    return True
+        return _retried_once(read)
 
 
 def remove(keys: Sequence[str]) -> None:
-    """Remove objects; those that are not there count as removed. Raises `StoreUnavailable`."""
-    with guarded() as store:
-        for start in range(0, len(keys), 1000):
-            batch = [{"Key": key} for key in keys[start : start + 1000]]
-            answer = store.delete_objects(Bucket=settings().s3_bucket, Delete={"Objects": batch, "Quiet": True})  # type: ignore[typeddict-item]
+    """Remove the objects; those that are not there are no error. Raises `StoreUnavailable`; some may be gone."""
+    with _reached():
+        store = _client()
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            wanted = {"Objects": [{"Key": key} for key in keys[start : start + _KEYS_AT_ONCE]], "Quiet": True}
+            call: Callable[..., Any] = store.delete_objects
+            answer = _retried_once(functools.partial(call, Bucket=settings().s3_bucket, Delete=wanted))
             if answer.get("Errors"):
                 raise StoreUnavailable("storage")
 
 
-def removed(keys: Sequence[str]) -> bool:
-    """Whether the objects could be removed."""
+def ping() -> None:
+    """Ask for the bucket; raises `StoreUnavailable` within 2 s."""
+    with _reached():
+        _client(answer_seconds=_PING_SECONDS).head_bucket(Bucket=settings().s3_bucket)
+
+
+def close() -> None:
+    """Close the connections; the next use opens others."""
+    _client.cache_clear()
+
+
+@functools.cache
+def _client(*, answer_seconds: float = _ANSWER_SECONDS) -> "S3Client":
+    """boto3 is imported here, at first use: it costs a quarter of a second."""
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.Session().client(
+        "s3",
+        endpoint_url=settings().s3_endpoint_url,
+        aws_access_key_id=settings().s3_access_key_id,
+        aws_secret_access_key=settings().s3_secret_access_key,
+        region_name=_REGION,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=answer_seconds,
+            retries={"total_max_attempts": 1},  # botocore's own pause before they try again
+            max_pool_connections=_AT_ONCE,
+            request_checksum_calculation="when_required",  # the signature covers the content already
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """The driver's errors as ours: what a client cannot mend is `StoreUnavailable`, our own mistakes stay theirs."""
+    with _breaker.guard():
+        from botocore.exceptions import (  # noqa: PLC0415
+            BotoCoreError,
+            ClientError,
+        )
+
+        try:
+            yield
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status < 500 and error.response["Error"].get("Code") not in _PASSING:  # noqa: PLR2004
+                raise
+            raise StoreUnavailable("storage") from error
+        except (BotoCoreError, OSError) as error:
+            raise StoreUnavailable("storage") from error
+
+
+_PASSING: Final = frozenset({"SlowDown", "RequestTimeout", "TooManyRequests", "NoSuchBucket"})
+"""Refusals that end by themselves; the bucket is missing only until the store is set up."""
+
+
+def _retried_once[Result](call: Callable[[], Result]) -> Result:
+    """Once more where a kept connection had died meanwhile; every call here may be repeated."""
+    from botocore.exceptions import ConnectionClosedError, ResponseStreamingError  # noqa: PLC0415
+
     try:
-        remove(keys)
-    except StoreUnavailable:
-        return False
-    return True
-
-
-def _at_once(one: Any, objects: Sequence[Any]) -> None:
-    if len(objects) == 1:
-        one(objects[0])
-        return
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(one, objects))
+        return call()
+    except (ConnectionClosedError, ResponseStreamingError):
+        return call()

@@ -1,121 +1,166 @@
-"""The process that decodes pictures: warm, one picture at a time, and expendable.
+"""The process that decodes pictures: warm, bounded, and killed without hurting its host.
 
-Codecs are the surface that a hostile picture attacks. Here one may crash, run away or swallow memory, and only this
-process ends; it is started again for the next picture. Pillow is imported nowhere else.
-
-python -m layers.media.darkroom FILE_DESCRIPTOR   (started by `develop` alone)
+What strangers upload is decoded by large C libraries. So that happens in a child process with limits of memory and
+CPU time; a picture that takes it down takes nothing else with it. They talk over a socket pair (AWS Lambda has no
+shared memory); when the host dies, the socket closes and the child ends.
 """
 
+import atexit
 import contextlib
-import resource
+import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from multiprocessing.connection import Connection
-from typing import Literal
+import time
+from typing import Final
 
 import msgspec
 
 from layers.core.errors import StoreUnavailable, UnreadableImage
+from layers.core.logging import logger
+from layers.media.orders import FRAME, Answer, Failed, Order, Photo, Refused
 
-type Job = Literal["photo", "story", "avatar"]
+SECONDS: Final = 25
+"""For one order, the second try included; less than what any of our functions may take."""
 
-DEADLINE_SECONDS = 30
-MEMORY_BYTES = 2 * 1024**3
-_TRIES = 2
-_START_SECONDS = 20
+_START: Final = "import sys; sys.path[:] = sys.argv[1:]; from layers.media import developing; developing.serve()"
+_BUFFER_BYTES: Final = 1024 * 1024
 
 _lock = threading.Lock()
+_answers: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)
 
 
-class _Room:
-    """The running process and the pipe to it."""
+class _Lost(Exception):
+    """The child went in the middle of an order."""
+
+    def __init__(self, by: int | None) -> None:
+        super().__init__(by)
+        self.by = by
+        """The signal that ended it, if one did."""
+
+
+class _Child:
+    """A process that develops one picture at a time."""
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
+        self.host = os.getpid()
+        self._line, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", __name__, str(theirs.fileno())]
-            self.process = subprocess.Popen(  # noqa: S603 (our own command)
-                command, pass_fds=[theirs.fileno()], env={"PYTHONPATH": ":".join(filter(None, sys.path)) or "."}
-            )
-        self.pipe: Connection[bytes, bytes] = Connection(ours.detach())
-        if not self.pipe.poll(_START_SECONDS) or self.pipe.recv_bytes() != b"ready":
-            self.close()
-            raise EOFError
+            path = [os.path.abspath(folder) for folder in sys.path]
+            self._process = subprocess.Popen([sys.executable, "-SE", "-c", _START, *path], stdin=theirs)
+        self._line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
 
-    def close(self) -> None:
-        """Kill it and let go of the pipe."""
-        self.process.kill()
-        self.process.wait()
-        self.pipe.close()
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def develop(self, order: Order, data: bytes, *, deadline: float) -> Answer:
+        """The child's answer; raises `_Lost`, or `TimeoutError` at the deadline (of the monotonic clock)."""
+        said = msgspec.msgpack.encode(order)
+        try:
+            for part in (FRAME.pack(len(said), len(data)) + said, data):
+                self._line.settimeout(max(0.001, deadline - time.monotonic()))
+                self._line.sendall(part)
+            length, _ = FRAME.unpack(self._received(FRAME.size, deadline))
+            return _answers.decode(self._received(length, deadline))
+        except ConnectionError:
+            code = self._process.wait()
+            raise _Lost(-code if code < 0 else None) from None
+
+    def _received(self, length: int, deadline: float) -> bytearray:
+        received = bytearray(length)
+        rest = memoryview(received)
+        while rest:
+            self._line.settimeout(max(0.001, deadline - time.monotonic()))
+            count = self._line.recv_into(rest)
+            if not count:
+                raise ConnectionResetError
+            rest = rest[count:]
+        return received
+
+    def end(self) -> None:
+        self._line.close()
+        if self.host == os.getpid():
+            self._process.kill()
+            self._process.wait()
 
 
-_room: _Room | None = None
+_held: _Child | None = None
 
 
-def develop[Result](job: Job, data: bytes, kind: type[Result]) -> Result:
-    """What the job makes of a picture. Raises `UnreadableImage` for one that cannot be decoded.
+def developed(order: Order, data: bytes) -> Photo:
+    """The picture in the sizes ordered.
 
-    A picture on which the process died, or worked for more than 30 s, is tried once more on a fresh one: what ended
-    the first may have been somebody else. The second time the picture is to blame.
+    Raises `UnreadableImage` for a picture that is damaged, or made to take more work or memory than any honest one;
+    `StoreUnavailable` when the child could not do it for another reason, so that trying later makes sense. A child
+    that dies in the middle is replaced, and the order tried once more.
     """
     with _lock:
-        for attempt in range(_TRIES):
+        deadline = time.monotonic() + SECONDS
+        try:
+            answer = _tried(order, data, deadline)
+        except _Lost as lost:
+            _judge(lost)
             try:
-                answer = _asked(job, data)
-            except (EOFError, OSError):
-                _close()
-                if attempt + 1 == _TRIES:
-                    raise UnreadableImage("The picture cannot be processed.") from None
-                continue
-            verdict, content = answer[:1], answer[1:]
-            if verdict == b"+":
-                return msgspec.msgpack.decode(content, type=kind)
-            raise UnreadableImage(content.decode())
-        raise StoreUnavailable("image_processing")
+                answer = _tried(order, data, deadline)
+            except _Lost as again:
+                _judge(again)
+                if again.by in (None, signal.SIGKILL):
+                    raise StoreUnavailable("images") from again
+                raise UnreadableImage from again
+    match answer:
+        case Refused(reason):
+            raise UnreadableImage(reason)
+        case Failed(error):
+            raise RuntimeError(error)
+    return answer
 
 
-def _asked(job: Job, data: bytes) -> bytes:
-    global _room  # noqa: PLW0603 (one warm process per environment)
-    if _room is None:
-        _room = _Room()
-    _room.pipe.send_bytes(job.encode())
-    _room.pipe.send_bytes(data)
-    if not _room.pipe.poll(DEADLINE_SECONDS):
-        raise TimeoutError
-    return _room.pipe.recv_bytes()
+def child_pid() -> int | None:
+    """The child's process id, if it was started."""
+    return _held.pid if _held else None
 
 
-def _close() -> None:
-    global _room  # noqa: PLW0603
-    if _room is not None:
-        _room.close()
-        _room = None
+def close() -> None:
+    """End the child; the next order starts another."""
+    with _lock:
+        _end()
 
 
-def process_id() -> int | None:
-    """The running process's id."""
-    return _room.process.pid if _room is not None and _room.process.poll() is None else None
+def _tried(order: Order, data: bytes, deadline: float) -> Answer:
+    """Any exception ends the child: a late answer must never meet another picture's order."""
+    try:
+        return _open().develop(order, data, deadline=deadline)
+    except TimeoutError:
+        _end()
+        raise StoreUnavailable("images", "The picture took too long; please try again.") from None
+    except BaseException:
+        _end()
+        raise
 
 
-def main() -> None:
-    """Take pictures until whoever sends them is gone."""
-    from layers.media import rendering  # noqa: PLC0415 (the other side of the pipe needs no Pillow)
-
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    pipe: Connection[bytes, bytes] = Connection(int(sys.argv[1]))
-    pipe.send_bytes(b"ready")
-    with contextlib.suppress(EOFError, ConnectionError):
-        while True:
-            job, data = pipe.recv_bytes().decode(), pipe.recv_bytes()
-            try:
-                made = rendering.JOBS[job](data)
-            except rendering.UNREADABLE as error:
-                pipe.send_bytes(b"-" + rendering.reason(error).encode())
-            else:
-                pipe.send_bytes(b"+" + msgspec.msgpack.encode(made))
+def _judge(lost: _Lost) -> None:
+    logger().warning("darkroom lost", signal=lost.by)
+    if lost.by == signal.SIGXCPU:
+        raise UnreadableImage("The picture takes too much work to decode.")
 
 
-if __name__ == "__main__":
-    main()
+def _open() -> _Child:
+    global _held  # noqa: PLW0603 (one child per process)
+    if _held is not None and _held.host != os.getpid():  # a fork must not share it
+        _end()
+    if _held is None:
+        _held = _Child()
+        atexit.register(_end)
+    return _held
+
+
+def _end() -> None:
+    global _held  # noqa: PLW0603
+    atexit.unregister(_end)
+    child, _held = _held, None
+    if child is not None:
+        with contextlib.suppress(OSError):
+            child.end()

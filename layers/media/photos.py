@@ -1,5 +1,6 @@
-"""A post's files: originals as uploaded, and the renditions made of them."""
+"""The files of posts in the object store: what was uploaded, and the renditions that are shown."""
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -8,141 +9,155 @@ from uuid import UUID
 
 import msgspec
 
-from layers.core import images, trace
-from layers.core.errors import PhotogramError
+from layers.core import trace
+from layers.core.errors import StoreUnavailable
 from layers.core.ids import time_of
+from layers.core.logging import logger
 from layers.core.models import SIZES, rendition_key
 from layers.core.pictures import Picture
-from layers.media import connection, renditions
+from layers.media import connection
+from layers.media.connection import StoredFile
+from layers.media.orders import Photo
 
-FAILED: Final = "The picture could not be processed."
 TRACE_METADATA: Final = "trace-id"
+"""Comes back in the store's notification as `X-Amz-Meta-Trace-Id`."""
 
-_CACHING: Final = "public, max-age=31536000, immutable"
-_KEY: Final = re.compile(r"originals/\d{4}/\d\d/\d\d/([0-9a-f-]{36})-(\d)\.\w+")
-
-
-class OriginalMissing(PhotogramError):
-    """The uploaded file is not there."""
+_EXTENSIONS: Final = ("jpg", "webp")
+_ORIGINAL: Final = re.compile(r"originals/\d{4}/\d\d/\d\d/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d{1,2})\.\w+")
 
 
-class Size(msgspec.Struct, frozen=True):
-    """A picture's size in pixels, upright."""
+class Place(msgspec.Struct, frozen=True):
+    """Which picture of which post."""
 
-    width: int
-    height: int
+    post_id: UUID
+    order_index: int
 
 
-class Original(msgspec.Struct, frozen=True):
-    """An uploaded file and where it is to lie."""
+def place_of(original_key: str) -> Place:
+    """Whose original it is; raises `ValueError` for any other key."""
+    found = _ORIGINAL.fullmatch(original_key)
+    if found is None:
+        raise ValueError(f"{original_key} is no original's key")
+    return Place(UUID(found[1]), int(found[2]))
 
+
+class _Bucket(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Object(msgspec.Struct, frozen=True, rename="camel"):
     key: str
-    data: bytes
-    content_type: str
+    size: int = 0
+    user_metadata: dict[str, str] = {}
 
 
-class _Object(msgspec.Struct, frozen=True):
-    key: str
-    user_metadata: dict[str, str] = msgspec.field(name="userMetadata", default={})
-
-
-class _S3(msgspec.Struct, frozen=True):
+class _Entity(msgspec.Struct, frozen=True):
+    bucket: _Bucket
     object: _Object
 
 
 class _Record(msgspec.Struct, frozen=True):
-    s3: _S3
+    s3: _Entity
 
 
 class Uploaded(msgspec.Struct, frozen=True):
-    """MinIO's own words on a new original, as its notification brings them."""
+    """The store's notification that an original has come, as MinIO publishes it (S3's is the same)."""
 
-    records: list[_Record] = msgspec.field(name="Records")
-
-    @property
-    def key(self) -> str:
-        """The object's key; the notification escapes it as URLs do."""
-        return unquote_plus(self.records[0].s3.object.key)
+    records: tuple[_Record, ...] = msgspec.field(name="Records")
 
     @property
-    def post_id(self) -> UUID:
-        """The post it belongs to."""
-        return UUID(self._parts[1])
+    def original_key(self) -> str:
+        """The object's key; the notification has it as it stands in a URL."""
+        return unquote_plus(self._entity.object.key)
 
     @property
-    def order_index(self) -> int:
-        """Its place in the post."""
-        return int(self._parts[2])
+    def place(self) -> Place:
+        """Raises `ValueError` for what is no original."""
+        return place_of(self.original_key)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._entity.object.size
 
     @property
     def trace_id(self) -> str | None:
-        """The trace id of the upload."""
-        metadata: dict[str, Any] = {
-            name.lower(): value for name, value in self.records[0].s3.object.user_metadata.items()
-        }
+        """Of the request that stored it."""
+        metadata = {name.lower(): value for name, value in self._entity.object.user_metadata.items()}
         return metadata.get(f"x-amz-meta-{TRACE_METADATA}")
 
     @property
-    def _parts(self) -> re.Match[str]:
-        found = _KEY.fullmatch(self.key)
-        if found is None:
-            raise ValueError(f"not the key of an original: {self.key}")
-        return found
+    def _entity(self) -> _Entity:
+        return self.records[0].s3
 
 
-def originals(post_id: UUID, pictures: Sequence[Picture]) -> list[Original]:
-    """A post's uploads, in order, under the day of its id."""
-    day = f"{time_of(post_id):%Y/%m/%d}"
+def originals(post_id: UUID, pictures: Sequence[Picture]) -> list[StoredFile]:
+    """The uploaded files as they are to be stored, in order, under the day the post's id was made."""
+    folder = f"originals/{time_of(post_id):%Y/%m/%d}"
     return [
-        Original(
-            key=f"originals/{day}/{post_id}-{index}.{images.EXTENSIONS[picture.header.format]}",
+        StoredFile(
+            key=f"{folder}/{post_id}-{order_index}.{picture.header.extension}",
             data=picture.file.data,
-            content_type=picture.header.content_type,
+            media_type=picture.header.media_type,
         )
-        for index, picture in enumerate(pictures)
+        for order_index, picture in enumerate(pictures)
     ]
 
 
-def put_originals(given: Sequence[Original]) -> None:
-    """Store the uploads, in parallel; all or, as far as the store lets us, none. Raises `StoreUnavailable`."""
+def put_originals(files: Sequence[StoredFile]) -> None:
+    """Store them, which starts their processing. Raises `StoreUnavailable`, and then none stays if that can be."""
     trace_id = trace.trace_id.get()
-    metadata = {TRACE_METADATA: trace_id} if trace_id else None
-    connection.put([(each.key, each.data, each.content_type) for each in given], metadata=metadata)
-
-
-def read_original(key: str) -> bytes:
-    """An uploaded file; raises `OriginalMissing`."""
     try:
-        return connection.read(key)
-    except KeyError:
-        raise OriginalMissing from None
+        connection.put_all(files, metadata={TRACE_METADATA: trace_id} if trace_id else None)
+    except BaseException:
+        with contextlib.suppress(StoreUnavailable):
+            connection.remove([file.key for file in files])
+        raise
 
 
-def render(post_id: UUID, order_index: int, key: str) -> Size:
-    """Make and store all renditions of one picture; again overwrites them with the same.
+def read_original(key: str) -> bytes | None:
+    """The uploaded file, or None if it never came or was removed. Raises `StoreUnavailable`."""
+    return connection.get(key)
 
-    Raises `OriginalMissing`, `UnreadableImage`, `StoreUnavailable`.
+
+def write_renditions(post_id: UUID, order_index: int, photo: Photo) -> None:
+    """Store all files of a picture; again is harmless, the same keys get the same content. Raises `StoreUnavailable`.
+
+    Who may keep them for how long is said by the front door, for each link.
     """
-    made = renditions.render_photo(read_original(key))
-    files = [
-        (rendition_key(post_id, order_index, file.size, file.extension), file.data, f"image/{file.format}")
-        for file in made.files
+    connection.put_all(
+        [
+            StoredFile(
+                key=rendition_key(post_id, order_index, rendition.size, rendition.extension),
+                data=rendition.data,
+                media_type=rendition.media_type,
+            )
+            for rendition in photo.renditions
+        ]
+    )
+
+
+def keys(post_id: UUID, original_keys: Sequence[str]) -> list[str]:
+    """All objects a post may have."""
+    return list(original_keys) + [
+        rendition_key(post_id, order_index, size, extension)
+        for order_index in range(len(original_keys))
+        for size in SIZES
+        for extension in _EXTENSIONS
     ]
-    connection.put(files, cache_control=_CACHING)
-    return Size(made.width, made.height)
 
 
 def removed(post_id: UUID, original_keys: Sequence[str]) -> bool:
-    """Whether a post's files could all be removed, originals and renditions."""
-    made = [
-        rendition_key(post_id, order_index, size, extension)
-        for order_index in map(_order_index, original_keys)
-        for size in SIZES
-        for extension in ("jpg", "webp")
-    ]
-    return connection.removed([*original_keys, *made])
+    """Whether all files of the post could be removed; those that are left are tried again by the sweeper."""
+    try:
+        connection.remove(keys(post_id, original_keys))
+    except StoreUnavailable:
+        logger().warning("files not removed yet", post_id=str(post_id))
+        return False
+    return True
 
 
-def _order_index(key: str) -> int:
-    found = _KEY.fullmatch(key)
-    return int(found[2]) if found else 0
+def notification(key: str, *, size: int = 0, metadata: dict[str, str] | None = None) -> dict[str, Any]:
+    """The part of the store's notification that we read, for whoever brings an original without the store."""
+    entity = {"bucket": {"name": ""}, "object": {"key": key, "size": size, "userMetadata": metadata or {}}}
+    return {"Records": [{"s3": entity}]}

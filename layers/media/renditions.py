@@ -1,57 +1,56 @@
-"""Pictures in all their sizes, made in the darkroom: a process of its own that may be killed."""
+"""The files made of an uploaded picture: four sizes of a photo, a story's, an avatar."""
 
-from typing import Literal
+import time
+from typing import Final
 
-import msgspec
-
-from layers.core import metrics
-from layers.core.breaker import Breaker
+from layers.core import images, metrics
+from layers.core.errors import PhotogramError
+from layers.core.models import SIZES
 from layers.media import darkroom
+from layers.media.connection import processing
+from layers.media.orders import Order, Photo, Rendition, Size
 
-processing = Breaker("image_processing", failure_ratio=0.5, volume=3, reset_seconds=60)
-"""Stands before synchronous processing: it opens when the darkroom or the object store failed half of the time."""
+__all__ = ["Photo", "Rendition", "render_avatar", "render_photo", "render_story"]
 
-
-class Rendition(msgspec.Struct, frozen=True):
-    """One file of a picture."""
-
-    size: str
-    """`thumbnail`, `small`, `medium`, `large`, `story` or `avatar`."""
-    format: Literal["jpeg", "webp"]
-    width: int
-    height: int
-    data: bytes
-
-    @property
-    def extension(self) -> str:
-        """As its key ends."""
-        return "jpg" if self.format == "jpeg" else "webp"
+PHOTO: Final = tuple(Size(name, side, side) for name, (_, side) in sorted(SIZES.items(), key=lambda size: -size[1][1]))
+STORY: Final = (Size("story", 1080, 1920), Size("thumbnail", 150, 150, is_cropped=True, encodings=("jpeg",)))
+AVATAR: Final = (Size("avatar", 150, 150, is_cropped=True, encodings=("jpeg",)),)
 
 
-class Rendered(msgspec.Struct, frozen=True):
-    """A picture's files, and the size it was uploaded in, after orientation."""
+def render_photo(data: bytes) -> Photo:
+    """Large, medium, small and thumbnail (1080, 640, 320, 150 on the longer side, never enlarged), JPEG and WebP.
 
-    width: int
-    height: int
-    files: list[Rendition]
-
-
-def render_photo(data: bytes) -> Rendered:
-    """Four sizes (150, 320, 640, 1080 pixels on the longer side, never enlarged), each as JPEG and WebP.
-
-    Orientation is applied, the colour profile kept, all other metadata gone. Raises `UnreadableImage`.
+    Upright, aspect within a pixel, first frame only, transparent parts white, without any metadata but a small
+    colour profile. Raises `UnsupportedImage`, `ImageTooLarge` and `UnreadableImage` for what no retry can mend,
+    `StoreUnavailable` for what one may.
     """
-    with metrics.IMAGE_SECONDS.labels("all").time(), metrics.PROCESSING_SECONDS.time():
-        return darkroom.develop("photo", data, Rendered)
+    return _rendered(data, PHOTO, "all")
 
 
-def render_story(data: bytes) -> Rendered:
-    """One size that fits 1080 × 1920 as JPEG and WebP, and a thumbnail as JPEG. Raises `UnreadableImage`."""
-    with processing.guard(), metrics.IMAGE_SECONDS.labels("story").time():
-        return darkroom.develop("story", data, Rendered)
+def render_story(data: bytes) -> Photo:
+    """`story`, fitting 1080 x 1920, as JPEG and WebP, and `thumbnail`, the square middle of 150 x 150, as JPEG.
+
+    Raises as `render_photo`, and `StoreUnavailable` at once while the image breaker is open.
+    """
+    with processing.guard(part=True):
+        return _rendered(data, STORY, "story")
 
 
-def render_avatar(data: bytes) -> Rendered:
-    """A square of 150 pixels cut from the middle, as JPEG. Raises `UnreadableImage`."""
-    with processing.guard():
-        return darkroom.develop("avatar", data, Rendered)
+def render_avatar(data: bytes) -> Photo:
+    """`avatar`, the square middle as a JPEG of exactly 150 x 150. Raises as `render_story`."""
+    with processing.guard(part=True):
+        return _rendered(data, AVATAR, "avatar")
+
+
+def _rendered(data: bytes, sizes: tuple[Size, ...], kind: str) -> Photo:
+    started = time.perf_counter()
+    try:
+        photo = darkroom.developed(Order(images.probe(data), sizes), data)
+    except PhotogramError as error:
+        metrics.IMAGE_ERRORS.labels(type(error).__name__).inc()
+        metrics.PROCESSING_ERRORS.labels(type(error).__name__).inc()
+        raise
+    seconds = time.perf_counter() - started
+    metrics.IMAGE_SECONDS.labels(kind).observe(seconds)
+    metrics.PROCESSING_SECONDS.observe(seconds)
+    return photo

@@ -1,36 +1,28 @@
-"""A story's files: the picture as JPEG and WebP, and its thumbnail."""
+"""The files of stories in the object store."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from layers.core import story_files
 from layers.media import connection
-from layers.media.renditions import Rendered, processing
+from layers.media.connection import StoredFile, processing
+from layers.media.orders import Photo, Rendition
 
-_CACHING = "private, max-age=86400"
 
-
-def put(story_id: UUID, rendered: Rendered) -> None:
-    """Store a story's files; all or none. Raises `StoreUnavailable`."""
-    files = []
-    for file in rendered.files:
-        is_thumbnail = file.size == "thumbnail"
-        key = story_files.thumbnail_key(story_id) if is_thumbnail else story_files.picture_key(story_id, file.extension)
-        files.append((key, file.data, f"image/{file.format}"))
+def put(story_id: UUID, photo: Photo) -> None:
+    """Store a story's picture and thumbnail. Raises `StoreUnavailable`, at once while the image breaker is open."""
     with processing.guard():
-        connection.put(files, cache_control=_CACHING)
+        connection.put_all([_stored(story_id, rendition) for rendition in photo.renditions])
 
 
 def remove(story_ids: Sequence[UUID]) -> None:
-    """Remove the files of these stories. Raises `StoreUnavailable`."""
+    """Remove all files of these stories, whichever are there. Raises `StoreUnavailable`; some may be gone."""
     connection.remove([key for story_id in story_ids for key in story_files.keys(story_id)])
 
 
-def read(key: str) -> bytes:
-    """One file's bytes; raises `KeyError`."""
-    return connection.read(key)
-
-
-def exists(key: str) -> bool:
-    """Whether a file is there."""
-    return connection.exists(key)
+def _stored(story_id: UUID, rendition: Rendition) -> StoredFile:
+    if rendition.size == "thumbnail":
+        key = story_files.thumbnail_key(story_id)
+    else:
+        key = story_files.picture_key(story_id, rendition.extension)
+    return StoredFile(key=key, data=rendition.data, media_type=rendition.media_type)
