@@ -1,19 +1,19 @@
 """GET /api/health: the process answers; nothing else is touched."""
 
-from datetime import UTC, datetime
+from typing import Literal
 
+from layers.core.clock import now
 from layers.core.endpoint import endpoint
-from layers.core.models import Shape
+from layers.core.models import Shape, Time
 
 
 class Health(Shape, frozen=True, kw_only=True):
     """The answer."""
 
-    status: str
-    timestamp: str
+    status: Literal["ok"] = "ok"
+    timestamp: Time
 
 
 @endpoint(admits=False)
 def handler() -> Health:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return Health(status="ok", timestamp=now)
+    return Health(timestamp=now())

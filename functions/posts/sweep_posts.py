@@ -5,19 +5,19 @@ from collections.abc import Callable
 
 import msgspec
 
-from layers.core import admission, limits, metrics
+from layers.core import admission, limits
 from layers.core.errors import BadPicture, StoreUnavailable
 from layers.core.events import Note, PostPublished
 from layers.core.logging import logger
 from layers.core.schedule import on_schedule
-from layers.media import photos
+from layers.media import photos, renditions
 from layers.postgres import feeds, outbox, posts, sessions
 from layers.postgres.connection import autocommit, transaction
 from layers.rabbitmq import publishing
 from layers.valkey import timelines
 
 STUCK_SECONDS = 20
-"""A post is promised within 120 s: found at the latest by the run 60 s later, it leaves 40 s for the work."""
+"""A post is promised within 120 s: found at the latest by the run 60 s later, it leaves 40 s for those before it."""
 NOTE_SECONDS = 10
 GIVE_UP_SECONDS = 90
 """A picture this old has failed in the queue's four tries, or in an earlier run."""
@@ -25,8 +25,8 @@ REMAINS_SECONDS = 60
 REVOCATION_SECONDS = 60
 """Longer than any transaction: a revocation this old was among those just applied."""
 
-_WORK_SECONDS = 40
-"""No picture is begun later in a run: the function's Timeout is 55 s."""
+_WORK_SECONDS = 25
+"""No picture is begun later in a run: the function's Timeout is 55 s, and one picture may take 25."""
 _PICTURES, _NOTES, _POSTS = 200, 1000, 100
 
 
@@ -99,44 +99,42 @@ def _finish(picture: posts.Unfinished) -> bool:
     with autocommit() as db:
         if posts.state(db, post_id=picture.post_id) != "processing":
             return False  # the queue was faster
-    size = _rendered(picture)
-    if size is None:
+    photo = _rendered(picture)
+    if photo is None:
         return False
+    photos.write_renditions(picture.post_id, picture.order_index, photo)
     with transaction() as db:
         note = posts.finish_picture(
-            db, post_id=picture.post_id, order_index=picture.order_index, width=size.width, height=size.height
+            db, post_id=picture.post_id, order_index=picture.order_index, width=photo.width, height=photo.height
         )
         state = posts.state(db, post_id=picture.post_id)
-    if note:
-        with transaction() as db:
-            if _passed_on(note):
-                outbox.remove(db, note_ids=[note.id])
+    if note and _passed_on(note):
+        with autocommit() as db:
+            outbox.remove(db, note_ids=[note.id])
     if state == "deleted":  # meanwhile, and what was stored after that is nobody's
-        photos.removed(picture.post_id, [picture.original_key])
+        photos.taken_back(picture.post_id, picture.order_index, picture.original_key)
     return True
 
 
-def _rendered(picture: posts.Unfinished) -> photos.Size | None:
-    """The picture's size, None for one that cannot be rendered now or, then it has failed, ever."""
-    try:
-        return photos.render(picture.post_id, picture.order_index, picture.original_key)
-    except photos.OriginalMissing as error:
+def _rendered(picture: posts.Unfinished) -> renditions.Photo | None:
+    """The picture's files, None for one that cannot be made now or, then it has failed, ever."""
+    original = photos.read_original(picture.original_key)
+    if original is None:
         if picture.age_seconds >= limits.UNARRIVED_SECONDS:
-            _fail(picture, "The upload never arrived.", error)
+            _fail(picture, "The picture never arrived.")
+        return None
+    try:
+        return renditions.render_photo(original)
     except BadPicture as error:
-        _fail(picture, str(error), error)
-    except StoreUnavailable:
-        raise
-    except Exception as error:  # noqa: BLE001 (whatever it is, the other pictures go on)
-        logger().exception("a picture cannot be finished", post_id=str(picture.post_id))
+        _fail(picture, str(error))
+    except Exception:  # noqa: BLE001 (whatever it is, the other pictures go on)
+        logger().exception("a picture cannot be rendered", post_id=str(picture.post_id))
         if picture.age_seconds >= GIVE_UP_SECONDS:
-            _fail(picture, photos.FAILED, error)
+            _fail(picture, "The picture could not be processed.")
     return None
 
 
-def _fail(picture: posts.Unfinished, reason: str, error: Exception) -> None:
-    metrics.IMAGE_ERRORS.labels(type(error).__name__).inc()
-    metrics.PROCESSING_ERRORS.labels(type(error).__name__).inc()
+def _fail(picture: posts.Unfinished, reason: str) -> None:
     with transaction() as db:
         posts.fail_picture(db, post_id=picture.post_id, order_index=picture.order_index, reason=reason)
 

@@ -7,22 +7,21 @@ import sys
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import msgspec
-from chalice import Chalice, Response
+from chalice.app import Chalice, Response
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # chalice's own server starts in this folder
 
-from infra.local.environment import Environment, NotLoaded  # noqa: E402
-from infra.local.event import Event, event_of, match  # noqa: E402
-from infra.template_map import functions, routes  # noqa: E402
-from layers.core import cors  # noqa: E402
-from layers.core.errors import NotFound, PhotogramError  # noqa: E402
-from layers.core.logging import logger  # noqa: E402
-from layers.core.request import Request  # noqa: E402
-from layers.core.response import STATUS_OF, Reply, problem  # noqa: E402
+from infra.local.environment import Environment, NotLoaded
+from infra.local.event import Event, event_of, match
+from infra.template_map import functions, routes
+from layers.core import cors
+from layers.core.errors import NotFound, PhotogramError
+from layers.core.logging import logger
+from layers.core.request import Request
+from layers.core.response import STATUS_OF, Reply, problem
 
 _DEEPEST = 12
 """Levels of an unknown path that `chalice local` still leads here; below that it answers 403 itself."""
@@ -38,7 +37,8 @@ class WrongMethod(PhotogramError):
 
 STATUS_OF[WrongMethod] = HTTPStatus.METHOD_NOT_ALLOWED
 
-class _Verbatim(Response):  # type: ignore[misc]  # Chalice is untyped
+
+class _Verbatim(Response):
     """A Lambda reply that Chalice passes on as it is: it looks into bodies and content types on its own account."""
 
     def __init__(self, reply: Reply) -> None:
@@ -49,7 +49,7 @@ class _Verbatim(Response):  # type: ignore[misc]  # Chalice is untyped
         return self._reply
 
 
-class Gateway(Chalice):  # type: ignore[misc]
+class Gateway(Chalice):
     """Chalice, with the contract's answers where Chalice would give its own: preflights, 404, 405, a broken file."""
 
     def __init__(self) -> None:
@@ -88,7 +88,8 @@ class Gateway(Chalice):  # type: ignore[misc]
 
     def _view(self, environment: Environment | None) -> Callable[..., Response]:
         def view(**_: str) -> Response:
-            assert environment  # noqa: S101 (OPTIONS never comes this far)
+            assert environment  # noqa: S101 (for the type checker: OPTIONS never comes this far)
+            assert self.current_request  # noqa: S101
             event = self.current_request.to_original_event()
             try:
                 return _Verbatim(environment.invoke(event))
@@ -107,12 +108,13 @@ def _completed(event: Event) -> Event:
     if "resource" in event:
         return event
     given = event["requestContext"]
-    found = match(given["path"])
+    path = unquote(given["path"])
+    found = match(path)
     place, variables = found or (None, {})
     body = event.get("body") or b""
     return event_of(
         method=given["httpMethod"],
-        path=given["path"],
+        path=path,
         resource=place.resource if place else given["resourcePath"],
         variables=variables,
         query=urlencode(event.get("multiValueQueryStringParameters") or {}, doseq=True),

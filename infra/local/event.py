@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -69,7 +69,7 @@ def _root() -> _Level:
 
 
 def match(path: str) -> tuple[Place, dict[str, str]] | None:
-    """What stands at a path, and its variables' values, decoded. At each level a name goes before a variable."""
+    """What stands at a path, already decoded, and its variables' values. At each level a name precedes a variable."""
     values: dict[str, str] = {}
     place = _found(_root(), path.strip("/").split("/"), 0, values)
     return (place, values) if place else None
@@ -82,7 +82,7 @@ def _found(level: _Level, parts: list[str], at: int, values: dict[str, str]) -> 
     if (named := level.named.get(part)) and (place := _found(named, parts, at + 1, values)):
         return place
     if part and level.variable and (place := _found(level.variable, parts, at + 1, values)):
-        values[level.variable_name] = unquote(part)
+        values[level.variable_name] = part
         return place
     return None
 
@@ -177,9 +177,7 @@ def answer_of(reply: Mapping[str, Any]) -> tuple[int, Headers, bytes]:
     """Status, headers and body of a reply; its multi-value headers win over equal single ones, as on AWS."""
     several: Mapping[str, list[Any]] = reply.get("multiValueHeaders") or {}
     headers = [
-        (name, str(value))
-        for name, value in (reply.get("headers") or {}).items()
-        if value not in several.get(name, ())
+        (name, str(value)) for name, value in (reply.get("headers") or {}).items() if value not in several.get(name, ())
     ]
     headers += [(name, str(value)) for name, values in several.items() for value in values]
     body = reply.get("body") or ""

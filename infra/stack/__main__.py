@@ -4,12 +4,14 @@ python -m infra.stack {up,down,status,clean,env,logs} --profile run|test
 """
 
 import argparse
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ _CRASHING_SECONDS = 15
 """A part that still ends at once after this long will not come up by being started again."""
 _PAUSE_SECONDS = 0.1
 _LAST_LINES = 20
+_LONGEST_LINE = 300
 _MEGABYTE = 1 << 20
 
 
@@ -45,13 +48,16 @@ def main() -> int:
     try:
         match given.verb:
             case "up":
-                up(chosen, only_stores=given.only == "stores", is_reloading=given.reload)
+                with _alone(chosen):
+                    up(chosen, only_stores=given.only == "stores", is_reloading=given.reload)
             case "down":
-                down(chosen)
+                with _alone(chosen):
+                    down(chosen)
             case "status":
                 return status(chosen)
             case "clean":
-                clean(chosen, is_sure=given.yes)
+                with _alone(chosen):
+                    clean(chosen, is_sure=given.yes)
             case "env":
                 show_environment(chosen)
             case _:
@@ -180,6 +186,16 @@ def show_logs(profile: Profile, parts: list[str]) -> None:
     os.execvp("tail", ["tail", "-n", "20", "-F", *map(str, found)])  # noqa: S606 (it becomes tail)
 
 
+@contextlib.contextmanager
+def _alone(profile: Profile) -> Iterator[None]:
+    """Two at once would trip over each other: the second waits for the first."""
+    lock = profile.state.with_suffix(".lock")
+    lock.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _bring_up(profile: Profile, calls: Any, names: list[str], values: Mapping[str, str]) -> None:
     """Start what does not run and wait until each answers; says how long each took."""
     running = {each["group"] for each in calls.getAllProcessInfo() if each["statename"] in {"RUNNING", "STARTING"}}
@@ -229,7 +245,8 @@ def _report(profile: Profile, name: str, trouble: str) -> str:
     if not logs:
         return f"{name} does not come up: {trouble} (its log is empty, or Docker's: docker compose logs {name})"
     newest = max(logs, key=lambda path: path.stat().st_mtime)
-    tail = "\n".join(newest.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+    lines = newest.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+    tail = "\n".join(line[:_LONGEST_LINE] for line in lines)
     return f"{name} does not come up: {trouble}\nThe end of {newest}:\n{tail}"
 
 

@@ -15,6 +15,10 @@ INFRA = CLONE / "infra"
 _NAME = re.compile(r"{{(\w+)}}")
 _WEB = CLONE / "web" / "dist"
 
+_IDLE_SECONDS = 20
+"""nginx lets go of an idle connection before the environment does (30 s): a POST sent on one that closes just then
+could not be sent again."""
+
 FILES = {
     "postgres": ("postgres/postgresql.conf", "postgres/pg_hba.conf"),
     "valkey": ("valkey/valkey.conf",),
@@ -125,7 +129,7 @@ def _upstreams(profile: Profile) -> str:
     return "".join(
         f"\n    upstream {name} {{\n        zone {name} 64k;\n        least_conn;\n"
         + "".join(f"        server 127.0.0.1:{port} max_fails=2 fail_timeout=1s;\n" for port in ports)
-        + f"        keepalive {2 * len(ports)};\n    }}\n"
+        + f"        keepalive {2 * len(ports)};\n        keepalive_timeout {_IDLE_SECONDS}s;\n    }}\n"
         for name, ports in {"light": light, **shares, "heavy": heavy}.items()
     )
 

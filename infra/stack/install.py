@@ -97,6 +97,12 @@ def _run(lane: list[Step], numbers: Iterator[int], total: int) -> Exception | No
     return None
 
 
+def _say(line: str) -> None:
+    """A whole line at once: the lanes talk at the same time."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 @contextlib.contextmanager
 def _progress(name: str) -> Iterator[None]:
     """Says when a step begins, every 20 s that it still runs, and its seconds at the end."""
@@ -104,20 +110,20 @@ def _progress(name: str) -> Iterator[None]:
 
     def tell() -> None:
         while not over.wait(_PROGRESS_SECONDS):
-            print(f"{name}… {time.monotonic() - started:.0f} s", flush=True)
+            _say(f"{name}… {time.monotonic() - started:.0f} s")
 
-    print(f"{name}…", flush=True)
+    _say(f"{name}…")
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()
     try:
         yield
     except BaseException:
-        print(f"{name}: failed after {time.monotonic() - started:.0f} s", flush=True)
+        _say(f"{name}: failed after {time.monotonic() - started:.0f} s")
         raise
     finally:
         over.set()
         teller.join()
-    print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+    _say(f"{name}: {time.monotonic() - started:.0f} s")
 
 
 def _need(*programs: str) -> None:

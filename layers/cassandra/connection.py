@@ -1,5 +1,6 @@
 """The environment's session with Cassandra, opened at first use."""
 
+import logging
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,7 @@ def connect(keyspace: str | None) -> "Session":
     from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy  # noqa: PLC0415
     from cassandra.query import dict_factory  # noqa: PLC0415
 
+    logging.getLogger("cassandra").setLevel(logging.ERROR)  # it warns of every host that it then raises about
     profile = ExecutionProfile(
         load_balancing_policy=DCAwareRoundRobinPolicy(),
         consistency_level=ConsistencyLevel.LOCAL_QUORUM,

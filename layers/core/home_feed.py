@@ -6,6 +6,7 @@ throughout: their order is that of the posts.
 
 import functools
 import importlib
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from layers.core.models import Filter, PostStatus, Shape, Time, Viewer, renditio
 
 FALLBACK: Final = b'{"posts":[],"nextCursor":null,"fallback":true}'
 _QUERY: Final = "feed"
-_ISO_DATE_LENGTH: Final = len("2026-01-25")
+_ISO_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
 _ID_BYTES: Final = 16
 _EARLIEST: Final = datetime(1971, 1, 1, tzinfo=UTC)
 """Older than any post; ids of earlier times would sort among the sentinels of timelines."""
@@ -46,7 +47,7 @@ _breaker = Breaker("feed_generation", failure_ratio=0.5, volume=3, reset_seconds
 class Picture(Shape, frozen=True, kw_only=True):
     """A picture of a published post as caches keep it."""
 
-    id: UUID
+    id: str
     media_type: Literal["image"] = "image"
     filter_applied: Filter
     width: int | None
@@ -229,7 +230,7 @@ def _start(cursor: str | None, viewer_id: UUID) -> bytes | None:
     """The id before which the page starts; a bare time means "strictly older than". Raises `Invalid`."""
     if cursor is None:
         return None
-    if cursor[4:5] == "-" and cursor[7:8] == "-" and "T" in cursor[_ISO_DATE_LENGTH:]:
+    if _ISO_TIME.match(cursor):
         try:
             moment = datetime.fromisoformat(cursor)
             moment = moment.replace(tzinfo=moment.tzinfo or UTC)

@@ -71,6 +71,19 @@ def get(key: str) -> bytes | None:
         return _retried_once(read)
 
 
+def exists(key: str) -> bool:
+    """Whether there is such an object. Raises `StoreUnavailable`."""
+    with _reached():
+        store = _client()
+        try:
+            _retried_once(functools.partial(store.head_object, Bucket=settings().s3_bucket, Key=key))
+        except store.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] == "404":
+                return False
+            raise
+    return True
+
+
 def remove(keys: Sequence[str]) -> None:
     """Remove the objects; those that are not there are no error. Raises `StoreUnavailable`; some may be gone."""
     with _reached():
@@ -123,10 +136,7 @@ def _client(*, answer_seconds: float = _ANSWER_SECONDS) -> "S3Client":
 def _reached() -> Iterator[None]:
     """The driver's errors as ours: what a client cannot mend is `StoreUnavailable`, our own mistakes stay theirs."""
     with _breaker.guard():
-        from botocore.exceptions import (  # noqa: PLC0415
-            BotoCoreError,
-            ClientError,
-        )
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
         try:
             yield

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -48,8 +49,9 @@ class _Child:
         self.host = os.getpid()
         self._line, theirs = socket.socketpair()
         with theirs:
-            path = [os.path.abspath(folder) for folder in sys.path]
-            self._process = subprocess.Popen([sys.executable, "-SE", "-c", _START, *path], stdin=theirs)
+            path = [str(Path(folder).resolve()) for folder in sys.path]
+            command = [sys.executable, "-SE", "-c", _START, *path]
+            self._process = subprocess.Popen(command, stdin=theirs.fileno())  # noqa: S603 (our own command)
         self._line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
 
     @property
@@ -158,7 +160,7 @@ def _open() -> _Child:
 
 
 def _end() -> None:
-    global _held  # noqa: PLW0603
+    global _held
     atexit.unregister(_end)
     child, _held = _held, None
     if child is not None:

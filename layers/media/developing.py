@@ -1,6 +1,7 @@
 """The darkroom's inside: decoding, scaling and encoding, in a process of its own. Only here Pillow is imported."""
 
 import contextlib
+import ctypes
 import functools
 import io
 import math
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MEMORY_BYTES: Final = 1536 * 1024 * 1024
-CPU_SECONDS: Final = 10
-"""For one picture. The dearest honest ones take about 4; a file made to be slow would take minutes."""
+"""The dearest honest pictures (64 megapixels of WebP) take 1 GiB."""
 
 JPEG_QUALITY: Final = 82
 WEBP_QUALITY: Final = 80
@@ -31,11 +31,16 @@ WEBP_METHOD: Final = 2
 PROFILE_BYTES: Final = 4096
 """Larger colour profiles would outweigh a thumbnail: such pictures are converted to sRGB."""
 
+_MMAP_THRESHOLD: Final = -3
+_MAPPED_FROM_BYTES: Final = 8 * 1024 * 1024
+
 
 def serve() -> None:
     """Answer one order after the other on the socket at standard input, until its other end is closed."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("900")  # if memory runs out, this goes rather than the host
+    with contextlib.suppress(AttributeError):  # glibc has it: what a large picture took is given back
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _MAPPED_FROM_BYTES)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     Image.MAX_IMAGE_PIXELS = None  # the header was judged by our own limits
@@ -46,7 +51,7 @@ def serve() -> None:
             order, data = decoder.decode(orders.read(order_length)), orders.read(data_length)
             if len(data) < data_length:
                 return
-            _limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + CPU_SECONDS)
+            _limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + order.cpu_seconds)
             answer = msgspec.msgpack.encode(_answer(data, order))
             host.sendall(FRAME.pack(len(answer), 0))
             host.sendall(answer)
@@ -99,7 +104,7 @@ def _decoded(data: bytes, order: Order) -> tuple[Image.Image, tuple[int, int], b
             smallest = _at_least(_turned(stored, turn), order.sizes)
             target = _turned(smallest, turn)
             if order.header.format == "jpeg":
-                source.draft(None, target)  # type: ignore[arg-type]
+                source.draft(None, target)
             source.load()
             profile = source.info.get("icc_profile")
             picture, profile = _in_rgb(_scaled(_in_plain_mode(source), target), profile)

@@ -13,6 +13,10 @@ FRAME: Final = struct.Struct(">QQ")
 """Stands before each message: the length of what is said in msgpack, and of the picture after it."""
 
 
+CPU_SECONDS: Final = 10
+"""For one picture. The dearest honest ones (64 megapixels of HEIC) take 2; a file made to be slow takes minutes."""
+
+
 class Size(msgspec.Struct, frozen=True):
     """One size to make: fits inside width and height and never enlarges; cropped, it is exactly that large."""
 
@@ -28,6 +32,7 @@ class Order(msgspec.Struct, frozen=True):
 
     header: images.Header
     sizes: tuple[Size, ...]
+    cpu_seconds: int = CPU_SECONDS
 
 
 class Rendition(msgspec.Struct, frozen=True):

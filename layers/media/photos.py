@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote_plus
 from uuid import UUID
 
@@ -140,11 +140,12 @@ def write_renditions(post_id: UUID, order_index: int, photo: Photo) -> None:
 def keys(post_id: UUID, original_keys: Sequence[str]) -> list[str]:
     """All objects a post may have."""
     return list(original_keys) + [
-        rendition_key(post_id, order_index, size, extension)
-        for order_index in range(len(original_keys))
-        for size in SIZES
-        for extension in _EXTENSIONS
+        key for order_index in range(len(original_keys)) for key in _rendition_keys(post_id, order_index)
     ]
+
+
+def _rendition_keys(post_id: UUID, order_index: int) -> list[str]:
+    return [rendition_key(post_id, order_index, size, extension) for size in SIZES for extension in _EXTENSIONS]
 
 
 def removed(post_id: UUID, original_keys: Sequence[str]) -> bool:
@@ -157,7 +158,11 @@ def removed(post_id: UUID, original_keys: Sequence[str]) -> bool:
     return True
 
 
-def notification(key: str, *, size: int = 0, metadata: dict[str, str] | None = None) -> dict[str, Any]:
-    """The part of the store's notification that we read, for whoever brings an original without the store."""
-    entity = {"bucket": {"name": ""}, "object": {"key": key, "size": size, "userMetadata": metadata or {}}}
-    return {"Records": [{"s3": entity}]}
+def taken_back(post_id: UUID, order_index: int, original_key: str) -> bool:
+    """Whether one picture's files could be removed: they came when their post was gone already."""
+    try:
+        connection.remove([original_key, *_rendition_keys(post_id, order_index)])
+    except StoreUnavailable:
+        logger().warning("files not removed", post_id=str(post_id))
+        return False
+    return True

@@ -20,6 +20,16 @@ def remove(story_ids: Sequence[UUID]) -> None:
     connection.remove([key for story_id in story_ids for key in story_files.keys(story_id)])
 
 
+def read(key: str) -> bytes | None:
+    """One of a story's files, or None if it is not there. Raises `StoreUnavailable`."""
+    return connection.get(key)
+
+
+def exists(key: str) -> bool:
+    """Whether a story's file is there. Raises `StoreUnavailable`."""
+    return connection.exists(key)
+
+
 def _stored(story_id: UUID, rendition: Rendition) -> StoredFile:
     if rendition.size == "thumbnail":
         key = story_files.thumbnail_key(story_id)

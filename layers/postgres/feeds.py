@@ -14,10 +14,10 @@ from layers.postgres import follows
 from layers.postgres.connection import autocommit
 
 _DEPTH: Final = 100
-_OF_EACH: Final = 24
+_OF_EACH: Final = 21
 """So many posts a new timeline holds, and of one author. Older ones are read from the rows."""
 
-type _Columns = tuple[UUID, Filter, int | None, int | None, int, PostStatus]
+type _Columns = tuple[str, Filter, int | None, int | None, int, PostStatus]
 
 _BATCH: Final = 1000
 _ID_BYTES: Final = 16
@@ -30,25 +30,24 @@ SOURCES: Final = """
         UNION ALL
         SELECT %(viewer_id)s
     ), newest AS (
-        SELECT post.id, post.place
+        SELECT post.id, followed.id AS author_id
           FROM followed, LATERAL (
-                SELECT id, row_number() OVER (ORDER BY id DESC) AS place
-                  FROM posts
+                SELECT id FROM posts
                  WHERE user_id = followed.id AND status = 'published'
                  ORDER BY id DESC LIMIT %(of_each)s
           ) AS post
+         ORDER BY post.id DESC LIMIT %(at_most)s
+    ), placed AS (
+        SELECT id, row_number() OVER (PARTITION BY author_id ORDER BY id DESC) AS place FROM newest
     ), cut AS (
-        SELECT id FROM newest WHERE place = %(of_each)s ORDER BY id DESC LIMIT 1
-    ), shown AS (
-        SELECT id FROM newest
-         WHERE id >= coalesce((SELECT id FROM cut), '00000000-0000-0000-0000-000000000000')
-         ORDER BY id DESC LIMIT %(at_most)s
+        SELECT id FROM placed WHERE place = %(of_each)s ORDER BY id DESC LIMIT 1
     )
     SELECT (SELECT string_agg(uuid_send(id), '') FROM followed),
-           (SELECT string_agg(uuid_send(id), '' ORDER BY id DESC) FROM shown),
+           (SELECT string_agg(uuid_send(id), '' ORDER BY id DESC) FROM newest
+             WHERE id >= coalesce((SELECT id FROM cut), '00000000-0000-0000-0000-000000000000')),
            EXISTS (SELECT FROM cut)
 """
-# No more of each author than a page needs: below the last of a cut author's posts the order would have gaps.
+# No more of each author than a page needs: below the last post of an author whose posts were cut, some are missing.
 
 
 def sources(viewer_id: UUID) -> Sources:

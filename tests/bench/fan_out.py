@@ -8,11 +8,15 @@ of the queue function.
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from uuid import UUID
 
 import redis
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from layers.core.ids import new_id
 from layers.core.settings import settings

@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from layers.core import media_links
 from layers.core.settings import settings
+from tests.support import services
 from tests.support.waiting import until
 
 PICTURE = b"\xff\xd8\xff\xe0 not really a picture"
@@ -151,6 +152,15 @@ def test_a_missing_object_is_404(post_id):
     problem(httpx.get(media_links.link(f"processed/large/{post_id}_1080.webp", post_id)), 404)
 
 
+def test_media_answer_503_while_the_store_is_away(key, post_id):
+    link = media_links.link(key, post_id)
+    with services.stopped("minio"):
+        reply = httpx.get(link)
+        problem(reply, 503)
+        assert reply.headers["retry-after"]
+    assert httpx.get(link).status_code == 200
+
+
 def test_media_are_read_only(key, post_id):
     for method in ("PUT", "POST", "DELETE"):
         problem(httpx.request(method, media_links.link(key, post_id)), 405)
@@ -169,8 +179,9 @@ def test_a_presigned_put_of_an_upload_passes_the_front_door_and_nothing_else_of_
     )
     upload = {"Bucket": settings().s3_bucket, "Key": f"uploads/{uuid4()}"}
     url = at_front.generate_presigned_url("put_object", Params=upload, ExpiresIn=60)
-    assert httpx.put(url, content=PICTURE).status_code == 200
-    assert store.get_object(**upload)["Body"].read() == PICTURE
+    large = PICTURE * 100_000  # more than nginx keeps in memory
+    assert httpx.put(url, content=large).status_code == 200
+    assert store.get_object(**upload)["Body"].read() == large
     store.delete_object(**upload)
     problem(httpx.put(url, content=bytes(12 << 20)), 413)
     problem(httpx.get(url), 405)

@@ -50,8 +50,14 @@ class FeedMachine(RuleBasedStateMachine):
         self.posts: dict[UUID, Modelled] = {}
         self.reading: Reading | None = None
         self.sources: Sources | None = None
+        for author in range(AUTHORS):
+            self.follow(author)
+        now = int(time.time() * 1000)
+        for minutes in range(12):
+            by = self.authors[minutes % AUTHORS]
+            self.posts[published(by, aged_id(now - minutes * 60_000))] = Modelled(by, delivered=True)
 
-    @rule(author=st.integers(-1, AUTHORS - 1), seconds_late=st.sampled_from([0, 0, 0, 1, 60, 3600]))
+    @rule(author=st.integers(-1, AUTHORS - 1), seconds_late=st.sampled_from([0, 0, 1, 90, 500, 3600]))
     def publish(self, author: int, seconds_late: int) -> None:
         """A post is published, perhaps long after its id was made; its message is on its way."""
         by = self.viewer if author < 0 else self.authors[author]
@@ -118,6 +124,23 @@ class FeedMachine(RuleBasedStateMachine):
         """Some minutes have passed."""
         some = data.draw(st.lists(st.sampled_from(sorted(self.posts)), min_size=1))
         valkey().delete(b"liked:" + self.viewer.id.bytes, *(b"post:" + post_id.bytes for post_id in some))
+
+    @precondition(lambda self: self.reading is None)
+    @rule(data=st.data(), rows_first=st.booleans())
+    def build_around_something(self, data: st.DataObject, rows_first: bool) -> None:  # noqa: FBT001
+        """A build with something else in its middle."""
+        self.begin_build()
+        if rows_first:
+            self.read_rows()
+        something = data.draw(st.sampled_from(["follow", "unfollow", "delete", "deliver"]))
+        if something in ("follow", "unfollow"):
+            getattr(self, something)(data.draw(st.integers(0, AUTHORS - 1)))
+        elif self.posts:
+            self.publish(data.draw(st.integers(0, AUTHORS - 1)), 0)
+            getattr(self, something)(data)
+        if not rows_first:
+            self.read_rows()
+        self.end_build()
 
     @precondition(lambda self: self.reading is None)
     @rule()

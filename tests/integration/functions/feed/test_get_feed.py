@@ -10,7 +10,7 @@ import pytest
 from functions.feed import get_feed
 from functions.posts import like_post, unlike_post
 from functions.users import follow_user, unfollow_user
-from layers.core import media_links
+from layers.core import home_feed, media_links
 from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id, time_of
 from layers.core.models import Post
@@ -133,6 +133,12 @@ def test_a_bare_time_means_strictly_older_than(friends: tuple[Person, Person]) -
 )  # fmt: skip
 def test_r_f6_bad_limits_and_cursors_are_400(ada: Person, query: dict[str, object]) -> None:
     assert call(get_feed, session_id=ada.session_id, query=query).status == 400
+
+
+def test_a_signed_cursor_is_never_taken_for_a_time() -> None:
+    signed = "1kf1-aA-AAAAATAAAA"
+
+    assert not home_feed._ISO_TIME.match(signed)
 
 
 def test_a_cursor_of_another_viewer_is_400(friends: tuple[Person, Person]) -> None:

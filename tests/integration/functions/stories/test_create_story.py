@@ -7,13 +7,14 @@ from uuid import UUID
 import pytest
 from PIL import Image
 
-from functions.stories import create_story, get_tray, list_user_stories
+from functions.stories import create_story, delete_expired_stories, get_tray, list_user_stories
 from layers.core import limits, story_files
 from layers.media import story_media
 from tests import pictures
+from tests.support.broken_pipes import Pipe
 from tests.support.calls import Reply, Upload, call
 from tests.support.people import Person
-from tests.support.stories import rows_of
+from tests.support.stories import grow_older, rows_of
 
 
 def _create(person: Person, *uploads: Upload, **texts: str) -> Reply:
@@ -140,3 +141,38 @@ def test_r_l1_the_twenty_first_story_of_an_hour_is_refused(ada: Person) -> None:
     statuses = [_create(ada).status for _ in range(21)]  # R-L5: whatever their outcome
 
     assert statuses == [400] * 20 + [429]
+
+
+def test_without_the_object_store_it_is_503_and_nobody_sees_a_story(ada: Person, store_pipe: Pipe) -> None:
+    store_pipe.close()
+    refused = _create(ada, _photo())
+
+    assert (refused.status, refused.json["queued"]) == (503, False)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert call(get_tray, session_id=ada.session_id).json == {"users": []}
+    assert call(list_user_stories, session_id=ada.session_id, path={"user": ada.id}).json["stories"] == []
+    store_pipe.open()
+    assert _create(ada, _photo()).status == 201
+
+
+def test_a_story_cut_off_while_it_was_stored_leaves_a_row_that_the_cleanup_finds(ada: Person, store_pipe: Pipe) -> None:
+    store_pipe.close()
+    _create(ada, _photo())
+    store_pipe.open()
+    [story_id] = rows_of(ada)
+    grow_older(story_id, seconds=limits.STORY_GRACE_SECONDS + 1)
+    delete_expired_stories.handler({}, None)
+
+    assert rows_of(ada) == []
+
+
+def test_after_three_failures_stories_are_refused_at_once(ada: Person, store_pipe: Pipe) -> None:
+    store_pipe.close()
+    for _ in range(3):
+        assert _create(ada, _photo()).status == 503
+    store_pipe.open()
+    refused = _create(ada, _photo())
+
+    assert refused.status == 503
+    assert 50 <= int(refused.headers["retry-after"]) <= 60
+    assert len(rows_of(ada)) == 3  # refused before anything was begun

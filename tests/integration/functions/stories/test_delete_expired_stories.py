@@ -6,8 +6,10 @@ import pytest
 
 from functions.stories import create_story, delete_expired_stories
 from layers.core import limits, story_files
+from layers.core.errors import StoreUnavailable
 from layers.media import story_media
 from tests import pictures
+from tests.support.broken_pipes import Pipe
 from tests.support.calls import Upload, call
 from tests.support.people import Person
 from tests.support.stories import grow_older, new_story, rows_of
@@ -57,6 +59,20 @@ def test_running_again_has_nothing_to_do() -> None:
 
 def test_a_story_whose_files_never_came_is_cleared_away_too(ada: Person) -> None:
     story_id = new_story(ada, age_seconds=LONG_GONE)
+    _tick()
+
+    assert rows_of(ada) == []
+    assert _files(story_id) == []
+
+
+def test_rows_stay_while_their_media_cannot_be_removed(ada: Person, store_pipe: Pipe) -> None:
+    story_id = _story_with_files(ada)
+    grow_older(story_id, seconds=LONG_GONE)
+    store_pipe.close()
+    with pytest.raises(StoreUnavailable):
+        _tick()
+    assert rows_of(ada) == [story_id]
+    store_pipe.open()
     _tick()
 
     assert rows_of(ada) == []

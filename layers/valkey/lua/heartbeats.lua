@@ -1,0 +1,2 @@
+-- ARGV: keys
+return redis.call('MGET', unpack(ARGV))

@@ -1,0 +1,169 @@
+"""The photo's queue: every way a message can go, told twice, too early, too late or never to succeed."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from functions.images import resize_photo
+from functions.posts import delete_post
+from layers.core import trace
+from layers.core.ids import new_id
+from layers.core.settings import settings
+from layers.media import connection as media
+from layers.postgres import connection as postgres
+from layers.postgres import outbox, posts
+from layers.postgres.connection import transaction
+from layers.rabbitmq import connection as broker
+from tests.support.calls import call
+from tests.support.deliveries import deliver
+from tests.support.people import Person
+from tests.support.queues import new_queue, ready, take
+from tests.support.uploads import begin, picture
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def queue() -> Iterator[str]:
+    """Where retries go."""
+    with new_queue() as name:
+        yield name
+    broker.close()
+
+
+def test_r_m5_an_uploaded_photo_is_rendered_and_its_post_published(ada: Person):
+    post = begin(ada, picture(), is_told=True)
+    deliver(resize_photo, post.event())
+
+    assert (post.status, post.files, post.author_posts) == ("published", post.all_files, 1)
+    assert post.notes == 0
+
+
+def test_r_m5_a_post_is_published_by_the_last_of_its_pictures(ada: Person):
+    post = begin(ada, picture(), picture(), None, is_told=True)
+    deliver(resize_photo, post.event(1))
+    deliver(resize_photo, post.event(0))
+    until(lambda: len(post.files) == 16)
+    assert post.status == "processing"
+    media.put_all([media.StoredFile(post.keys[2], picture(), "image/jpeg")])
+    deliver(resize_photo, post.event(2))
+
+    assert (post.status, post.files) == ("published", post.all_files)
+
+
+def test_r_m5_a_message_delivered_twice_changes_nothing(ada: Person):
+    post = begin(ada, picture(), is_told=True)
+    for _ in range(3):
+        deliver(resize_photo, post.event())
+
+    assert (post.status, post.author_posts, post.notes) == ("published", 1, 0)
+
+
+def test_two_workers_racing_on_one_message_publish_the_post_once(ada: Person):
+    for _ in range(3):
+        post = begin(ada, picture(), picture(), is_told=True)
+        start = threading.Barrier(4)
+
+        def work(number: int, post: object = post, start: threading.Barrier = start) -> None:
+            start.wait(timeout=10)
+            try:
+                deliver(resize_photo, post.event(number))  # type: ignore[attr-defined]
+            finally:
+                postgres.close()
+                broker.close()
+
+        with ThreadPoolExecutor(4) as workers:
+            list(workers.map(work, (0, 0, 1, 1)))
+        assert (post.status, post.files) == ("published", post.all_files)
+    assert post.author_posts == 3
+
+
+def test_a_broken_picture_is_not_tried_again_and_its_owner_reads_why(ada: Person, queue: str):
+    whole = picture()
+    post = begin(ada, whole[: len(whole) // 2], is_told=True)
+    deliver(resize_photo, post.event(), queue=queue)
+
+    assert (post.status, post.files) == ("failed", set())
+    assert post.failure
+    assert ready(f"{queue}.wait-1000") == 0
+
+
+def test_a_message_that_outran_the_commit_is_tried_again(ada: Person, queue: str):
+    post = begin(ada, picture(), is_told=True)
+    early = post.event()
+    early["Records"][0]["s3"]["object"]["key"] = post.keys[0].replace(str(post.id), str(new_id()))
+    deliver(resize_photo, early, queue=queue)
+
+    letter = take(queue)
+    assert letter.headers["x-attempt"] == 1
+    assert letter.headers["x-error"].startswith("PostNotFound")
+
+
+def test_the_file_of_a_post_that_was_withdrawn_is_removed_in_the_end(ada: Person, queue: str):
+    post = begin(ada, picture(), is_told=True)
+    with transaction() as db:
+        db.execute(posts.WITHDRAW, {"post_id": post.id})
+    deliver(resize_photo, post.event(), queue=queue, attempt=3)
+
+    assert not media.exists(post.keys[0])
+    assert ready(f"{queue}.dead") == 1
+
+
+def test_renditions_of_a_post_deleted_meanwhile_are_removed_again(ada: Person):
+    post = begin(ada, picture(), picture(), is_told=True)
+    deliver(resize_photo, post.event(0))
+    assert call(delete_post, session_id=ada.session_id, path={"post_id": post.id}).status == 200
+    media.put_all([media.StoredFile(key, picture(), "image/jpeg") for key in (*post.all_files, *post.keys)])
+    deliver(resize_photo, post.event(0))
+    deliver(resize_photo, post.event(1))
+
+    assert (post.status, post.files) == ("deleted", set())
+    assert not any(media.exists(key) for key in post.keys)
+
+
+def test_r_m6_a_picture_that_fails_in_all_tries_ends_failed(ada: Person, queue: str):
+    post = begin(ada, None, is_told=True)
+    for attempt in range(3):
+        deliver(resize_photo, post.event(), queue=queue, attempt=attempt)
+        assert post.status == "processing"
+    deliver(resize_photo, post.event(), queue=queue, attempt=3)
+
+    assert post.status == "failed"
+    assert post.failure == "The picture could not be processed."
+    assert ready(f"{queue}.dead") == 1
+
+
+def test_a_store_that_was_away_in_all_tries_fails_no_post(ada: Person, queue: str, monkeypatch: pytest.MonkeyPatch):
+    post = begin(ada, picture(), is_told=True)
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    settings.cache_clear()
+    media.close()
+    try:
+        deliver(resize_photo, post.event(), queue=queue, attempt=3)
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+        media.close()
+
+    assert ready(f"{queue}.dead") == 1
+    assert post.status in ("processing", "published")
+
+
+def test_r_o2_the_trace_id_of_the_upload_is_the_jobs_and_the_events(ada: Person, monkeypatch: pytest.MonkeyPatch):
+    post = begin(ada, picture(), is_told=True)
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://a:b@127.0.0.1:9/%2F")
+    settings.cache_clear()
+    broker.close()
+    try:
+        deliver(resize_photo, post.event(trace_id="trace-of-upload"))
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+
+    assert trace.trace_id.get() == "trace-of-upload"
+    with transaction() as db:
+        every = outbox.waiting(db, older_than_seconds=-1, at_most=10_000)
+    waiting = [note for note in every if str(post.id).encode() in note.body]
+    assert [note.trace_id for note in waiting] in ([], ["trace-of-upload"])
+    assert post.status == "published"

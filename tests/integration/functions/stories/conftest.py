@@ -1,0 +1,30 @@
+"""The object store behind a pipe that a test can close."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from layers.core.breaker import State
+from layers.core.settings import settings
+from layers.media import connection
+from tests.support.broken_pipes import Pipe, pipe_to
+
+
+@pytest.fixture
+def store_pipe() -> Iterator[Pipe]:
+    """All that this test sends to the object store goes through here; breakers forget afterwards."""
+    url = os.environ["S3_ENDPOINT_URL"]
+    with pipe_to(url) as pipe:
+        _use(pipe.url)
+        yield pipe
+    _use(url)
+
+
+def _use(url: str) -> None:
+    os.environ["S3_ENDPOINT_URL"] = url
+    settings.cache_clear()
+    connection.close()
+    for breaker in (connection._breaker, connection.processing):
+        breaker._outcomes.clear()
+        breaker._state = State.CLOSED
