@@ -1,6 +1,6 @@
 """The queue consumer: for every `Type: MQ` event of template.yaml, what Lambda's Amazon MQ event source mapping does.
 
-python -m infra.local.consume_queues
+python -m infra.local.consume_queues [--reload]
 
 Each mapping has a connection, a thread that polls, and one environment in a process of its own. A batch is
 acknowledged after the handler has succeeded, and goes back whole when it raises, crashes or runs out of time.
@@ -10,28 +10,28 @@ import argparse
 import concurrent.futures
 import contextlib
 import itertools
+import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 
 import msgspec
 import pika
 import pika.exceptions
-import redis
-import watchfiles
 from pika.adapters.blocking_connection import BlockingChannel
 
+from infra.local import reloading
 from infra.local.isolated import Environment, InvocationFailed
 from infra.local.queue_event import Delivery, event_of
-from infra.template_map import TEMPLATE, queues
+from infra.template_map import queues
+from layers.core.errors import StoreUnavailable
 from layers.core.logging import logger
-from layers.core.settings import settings
 from layers.rabbitmq.connection import AWAY, parameters
+from layers.valkey import heartbeats
 
 EVENT_BYTES = 6 * 1024 * 1024
 """Lambda's limit for an event. A message that alone is larger is dropped, as there."""
@@ -40,10 +40,7 @@ _BASE64 = 4 / 3
 _HEARTBEAT_SECONDS = 30
 _LOOK_SECONDS = 0.25
 _BEAT_SECONDS = 15
-_BEAT_KEPT_SECONDS = 300
 _STUCK_SECONDS = 60
-WATCHED = [TEMPLATE.parent / folder for folder in ("functions", "layers")]
-BEAT_KEY = "heartbeat:queues"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,8 +183,8 @@ def _beat(pollers: Sequence[Poller]) -> None:
     """Say in Valkey that the consumer lives, for the health page's `worker`."""
     if any(not poller.is_alive() or time.monotonic() - poller.turned_at > _STUCK_SECONDS for poller in pollers):
         return
-    with contextlib.suppress(redis.RedisError), redis.Redis.from_url(settings().valkey_url, socket_timeout=1) as valkey:
-        valkey.set(BEAT_KEY, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.000Z", ex=_BEAT_KEPT_SECONDS)
+    with contextlib.suppress(StoreUnavailable):
+        heartbeats.beat("queues")
 
 
 def consume(sources: Sequence[Source], stopping: threading.Event) -> None:
@@ -218,26 +215,24 @@ def sources() -> list[Source]:
     ]
 
 
-def work() -> None:
-    """Consume every queue of the template until SIGTERM."""
-    stopping = threading.Event()
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    consume(sources(), stopping)
-
-
 def main() -> None:
-    """Work; with --reload start anew whenever a file of the functions or their layers changes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reload", action="store_true", help="start anew when a file changes")
-    if parser.parse_args().reload:
-        watchfiles.run_process(*WATCHED, target=work, watch_filter=watchfiles.PythonFilter())
-    else:
-        work()
+    """Consume every queue of the template until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local.consume_queues", description=__doc__)
+    parser.add_argument("--reload", action="store_true", help="start anew when a file of the functions changes")
+    given = parser.parse_args()
+    stopping, must_restart = threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    if given.reload:
+
+        def restart() -> None:
+            must_restart.set()
+            stopping.set()
+
+        reloading.watch(restart)
+    consume(sources(), stopping)
+    if must_restart.is_set():
+        os.execv(sys.executable, [sys.executable, "-m", "infra.local.consume_queues", *sys.argv[1:]])  # noqa: S606
 
 
 if __name__ == "__main__":

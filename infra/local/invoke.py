@@ -1,20 +1,25 @@
 """Runs one function with its sample event, another event from a file, or one from standard input.
 
-python -m infra.local.invoke posts/like_post [event.json | -] [--as ada]
+python -m infra.local.invoke posts/like_post [event.json | -] [--as ada] [--path post_id=…]
 """
 
 import argparse
+import contextlib
 import difflib
 import json
+import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from infra import stack_settings, template_map
 from infra.local.environment import Environment, NotLoaded
+from infra.local.event import STAGE
 from infra.template_map import Function
 from layers.core.errors import PhotogramError
 from layers.core.request import SESSION_COOKIE
@@ -72,22 +77,37 @@ def signed_in(event: dict[str, Any], username: str) -> dict[str, Any]:
     }
 
 
+def moved(event: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """The event with other values in its path; raises `Unusable` for a variable that the path lacks."""
+    resource = event.get("resource") or ""
+    variables = {**(event.get("pathParameters") or {})}
+    if unknown := sorted(values.keys() - variables.keys()):
+        raise Unusable(f"{resource or 'This event'} has no {unknown[0]} in its path.")
+    variables |= values
+    path = re.sub(r"{(\w+)}", lambda name: quote(variables[name[1]], safe=""), resource)
+    context = {**event["requestContext"], "path": f"/{event['requestContext'].get('stage', STAGE)}{path}"}
+    return {**event, "path": path, "pathParameters": variables, "requestContext": context}
+
+
 def main() -> int:
     """Print log, result and duration; 1 if the function failed, 2 if it could not be run."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.invoke", description=__doc__)
     parser.add_argument("function", help="as in posts/like_post")
     parser.add_argument("event", nargs="?", help="a file, or - for standard input; the sample in events/ if left out")
     parser.add_argument("--as", dest="username", metavar="USERNAME", help="sign this user in for it")
+    parser.add_argument("--path", action="append", default=[], metavar="NAME=VALUE", help="a value in the path")
     given = parser.parse_args()
     try:
         function = function_named(given.function)
         event = event_from(given.event, function)
-        stack_settings.use("run")
+        if given.path:
+            event = moved(event, dict(each.partition("=")[::2] for each in given.path))
+        _use_settings()
         if given.username:
             event = signed_in(event, given.username)
         environment = Environment(function)
         environment.load()
-    except (Unusable, PhotogramError, stack_settings.NotUp, NotLoaded) as error:
+    except (Unusable, PhotogramError, NotLoaded) as error:
         print(error, file=sys.stderr)
         return 2
     started = time.perf_counter()
@@ -104,6 +124,14 @@ def main() -> int:
     return 0
 
 
+def _use_settings() -> None:
+    """Those of `make run`, if it was ever run; some functions need no store."""
+    try:
+        stack_settings.use("run")
+    except stack_settings.NotUp as error:
+        print(f"{error}. Going on without its settings.", file=sys.stderr)
+
+
 def _milliseconds(started: float) -> str:
     return f"{(time.perf_counter() - started) * 1000:.1f} ms"
 
@@ -111,10 +139,8 @@ def _milliseconds(started: float) -> str:
 def _pretty(result: object) -> str:
     """The result; a reply's JSON body is shown as JSON."""
     if isinstance(result, dict) and isinstance(result.get("body"), str):
-        try:
+        with contextlib.suppress(ValueError):
             result = {**result, "body": json.loads(result["body"])}
-        except ValueError:
-            pass
     return msgspec.json.format(msgspec.json.encode(result, enc_hook=str), indent=2).decode()
 
 

@@ -18,6 +18,9 @@ from typing import Any
 
 import msgspec
 
+from infra import template_map
+from infra.local.environment import Context
+
 START_SECONDS = 30
 _LOOK_SECONDS = 0.25
 
@@ -107,12 +110,13 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     pipe: Connection[bytes, bytes] = Connection(descriptor)
     handler = getattr(importlib.import_module(module), name)
+    function = next((each for each in template_map.functions() if each.handler == sys.argv[1]), None)
     pipe.send_bytes(b"ready")
     with contextlib.suppress(EOFError, ConnectionResetError, BrokenPipeError):
         while True:
             event = msgspec.json.decode(pipe.recv_bytes())
             try:
-                handler(event, None)
+                handler(event, Context(function) if function else None)
             except Exception:  # noqa: BLE001 (the handler's, whatever it is)
                 pipe.send_bytes(traceback.format_exc().encode())
             else:

@@ -21,7 +21,7 @@ def exposed() -> tuple[int, Headers, bytes]:
     """Status, headers and body of the answer; what a store that is away would tell is left out."""
     registry = CollectorRegistry()
     if settings().prometheus_multiproc_dir:
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(REGISTRY)
     counted = list(registry.collect())

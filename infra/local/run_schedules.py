@@ -34,12 +34,12 @@ from layers.valkey import heartbeats
 _BEAT_SECONDS = 15
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
-_DAY_NUMBER = re.compile(r"(?<![#\dL])[1-7](?!\d)")
+_DAY_NUMBER = re.compile(r"(?<![#\d])[1-7](?!\d)")
 _KEPT_WARM = timedelta(minutes=5)
 
 
 def next_after(expression: str, moment: datetime) -> datetime:
-    """When a `rate(…)` or `cron(…)` fires next; raises `ValueError` for what AWS would refuse too, and for `W`."""
+    """When a `rate(…)` or `cron(…)` fires next; raises `ValueError` for one it cannot read."""
     if rate := _RATE.fullmatch(expression):
         every = timedelta(**{f"{rate[2]}s": int(rate[1])})
         if not every:
@@ -48,8 +48,8 @@ def next_after(expression: str, moment: datetime) -> datetime:
         return epoch + ((moment - epoch) // every + 1) * every
     if cron := _CRON.fullmatch(expression):
         minute, hour, day, month, weekday, year = cron.groups()
-        if "?" not in (day, weekday) or "W" in day:
-            raise ValueError(f"{expression}: either day must be ?, and W is not understood here")
+        if "?" not in (day, weekday) or "W" in day or "L" in weekday:
+            raise ValueError(f"{expression}: one of the days must be ?; W, and L among weekdays, are not understood")
         # AWS counts Sunday as 1, cron as 0; AWS writes the year last, croniter after the seconds.
         weekday = _DAY_NUMBER.sub(lambda number: str(int(number[0]) - 1), weekday).replace("?", "*")
         fields = f"{minute} {hour} {day.replace('?', '*')} {month} {weekday} 0 {year}"

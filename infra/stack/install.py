@@ -24,7 +24,7 @@ from infra.stack.profiles import CLONE, cache, profile
 _PROGRESS_SECONDS = 20
 _LAST_LINES = 25
 _NEEDED = {
-    "go": "Go 1.24 or newer: apt install golang-go, or the archive of go.dev unpacked into /usr/local",
+    "go": "Go 1.24 or newer: the archive from Go's own site, unpacked into /usr/local",
     "java": "Java 17: apt install openjdk-17-jre-headless",
     "mvn": "Maven: apt install maven",
 }

@@ -1,7 +1,6 @@
 """The darkroom's inside: decoding, scaling and encoding, in a process of its own. Only here Pillow is imported."""
 
 import contextlib
-import ctypes
 import functools
 import io
 import math
@@ -31,16 +30,11 @@ WEBP_METHOD: Final = 2
 PROFILE_BYTES: Final = 4096
 """Larger colour profiles would outweigh a thumbnail: such pictures are converted to sRGB."""
 
-_MMAP_THRESHOLD: Final = -3
-_MAPPED_FROM_BYTES: Final = 8 * 1024 * 1024
-
 
 def serve() -> None:
     """Answer one order after the other on the socket at standard input, until its other end is closed."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("900")  # if memory runs out, this goes rather than the host
-    with contextlib.suppress(AttributeError):  # glibc has it: what a large picture took is given back
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _MAPPED_FROM_BYTES)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     Image.MAX_IMAGE_PIXELS = None  # the header was judged by our own limits
@@ -224,9 +218,7 @@ def _cropped(picture: Image.Image, wanted: Size) -> Image.Image:
     return _scaled(picture.crop((left, top, left + width, top + height)), (wanted.width, wanted.height))
 
 
-@functools.cache
-def _resizer() -> tuple[Resizer, ResizeOptions]:
-    return Resizer(), ResizeOptions(ResizeAlg.convolution(FilterType.lanczos3))
+_LANCZOS: Final = ResizeOptions(ResizeAlg.convolution(FilterType.lanczos3))
 
 
 def _scaled(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -234,8 +226,7 @@ def _scaled(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     if picture.size == size:
         return picture
     scaled = Image.new(picture.mode, size)
-    resizer, options = _resizer()
-    resizer.resize_pil(picture, scaled, options)
+    Resizer().resize_pil(picture, scaled, _LANCZOS)  # a new one each time: it would keep its buffers
     return scaled
 
 

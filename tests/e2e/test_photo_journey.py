@@ -38,7 +38,7 @@ def test_a_photo_travels_from_the_upload_to_the_followers_feed(author: Caller, f
         ["sea"],
     )
     assert post["media"][0]["mediaUrl"] is None
-    shown = until(lambda: follower.in_feed(post["id"]), seconds=30)
+    shown = until(lambda: follower.in_feed(post["id"]), seconds=50, every=1)
 
     assert shown["status"] == "published"
     assert shown["isLiked"] is False
@@ -86,7 +86,7 @@ def test_r_m6_a_broken_picture_ends_failed_and_its_owner_reads_why(author: Calle
 
 def test_r_i4_likes_show_at_once_in_post_and_feed(author: Caller, follower: Caller) -> None:
     post_id = author.upload(phone_photo())["post_id"]
-    until(lambda: follower.in_feed(post_id), seconds=30)
+    until(lambda: follower.in_feed(post_id), seconds=50, every=1)
     for turn in range(3):
         assert follower.http.post(f"/posts/{post_id}/like").json()["idempotent"] is False
         liked = follower.in_feed(post_id)
@@ -111,7 +111,7 @@ def test_r_i5_follow_and_unfollow_show_in_the_very_next_feed(author: Caller) -> 
 
 def test_a_deleted_post_is_gone_at_once_and_its_files_with_it(author: Caller, follower: Caller) -> None:
     post_id = author.upload(phone_photo())["post_id"]
-    shown = until(lambda: follower.in_feed(post_id), seconds=30)
+    shown = until(lambda: follower.in_feed(post_id), seconds=50, every=1)
     url = shown["media"][0]["mediaUrl"]
     assert httpx.get(url).status_code == 200
     assert follower.http.delete(f"/posts/{post_id}").status_code == 403

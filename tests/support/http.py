@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -17,13 +17,22 @@ def front_door() -> str:
 class Caller:
     """Somebody with a cookie jar; registered and signed in from the start."""
 
+    _present: ClassVar[list[httpx.Client]] = []
+
     def __init__(self, name: str = "u") -> None:
         self.http = httpx.Client(base_url=f"{front_door()}/api/v1", timeout=30)
+        self._present.append(self.http)
         self.username = f"{name}_{secrets.token_hex(5)}"
         registration = {"username": self.username, "email": f"{self.username}@example.org", "password": PASSWORD}
         answer = self.http.post("/auth/register", json=registration)
         assert answer.status_code == 201, answer.text
         self.id: str = answer.json()["user"]["id"]
+
+    @classmethod
+    def leave(cls) -> None:
+        """Close everybody's connections."""
+        while cls._present:
+            cls._present.pop().close()
 
     def follow(self, other: "Caller") -> None:
         """Follow a public account."""

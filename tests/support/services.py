@@ -1,7 +1,7 @@
 """Stopping and starting the parts of the test stack, and looking at their processes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 from xmlrpc.client import ServerProxy
 
@@ -39,6 +39,15 @@ def stopped(part: str) -> Iterator[None]:
         with _supervisor() as calls:
             calls.startProcess(part)
         until(lambda: answers(part), seconds=60)
+
+
+@contextmanager
+def resting(part: str) -> Iterator[None]:
+    """As `stopped`, for a part that may not be running anyway."""
+    with _supervisor() as calls:
+        is_running = calls.getProcessInfo(part)["statename"] == "RUNNING"
+    with stopped(part) if is_running else nullcontext():
+        yield
 
 
 def restart(part: str) -> None:

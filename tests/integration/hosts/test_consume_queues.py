@@ -15,7 +15,7 @@ import pika
 import pytest
 from aws_lambda_powertools.utilities.data_classes.rabbit_mq_event import RabbitMQEvent
 
-from infra.local.consume_queues import BEAT_KEY, EVENT_BYTES, Poller, Source
+from infra.local.consume_queues import EVENT_BYTES, Poller, Source
 from infra.local.queue_event import Delivery, event_of
 from infra.migrate import migrate_cassandra
 from layers.cassandra import profiles
@@ -252,7 +252,8 @@ def test_told_to_stop_it_finishes_and_acknowledges_the_batch_in_work(queue: str,
 
 def test_the_consumer_of_the_template_does_its_work_beats_and_ends_when_told(tmp_path: Path):
     migrate_cassandra()
-    valkey().delete(BEAT_KEY)
+    key = "heartbeat:queues"
+    valkey().delete(key)
     with (tmp_path / "log").open("w") as log:
         consumer = subprocess.Popen([sys.executable, "-m", "infra.local.consume_queues"], stdout=log, stderr=log)
     try:
@@ -265,9 +266,9 @@ def test_the_consumer_of_the_template_does_its_work_beats_and_ends_when_told(tmp
         )
         publish(ProfileUpdated.queue, event)
         until(lambda: profiles.read(event.user_id), seconds=20)
-        beat = until(lambda: valkey().get(BEAT_KEY))
+        beat = until(lambda: valkey().get(key))
         assert datetime.now(UTC) - datetime.fromisoformat(beat.decode()) < timedelta(seconds=60)
-        assert 0 < valkey().ttl(BEAT_KEY) <= 300
+        assert 0 < valkey().ttl(key) <= 300
         consumer.send_signal(signal.SIGTERM)
         assert consumer.wait(timeout=20) == 0
     finally:

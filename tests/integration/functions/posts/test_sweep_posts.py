@@ -8,7 +8,8 @@ import pytest
 from functions.feed import get_feed
 from functions.posts import delete_post, sweep_posts
 from layers.core import limits
-from layers.core.events import ProfileUpdated
+from layers.core.errors import StoreUnavailable
+from layers.core.events import PostPublished, ProfileUpdated
 from layers.core.ids import new_id
 from layers.core.models import Time
 from layers.core.settings import settings
@@ -17,6 +18,7 @@ from layers.postgres import outbox, posts, sessions
 from layers.postgres.connection import transaction
 from layers.rabbitmq import connection as broker
 from layers.valkey import connection as valkey
+from tests.support import services
 from tests.support.calls import call
 from tests.support.people import Person, follow
 from tests.support.uploads import Begun, begin, picture, put
@@ -47,6 +49,21 @@ def away(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
     monkeypatch.undo()
     forget_connections()
     until(lambda: all(isinstance(done, int) for done in sweep().values()), seconds=15, every=0.5)
+    until(broker_answers, seconds=15, every=0.5)
+
+
+def broker_answers() -> bool:
+    try:
+        return broker.depth(PostPublished.queue) >= 0
+    except StoreUnavailable:
+        return False
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_other_sweeper() -> Iterator[None]:
+    """These tests look at what is not done yet; the stack's own sweeper would do it."""
+    with services.resting("schedules"):
+        yield
 
 
 def sweep() -> dict[str, int | str]:

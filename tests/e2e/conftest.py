@@ -1,0 +1,14 @@
+"""Journeys through the front door."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.http import Caller
+
+
+@pytest.fixture(autouse=True)
+def closed_connections() -> Iterator[None]:
+    """Whoever joined during a test leaves with it."""
+    yield
+    Caller.leave()
