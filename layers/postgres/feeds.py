@@ -19,6 +19,8 @@ _OF_EACH: Final = 21
 
 type _Columns = tuple[str, Filter, int | None, int | None, int, PostStatus]
 
+_MEDIA: Final = msgspec.json.Decoder(list[_Columns])
+
 _BATCH: Final = 1000
 _ID_BYTES: Final = 16
 
@@ -160,7 +162,7 @@ def _entry(row: Sequence[Any]) -> Entry:
         tags=tags,
         status=status,
         created_at=created_at,
-        media=[_picture(columns) for columns in msgspec.json.decode(media, type=list[_Columns])],
+        media=[_picture(columns) for columns in _MEDIA.decode(media)],
     )
     return Entry(
         post_id=post_id.bytes,

@@ -106,7 +106,7 @@ def household() -> Iterator[Person]:
 def host(*command: str, port: int) -> Iterator[None]:
     """A host process, listening."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"RATE_LIMITS": json.dumps(NO_LIMITS), "PYTHONPATH": path, "LOG_LEVEL": "ERROR"}
+    environment = os.environ | {"RATE_LIMITS": json.dumps(NO_LIMITS), "PYTHONPATH": path}
     silent = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=silent, stderr=silent) as process:
         try:

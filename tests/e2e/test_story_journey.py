@@ -1,7 +1,6 @@
 """A story's day: told, seen, counted, ended, cleared away. Its time passes by moving the row, not by waiting."""
 
 import io
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -18,20 +17,17 @@ from tests.support.waiting import until
 
 
 @pytest.fixture
-def teller() -> Iterator[Caller]:
+def teller() -> Caller:
     """Who tells a story."""
-    teller = Caller("teller")
-    with teller.http:
-        yield teller
+    return Caller("teller")
 
 
 @pytest.fixture
-def friend(teller: Caller) -> Iterator[Caller]:
+def friend(teller: Caller) -> Caller:
     """Who follows the teller."""
     friend = Caller("friend")
-    with friend.http:
-        friend.follow(teller)
-        yield friend
+    friend.follow(teller)
+    return friend
 
 
 def _tell(teller: Caller, picture: bytes, **texts: str) -> dict[str, Any]:

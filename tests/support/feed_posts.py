@@ -107,7 +107,7 @@ def counted_trips() -> Iterator[Trips]:
     seen_end, seen_start = threading.Event(), threading.Event()
 
     def watch() -> None:
-        with client.monitor() as monitor:
+        with client.monitor() as monitor:  # type: ignore[no-untyped-call]
             seen_start.set()
             for told_command in monitor.listen():
                 if end in str(told_command["command"]):

@@ -23,7 +23,7 @@ def _deliver(post_id: UUID, author: Person) -> None:
 
 
 def _timeline(reader: Person) -> list[UUID]:
-    entries = valkey().lrange(b"timeline:" + reader.id.bytes, 0, -1)
+    entries: list[bytes] = valkey().lrange(b"timeline:" + reader.id.bytes, 0, -1)  # type: ignore[assignment]
     return [UUID(bytes=entry) for entry in entries if not entry.startswith(b"\0\0")]
 
 

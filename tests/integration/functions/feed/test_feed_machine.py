@@ -1,6 +1,7 @@
 """The home feed against a plain model, whatever happens between two reads."""
 
 import time
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -184,8 +185,8 @@ class FeedMachine(RuleBasedStateMachine):
     def _is_visible(self, post: Modelled) -> bool:
         return post.author is self.viewer or post.author.id in self.following
 
-    def _pages(self, *, limit: int) -> list[dict[str, object]]:
-        shown: list[dict[str, object]] = []
+    def _pages(self, *, limit: int) -> list[dict[str, Any]]:
+        shown: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
             page = msgspec.json.decode(home_feed.answer(self.viewer.viewer, cursor=cursor, limit=limit))

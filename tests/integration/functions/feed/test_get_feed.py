@@ -233,7 +233,8 @@ def test_r_i5_follow_and_unfollow_show_in_the_very_next_answer(ada: Person, grac
 
 
 def test_pages_stay_full_after_an_unfollow(ada: Person, grace: Person, admin: Person) -> None:
-    follow(ada, grace), follow(ada, admin)
+    follow(ada, grace)
+    follow(ada, admin)
     made = [(published(grace), published(admin))[1] for _ in range(6)]
     feed(ada)
     call(unfollow_user, session_id=ada.session_id, path={"user": grace.id})

@@ -48,7 +48,8 @@ def _key(session: Session) -> str:
 
 
 def test_r_a5_a_session_is_kept_with_user_role_and_times(session: Session) -> None:
-    kept = {name.decode(): value.decode() for name, value in valkey().hgetall(_key(session)).items()}
+    raw: dict[bytes, bytes] = valkey().hgetall(_key(session))  # type: ignore[assignment]
+    kept = {name.decode(): value.decode() for name, value in raw.items()}
     now = time.time()
 
     assert (kept["user_id"], kept["username"], kept["role"]) == (str(session.user_id), "ada", "verified")

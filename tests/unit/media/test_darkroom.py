@@ -1,0 +1,225 @@
+"""The process that decodes: what it survives, and what survives it."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from PIL import Image
+
+from layers.core import images
+from layers.core.errors import StoreUnavailable, UnreadableImage
+from layers.media import darkroom, developing
+from layers.media.orders import Order
+from layers.media.renditions import PHOTO, render_photo
+from tests import pictures
+from tests.support.waiting import until
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Each test starts without a child and leaves none."""
+    darkroom.close()
+    yield
+    darkroom.close()
+
+
+def _pid() -> int:
+    """The child's, once there is one."""
+    return until(darkroom.child_pid, seconds=10)
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def _cpu_ticks(pid: int) -> int:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13]
+    return int(user) + int(system)
+
+
+def _slow_picture() -> bytes:
+    """A progressive JPEG whose last scan comes thousands of times: each one is work for all of its pixels."""
+    whole = pictures.saved(Image.new("RGB", (9000, 9000), "white"), "JPEG", progressive=True, quality=50)
+    last, end = whole.rindex(b"\xff\xda"), whole.rindex(b"\xff\xd9")
+    return whole[:last] + whole[last:end] * 400 + whole[end:]
+
+
+@pytest.fixture(scope="module")
+def slow_picture() -> bytes:
+    """As `_slow_picture`."""
+    return _slow_picture()
+
+
+def _order(data: bytes, **given: int) -> Order:
+    return Order(images.probe(data), PHOTO, **given)
+
+
+def test_one_warm_process_serves_all_pictures() -> None:
+    render_photo(pictures.jpeg(64, 48))
+    first = darkroom.child_pid()
+    with pytest.raises(UnreadableImage):
+        render_photo(pictures.jpeg(640, 480)[:2000])
+    render_photo(pictures.heic())
+
+    assert darkroom.child_pid() == first != os.getpid()
+
+
+def test_killed_while_idle_it_is_replaced_unnoticed() -> None:
+    render_photo(pictures.jpeg(64, 48))
+    killed = _pid()
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: not _is_there(killed), seconds=5)
+
+    assert len(render_photo(pictures.jpeg(64, 48)).renditions) == 8
+    assert _pid() != killed
+
+
+class _Asked(threading.Thread):
+    """An order placed beside the test."""
+
+    def __init__(self, data: bytes, **given: int) -> None:
+        super().__init__()
+        self._data, self._given = data, given
+        self.outcome: object = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.outcome = darkroom.developed(_order(self._data, **self._given), self._data)
+        except Exception as error:  # noqa: BLE001 (the test looks at it)
+            self.outcome = error
+
+    def kill_child(self, not_this: int = 0) -> int:
+        """Kill the child in the middle of the order; gives its process id."""
+        pid: int = until(lambda: (found := darkroom.child_pid()) != not_this and found, seconds=10)
+        until(lambda: _cpu_ticks(pid) > 40, seconds=20)  # past its start, in the middle of the work
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+
+def test_killed_in_the_middle_the_order_is_tried_once_more(slow_picture: bytes) -> None:
+    asked = _Asked(slow_picture, cpu_seconds=2)
+    asked.kill_child()
+    asked.join(60)
+
+    assert isinstance(asked.outcome, UnreadableImage)  # the second try ran to its end, here the CPU limit
+    assert "too much work" in str(asked.outcome)
+
+
+def test_killed_twice_from_outside_trying_later_makes_sense(slow_picture: bytes) -> None:
+    asked = _Asked(slow_picture, cpu_seconds=30)
+    asked.kill_child(not_this=asked.kill_child())
+    asked.join(60)
+
+    assert isinstance(asked.outcome, StoreUnavailable)
+    assert asked.outcome.store == "images"
+    assert len(render_photo(pictures.jpeg(64, 48)).renditions) == 8
+
+
+def test_a_picture_made_to_be_slow_ends_at_its_cpu_limit_and_is_hopeless(slow_picture: bytes) -> None:
+    with pytest.raises(UnreadableImage, match="too much work"):
+        darkroom.developed(_order(slow_picture, cpu_seconds=1), slow_picture)
+
+    assert len(render_photo(pictures.jpeg(64, 48)).renditions) == 8
+
+
+def test_the_limit_is_for_one_picture_and_not_for_a_life() -> None:
+    data = pictures.jpeg(3000, 2000)
+    render_photo(data)
+    pid = _pid()
+    while _cpu_ticks(pid) < 1.5 * os.sysconf("SC_CLK_TCK"):
+        darkroom.developed(_order(data, cpu_seconds=1), data)
+
+    assert _pid() == pid
+
+
+def test_a_picture_that_needs_more_memory_than_any_honest_one_is_refused() -> None:
+    column = Image.new("1", (1, 64_000_000))  # a pointer per row is what costs
+    data = pictures.saved(column, "PNG")
+    render_photo(pictures.jpeg(64, 48))
+    pid = _pid()
+
+    with pytest.raises(UnreadableImage, match="memory"):
+        render_photo(data)
+    peak_kib = int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0])
+    assert peak_kib * 1024 < developing.MEMORY_BYTES
+    assert len(render_photo(pictures.jpeg(64, 48)).renditions) == 8
+
+
+def test_a_late_answer_never_meets_another_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    render_photo(pictures.jpeg(64, 48))
+    late = _pid()
+    os.kill(late, signal.SIGSTOP)
+    with monkeypatch.context() as impatient:
+        impatient.setattr(darkroom, "SECONDS", 0.2)
+        with pytest.raises(StoreUnavailable):
+            render_photo(pictures.jpeg(200, 100))
+
+    assert not _is_there(late)
+    assert render_photo(pictures.jpeg(32, 16)).width == 32
+
+
+def test_orders_from_several_threads_wait_for_each_other() -> None:
+    asked = [_Asked(pictures.jpeg(100 + number, 50)) for number in range(8)]
+    for each in asked:
+        each.join(30)
+
+    widths = [getattr(each.outcome, "width", each.outcome) for each in asked]
+    assert widths == [100 + number for number in range(8)]
+
+
+def test_a_forked_process_gets_a_child_of_its_own() -> None:
+    program = (
+        "import os\n"
+        "from layers.media import darkroom, renditions\n"
+        f"picture = {pictures.of_type('jpeg')!r}\n"
+        "renditions.render_photo(picture)\n"
+        "first = darkroom.child_pid()\n"
+        "if forked := os.fork():\n"
+        "    assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 0\n"
+        "    renditions.render_photo(picture)\n"
+        "    assert darkroom.child_pid() == first\n"
+        "else:\n"
+        "    renditions.render_photo(picture)\n"
+        "    assert darkroom.child_pid() != first\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("ending", ["pass", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
+def test_it_never_outlives_its_host(ending: str) -> None:
+    program = (
+        "from layers.media import darkroom, renditions\n"
+        f"renditions.render_photo({pictures.of_type('jpeg')!r})\n"
+        "print(darkroom.child_pid(), flush=True)\n" + ending
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+    pid = int(told.stdout)
+
+    until(lambda: not _is_there(pid), seconds=5)
+
+
+def test_our_own_mistakes_are_no_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(developing, "_encoded", mistaken)
+    data = pictures.jpeg(64, 48)
+    with pytest.raises(ZeroDivisionError):
+        developing.developed(data, _order(data))
+
+
+def test_what_they_say_to_each_other_is_small() -> None:
+    data = pictures.phone_photo()
+    assert len(msgspec.msgpack.encode(_order(data))) < 500
+    assert io.BytesIO(data).getbuffer().nbytes > 1000
