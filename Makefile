@@ -72,4 +72,4 @@ soak: ## the long benchmark
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
-		--all-groups pyproject.toml --output-file requirements.lock
+		--group local --group test pyproject.toml --output-file requirements.lock

@@ -29,6 +29,7 @@ def main() -> int:
     counts: Counter[str] = Counter()
     is_well = True
     try:
+        _run([*_STACK, "down", "--profile", "test"])  # of one started by hand the consumer would take messages of tests
         with _timed("lint, while the stores start", seconds), _output(["make", "lint"]) as lint:
             is_well &= _run([*_STACK, "up", "--profile", "test", "--only", "stores"])
             is_well &= _run([sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "infra.migrate"])

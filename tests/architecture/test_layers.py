@@ -117,17 +117,26 @@ def _imported(layer: str) -> Iterator[str]:
 
 def _required(layer: str) -> dict[str, str]:
     lines = (ROOT / "layers" / layer / "requirements.txt").read_text().split()
-    return {name.lower(): version for name, _, version in (line.partition("==") for line in lines)}
+    return {_plain(name): version for name, _, version in (line.partition("==") for line in lines)}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+@functools.cache
+def _distributions() -> dict[str, set[str]]:
+    """Top-level names and the packages that bring them."""
+    return {name: {_plain(each) for each in several} for name, several in metadata.packages_distributions().items()}
 
 
 @each_layer
 def test_a_layer_brings_the_packages_that_it_imports(layer: str) -> None:
-    distributions = metadata.packages_distributions()
     foreign = {name for name in _imported(layer) if name not in sys.stdlib_module_names | {"layers"}}
     brought = {**_required("core"), **_required(layer)}
 
     assert foreign
-    assert {name for name in foreign if not {each.lower() for each in distributions[name]} & set(brought)} == set()
+    assert {name for name in foreign if not _distributions()[name] & set(brought)} == set()
 
 
 @each_layer

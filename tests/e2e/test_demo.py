@@ -1,0 +1,36 @@
+"""What `make run` fills a new system with."""
+
+import httpx
+import pytest
+
+from infra import demo
+from tests.support.http import front_door
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_is_whole_credits_its_photographers_and_is_made_once() -> None:
+    demo.fill(front_door())
+    with httpx.Client(base_url=f"{front_door()}/api/v1", timeout=30) as ada:
+        ada.post("/auth/login", json={"username": "ada", "password": demo.PASSWORD}).raise_for_status()
+        posts = ada.get("/feed?limit=100").json()["posts"]
+        tray = ada.get("/stories/tray").json()["users"]
+        ids = [post["id"] for post in posts]
+
+        assert {post["caption"] for post in posts} == {photo.full_caption for photo in demo.PHOTOS}
+        assert all("\n\nPhoto: " in post["caption"] for post in posts)
+        assert any(len(post["media"]) > 1 for post in posts)
+        assert any(post["likeCount"] for post in posts)
+        assert {user["username"] for user in tray} == {member.username for member in demo.MEMBERS if member.story}
+        assert httpx.get(posts[0]["media"][0]["mediaUrl"]).status_code == 200
+
+        demo.fill(front_door())
+
+        assert [post["id"] for post in ada.get("/feed?limit=100").json()["posts"]] == ids
+
+
+def test_without_a_front_door_the_demo_says_what_to_look_at(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["demo", "--url", "http://127.0.0.1:9"])
+        assert demo.main() == 1
+
+    assert "make status" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""Host processes of a test's own: started on a free port, waited for, ended."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from tests.support.stack import ROOT
+from tests.support.waiting import until
+
+
+class Host(msgspec.Struct, frozen=True):
+    """A running host."""
+
+    process: subprocess.Popen[str]
+    http: httpx.Client
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        """All that it has said."""
+        return self.log_file.read_text()
+
+    def stop(self, *, seconds: float = 15) -> int:
+        """Ask it to end; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def get(self, path: str) -> httpx.Response | None:
+        """The answer; None while nobody listens."""
+        try:
+            return self.http.get(path)
+        except httpx.TransportError:
+            return None
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        port: int = tried.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str],
+    *,
+    port: int,
+    log_file: Path,
+    folder: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Host]:
+    """A host that answers `/api/health`; at the end it is gone, whatever happened."""
+    with log_file.open("w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder), **(environment or {})},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    host = Host(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10), log_file)
+    try:
+        until(lambda: host.get("/api/health") or process.poll() is not None, seconds=30)
+        assert process.poll() is None, host.log
+        yield host
+    finally:
+        process.kill()
+        process.wait(10)
+        host.http.close()
+
+
+@contextlib.contextmanager
+def environment(tmp_path: Path, *words: str, folder: Path = ROOT) -> Iterator[Host]:
+    """One environment, as supervisord starts it."""
+    port = free_port()
+    command = [sys.executable, "-m", "infra.local.serve", "--port", str(port), *words]
+    with running(command, port=port, log_file=tmp_path / "environment.log", folder=folder) as host:
+        yield host
+
+
+def copy_of_the_code(tmp_path: Path) -> Path:
+    """The code in a folder of its own, to edit."""
+    folder = tmp_path / "clone"
+    for name in ("functions", "layers", "infra"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "template.yaml", folder)
+    return folder
