@@ -7,10 +7,11 @@ lomiri-wallpapers-16.04 and mate-backgrounds; each post names its photographer a
 """
 
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 import msgspec
@@ -108,10 +109,15 @@ class Account:
         name = member.username
         registration = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
         answer = self._http.post("/auth/register", json={**registration, "displayName": member.display_name})
-        self.is_new = answer.status_code == httpx.codes.CREATED
         if answer.status_code == httpx.codes.CONFLICT:
             answer = self._http.post("/auth/login", json={"username": name, "password": PASSWORD})
         self.id: str = _good(answer)["user"]["id"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def post(self, path: str, **sent: Any) -> dict[str, Any]:
         """The answer to a POST."""
@@ -127,17 +133,21 @@ def fill(url: str) -> None:
     if _is_complete(url):
         print("The demo accounts and their photographs are there.")
     else:
-        accounts = {member.username: Account(url, member) for member in MEMBERS}
-        print(f"Accounts: {', '.join(accounts)}")
-        for account in accounts.values():
-            for name in account.member.follows:
-                account.post(f"/users/{accounts[name].id}/follow")
-        grant(username=ADMIN, role="admin")
-        if _has_backgrounds():
-            _wait_until_published(accounts, _upload(accounts))
-            _like(accounts)
+        with contextlib.ExitStack() as signed_in:
+            _make({member.username: signed_in.enter_context(Account(url, member)) for member in MEMBERS})
     if _has_backgrounds():
         _tell_stories(url)
+
+
+def _make(accounts: dict[str, Account]) -> None:
+    print(f"Accounts: {', '.join(accounts)}")
+    for account in accounts.values():
+        for name in account.member.follows:
+            account.post(f"/users/{accounts[name].id}/follow")
+    grant(username=ADMIN, role="admin")
+    if _has_backgrounds():
+        _wait_until_published(accounts, _upload(accounts))
+        _like(accounts)
 
 
 def _is_complete(url: str) -> bool:
@@ -214,12 +224,13 @@ def _like(accounts: dict[str, Account]) -> None:
 
 def _tell_stories(url: str) -> None:
     """Stories last a day: tell them again once they are gone."""
-    viewer = Account(url, MEMBERS[0])
-    telling = {user["username"] for user in viewer.get("/stories/tray")["users"]}
+    with Account(url, MEMBERS[0]) as viewer:
+        telling = {user["username"] for user in viewer.get("/stories/tray")["users"]}
     for member in MEMBERS:
         if member.story and member.username not in telling:
             file = BACKGROUNDS / member.story
-            Account(url, member).post("/stories", files={"media": (file.name, file.read_bytes())})
+            with Account(url, member) as teller:
+                teller.post("/stories", files={"media": (file.name, file.read_bytes())})
             print(f"  a story of {member.username}", flush=True)
 
 

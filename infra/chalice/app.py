@@ -65,8 +65,9 @@ class Gateway(Chalice):
             self.route(path, methods=["OPTIONS"], name="options", content_types=[])(self._view(None))
 
     def __call__(self, event: Event, context: object) -> Reply:
-        """The reply to a REST event, complete or as `chalice local` makes it."""
-        event = _completed(event)
+        """The reply to a REST event."""
+        if "resource" not in event:
+            return _for_chalices_server(self(_completed(event), context))
         given = event["requestContext"]
         methods = [method for method in self.routes.get(given["resourcePath"], ()) if method != "OPTIONS"]
         method: str = given["httpMethod"]
@@ -105,8 +106,6 @@ class Gateway(Chalice):
 
 def _completed(event: Event) -> Event:
     """The event as API Gateway sends it: `chalice local` leaves out a third of the keys and gives bodies as bytes."""
-    if "resource" in event:
-        return event
     given = event["requestContext"]
     path = unquote(given["path"])
     found = match(path)
@@ -122,6 +121,14 @@ def _completed(event: Event) -> Event:
         body=body.encode() if isinstance(body, str) else body,
         peer=given["identity"]["sourceIp"],
     )
+
+
+def _for_chalices_server(reply: Reply) -> Reply:
+    """Chalice's server adds a `Content-Type` of its own unless it finds one written so."""
+    headers = dict(reply["headers"])
+    if "content-type" in headers:
+        headers["Content-Type"] = headers.pop("content-type")
+    return {**reply, "headers": headers}
 
 
 def _refused(event: Event, error: Exception, *, headers: Mapping[str, str] | None = None, detail: str = "") -> Reply:

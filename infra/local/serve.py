@@ -6,7 +6,6 @@ python -m infra.local.serve --port N [--heavy] [--reload]
 import argparse
 import gc
 import os
-import signal
 import sys
 import threading
 import time
@@ -134,7 +133,7 @@ def main() -> None:
 
         def restart() -> None:
             must_restart.set()
-            signal.raise_signal(signal.SIGTERM)
+            server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
         reloading.watch(restart)
     server.serve(target_loader=lambda: application, wrap_loader=False)

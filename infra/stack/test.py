@@ -17,6 +17,7 @@ from infra.stack.profiles import CLONE
 
 _COUNT = re.compile(r"(\d+) (passed|failed|error)s?\b")
 _STACK = [sys.executable, "-m", "infra.stack"]
+_MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "infra.migrate"]
 _PYTEST = [sys.executable, "-m", "pytest"]
 _AFTER_HOSTS = ("e2e", "faults")
 """Suites that need the function hosts; the consumer would take the messages of the others."""
@@ -31,16 +32,15 @@ def main() -> int:
     try:
         _run([*_STACK, "down", "--profile", "test"])  # of one started by hand the consumer would take messages of tests
         with _timed("lint, while the stores start", seconds), _output(["make", "lint"]) as lint:
-            is_well &= _run([*_STACK, "up", "--profile", "test", "--only", "stores"])
-            is_well &= _run([sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "infra.migrate"])
-            is_well &= not lint.wait()
-        with _timed("architecture, unit and integration tests", seconds):
-            is_well &= _suite([path.name for path in _suites() if path.name not in _AFTER_HOSTS], counts)
-        if after := [path.name for path in _suites() if path.name in _AFTER_HOSTS]:
+            has_stores = _run([*_STACK, "up", "--profile", "test", "--only", "stores"]) and _run(_MIGRATE)
+            is_well &= has_stores and not lint.wait()
+        if has_stores:
+            with _timed("architecture, unit and integration tests", seconds):
+                is_well &= _suite([path.name for path in _suites() if path.name not in _AFTER_HOSTS], counts)
             with _timed("function hosts", seconds):
                 has_hosts = _run([*_STACK, "up", "--profile", "test"])
                 is_well &= has_hosts
-            for name in after if has_hosts else []:
+            for name in [path.name for path in _suites() if path.name in _AFTER_HOSTS] if has_hosts else []:
                 with _timed(f"{name} tests", seconds):
                     is_well &= _suite([name], counts)
     finally:

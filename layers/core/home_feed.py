@@ -251,24 +251,26 @@ def _joined(entries: Sequence[Entry], viewer_id: UUID, *, has_more: bool) -> byt
 
 
 def _shown(entry: Entry) -> bytes:
-    head, *pictures = (entry.body or b"").split(_FILES)
-    post_id = head[_ID_PLACE]
-    link = (media_links.prefix(post_id.decode()).encode(), post_id)
+    body = entry.body or b""
+    return b'%b,"likeCount":%d,"commentCount":%d,"isLiked":%b,"isSaved":%b}' % (
+        _linked(body, media_links.prefix(body[_ID_PLACE].decode())),
+        entry.like_count,
+        entry.comment_count,
+        b"true" if entry.is_liked else b"false",
+        b"true" if entry.is_saved else b"false",
+    )
+
+
+@functools.lru_cache(maxsize=2048)
+def _linked(body: bytes, prefix: str) -> bytes:
+    """A body with its links; the prefix, and with it what is kept, changes when they are to be signed anew."""
+    head, *pictures = body.split(_FILES)
     if _AVATAR in head:
         head = head.replace(_AVATAR, b'"' + media_links.prefix(head[_AUTHOR_PLACE].decode()).encode())
     told = [head]
     for order_index, picture in enumerate(pictures):
         files, urls = _files(order_index)
-        told += (files % (link * urls), picture[_PLACE_LENGTH:])
-    told.append(
-        b',"likeCount":%d,"commentCount":%d,"isLiked":%b,"isSaved":%b}'
-        % (
-            entry.like_count,
-            entry.comment_count,
-            b"true" if entry.is_liked else b"false",
-            b"true" if entry.is_saved else b"false",
-        )
-    )
+        told += (files % ((prefix.encode(), head[_ID_PLACE]) * urls), picture[_PLACE_LENGTH:])
     return b"".join(told)
 
 

@@ -44,6 +44,8 @@ def probe(data: bytes) -> Header:
         raise _damaged() from None
     if not width or not height:
         raise _damaged()
+    if max(width, height) > limits.PICTURE_SIDE:
+        raise ImageTooLarge(f"{width} × {height} pixels: no side may have more than {limits.PICTURE_SIDE}.")
     most = limits.JPEG_PIXELS if format_ == "jpeg" else limits.PIXELS
     if width * height > most:
         raise ImageTooLarge(f"{width} × {height} pixels are over the limit of {most // 1_000_000} megapixels.")
@@ -69,7 +71,7 @@ def _format_of(data: bytes) -> Format:
 _PARTS: Final = 4096
 """Segments or boxes read. More than any camera writes mean a file made to be slow to read."""
 
-_MARKER: Final = re.compile(rb"\xff+([\x01-\xfe])")
+_MARKER: Final = re.compile(rb"\xff([\x01-\xfe])")
 _FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 """Starts of baseline, extended and progressive frames; no other kind is in use."""
 _START_OF_SCAN: Final = 0xDA

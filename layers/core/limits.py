@@ -14,6 +14,8 @@ POST_FILES = 10
 JPEG_PIXELS = 100_000_000
 PIXELS = 64_000_000
 """Of PNG, WebP and HEIC, which cannot be decoded at a fraction of their size."""
+PICTURE_SIDE = 65_535
+"""The most that JPEG knows; only a PNG made to exhaust memory, row by row, has more."""
 CAPTION_LENGTH = 2200
 LOCATION_LENGTH = 255
 TAGS = 30

@@ -21,9 +21,6 @@ from layers.media.orders import FRAME, Answer, Encoding, Failed, Order, Photo, R
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MEMORY_BYTES: Final = 1536 * 1024 * 1024
-"""The dearest honest pictures (64 megapixels of WebP) take 1 GiB."""
-
 JPEG_QUALITY: Final = 82
 WEBP_QUALITY: Final = 80
 WEBP_METHOD: Final = 2
@@ -35,7 +32,6 @@ def serve() -> None:
     """Answer one order after the other on the socket at standard input, until its other end is closed."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("900")  # if memory runs out, this goes rather than the host
-    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     Image.MAX_IMAGE_PIXELS = None  # the header was judged by our own limits
     decoder = msgspec.msgpack.Decoder(Order)
@@ -45,6 +41,7 @@ def serve() -> None:
             order, data = decoder.decode(orders.read(order_length)), orders.read(data_length)
             if len(data) < data_length:
                 return
+            _limit(resource.RLIMIT_AS, order.memory_bytes)
             _limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + order.cpu_seconds)
             answer = msgspec.msgpack.encode(_answer(data, order))
             host.sendall(FRAME.pack(len(answer), 0))

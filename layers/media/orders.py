@@ -15,6 +15,8 @@ FRAME: Final = struct.Struct(">QQ")
 
 CPU_SECONDS: Final = 10
 """For one picture. The dearest honest ones (64 megapixels of HEIC) take 2; a file made to be slow takes minutes."""
+MEMORY_BYTES: Final = 1536 * 1024 * 1024
+"""The dearest honest pictures (64 megapixels of WebP) take 1 GiB."""
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -33,6 +35,7 @@ class Order(msgspec.Struct, frozen=True):
     header: images.Header
     sizes: tuple[Size, ...]
     cpu_seconds: int = CPU_SECONDS
+    memory_bytes: int = MEMORY_BYTES
 
 
 class Rendition(msgspec.Struct, frozen=True):

@@ -6,8 +6,8 @@ import secrets
 import httpx
 import pytest
 from PIL import Image
-from tests.pictures import phone_photo
 
+from tests.pictures import phone_photo
 from tests.support.http import Caller, front_door
 from tests.support.waiting import until
 

@@ -126,7 +126,8 @@ def test_requests_are_taken_one_at_a_time(tmp_path: Path) -> None:
     folder = copy_of_the_code(tmp_path)
     _made_slow(folder, 0.5)
     with environment(tmp_path, folder=folder) as host:
-        asking = [threading.Thread(target=httpx.get, args=[f"{host.http.base_url}api/health/live"]) for _ in range(3)]
+        url = host.http.base_url.join("/api/health/live")
+        asking = [threading.Thread(target=httpx.get, args=[url]) for _ in range(3)]
         for each in asking:
             each.start()
         for each in asking:

@@ -70,7 +70,9 @@ class FeedMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
         """A message arrives, in any order, perhaps again."""
-        post_id = data.draw(st.sampled_from(sorted(self.posts)))
+        self._deliver(data.draw(st.sampled_from(sorted(self.posts))))
+
+    def _deliver(self, post_id: UUID) -> None:
         post = self.posts[post_id]
         is_star = post.author is self.authors[STAR]
         timelines.publish(post_id, post.author.id, None if is_star else [[self.viewer.id]])
@@ -136,9 +138,11 @@ class FeedMachine(RuleBasedStateMachine):
         something = data.draw(st.sampled_from(["follow", "unfollow", "delete", "deliver"]))
         if something in ("follow", "unfollow"):
             getattr(self, something)(data.draw(st.integers(0, AUTHORS - 1)))
+        elif something == "deliver":
+            self.publish(data.draw(st.integers(0, AUTHORS - 1)), data.draw(st.sampled_from([0, 90])))
+            self._deliver(next(reversed(self.posts)))
         elif self.posts:
-            self.publish(data.draw(st.integers(0, AUTHORS - 1)), 0)
-            getattr(self, something)(data)
+            self.delete(data)
         if not rows_first:
             self.read_rows()
         self.end_build()

@@ -1,5 +1,7 @@
 """The life of a story's rows. Time passes by moving them, not by waiting."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID, uuid4
@@ -15,6 +17,7 @@ from layers.postgres.connection import transaction
 from tests.support.people import Person, follow, new_person
 from tests.support.stories import HOUR, new_story
 from tests.support.together import together
+from tests.support.waiting import until
 
 
 def _begin(author: Person) -> UUID:
@@ -142,6 +145,20 @@ def test_r_s2_two_cleaners_never_take_the_same_story(ada: Person) -> None:
     assert mine <= set(taken)
 
 
+def test_r_s2_a_cleaner_does_not_wait_for_another(ada: Person) -> None:
+    mine = {new_story(ada, age_seconds=26 * HOUR) for _ in range(2)}
+
+    def clean(_: int) -> list[UUID]:
+        return _delete_expired()
+
+    with transaction() as db:
+        [first] = stories.delete_expired(db, older_than_seconds=HOUR, at_most=1)
+        [others] = together(clean, range(1))
+
+    assert first not in others
+    assert mine <= {first, *others}
+
+
 def test_r_s3_ten_parallel_views_count_once(ada: Person, grace: Person) -> None:
     story_id = new_story(ada)
     views = together(lambda _: _view(story_id, grace), range(10))
@@ -164,6 +181,35 @@ def test_r_s4_the_count_equals_the_rows_after_many_at_once(ada: Person) -> None:
 
     assert set(_view_rows(story_id)) == {person.id for person in people}
     assert _stories_of(ada, ada)[0].view_count == 8
+
+
+def test_a_view_of_a_story_that_is_being_removed_finds_nothing(ada: Person, grace: Person) -> None:
+    story_id = new_story(ada)
+
+    def view(_: int) -> None:
+        with pytest.raises(StoryNotFound):
+            _view(story_id, grace)
+
+    def is_waiting() -> bool:
+        with transaction() as db:
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%story_views%%'"
+            return db.execute(waiting).fetchone() is not None
+
+    def remove(_: int) -> None:
+        with transaction() as db:
+            db.execute("DELETE FROM stories WHERE id = %s", [story_id])
+            removed.set()
+            assert looked.wait(10)
+
+    removed, looked = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        removing = pool.submit(together, remove, range(1))
+        assert removed.wait(10)
+        viewing = pool.submit(together, view, range(1))
+        until(is_waiting)
+        looked.set()
+        removing.result()
+        viewing.result()
 
 
 def test_r_s6_a_view_shows_in_the_next_list_and_the_owner_has_always_viewed(ada: Person, grace: Person) -> None:

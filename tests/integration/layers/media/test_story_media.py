@@ -1,0 +1,81 @@
+"""The files of stories and avatars in the real store, and the breaker before making them."""
+
+from collections.abc import Iterator
+
+import pytest
+from mypy_boto3_s3.client import S3Client
+
+from layers.core import story_files
+from layers.core.breaker import Breaker, State
+from layers.core.errors import StoreUnavailable, UnreadableImage
+from layers.core.ids import new_id
+from layers.core.media_links import AVATAR_MARK, signed
+from layers.core.settings import settings
+from layers.media import avatars, darkroom, renditions, story_media
+from tests import pictures
+from tests.support.broken_pipes import Pipe
+
+
+@pytest.fixture(autouse=True)
+def processing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Breaker]:
+    """A breaker that no other test has seen."""
+    breaker = Breaker("images", failure_ratio=0.5, volume=3, reset_seconds=60)
+    for module in (renditions, story_media, avatars):
+        monkeypatch.setattr(module, "processing", breaker)
+    return breaker
+
+
+def test_a_storys_three_files_lie_under_its_day_until_they_are_removed(store: S3Client) -> None:
+    story_ids = [new_id(), new_id()]
+    story = renditions.render_story(pictures.jpeg(300, 200))
+    for story_id in story_ids:
+        story_media.put(story_id, story)
+        found = [store.head_object(Bucket=settings().s3_bucket, Key=key) for key in story_files.keys(story_id)]
+        assert [each["ContentType"] for each in found] == ["image/jpeg", "image/webp", "image/jpeg"]
+    assert story_media.read(story_files.thumbnail_key(story_id)) == story.renditions[2].data
+    story_media.remove(story_ids)
+
+    assert not any(story_media.exists(key) for story_id in story_ids for key in story_files.keys(story_id))
+    story_media.remove(story_ids)
+
+
+def test_an_avatars_url_changes_with_the_picture_and_is_signed_while_answering() -> None:
+    user_id = new_id()
+    urls = [avatars.put(user_id, renditions.render_avatar(pictures.jpeg(side, side))) for side in (200, 200, 20)]
+
+    assert urls[0] == urls[1] != urls[2]
+    assert urls[0].startswith(f"{AVATAR_MARK}avatars/{user_id}.jpg?v=")
+    assert signed(b'"\\u0002' + urls[0][1:].encode() + b'"').startswith(b'"http')
+    avatars.remove(user_id)
+    avatars.remove(user_id)
+
+
+def test_with_the_store_away_the_breaker_opens_after_three_failures_and_then_nothing_is_rendered(
+    pipe: Pipe, processing: Breaker
+) -> None:
+    story = renditions.render_story(pictures.jpeg(300, 200))
+    pipe.close()
+    for _ in range(3):
+        assert processing.state is State.CLOSED
+        with pytest.raises(StoreUnavailable):
+            story_media.put(new_id(), renditions.render_story(pictures.jpeg(300, 200)))
+    darkroom.close()
+
+    for refuse in (
+        lambda: renditions.render_story(pictures.jpeg(300, 200)),
+        lambda: renditions.render_avatar(pictures.jpeg(300, 200)),
+        lambda: story_media.put(new_id(), story),
+    ):
+        with pytest.raises(StoreUnavailable) as refused:
+            refuse()
+        assert refused.value.retry_after > 30
+    assert darkroom.child_pid() is None
+
+
+def test_bad_pictures_do_not_open_the_breaker(processing: Breaker) -> None:
+    broken = pictures.jpeg(640, 480)[:2000]
+    for _ in range(5):
+        with pytest.raises(UnreadableImage):
+            renditions.render_story(broken)
+
+    assert processing.state is State.CLOSED
