@@ -67,8 +67,8 @@ check: lint ## lint, and the architecture tests (SAM translator and Compose sche
 bench: ## every benchmark against its baseline; prints ratios
 	@$(WITH_SETTINGS) tests.bench
 
-soak: ## the long benchmark
-	@$(WITH_SETTINGS) tests.bench.soak
+soak: test-stack ## the property tests, twenty times as long as in `make test`
+	@PHOTOGRAM_EXAMPLES=600 $(PYTHON) -m pytest tests/integration/functions/feed/test_feed_machine.py
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \

@@ -56,6 +56,7 @@ TRAY: Final = """
      WHERE active.story_count > 0 AND can_view(%(viewer_id)s, %(is_admin)s, u)
      ORDER BY u.id <> %(viewer_id)s, has_seen, active.latest_story_time DESC, u.id
 """
+# Two index probes per followed account. No cache: it would have to be right about ends, views, follows and privacy.
 
 
 def tray(db: Connection, *, viewer: Viewer) -> list[StoryUser]:

@@ -1,5 +1,6 @@
 """The home feed against a plain model, whatever happens between two reads."""
 
+import os
 import time
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,8 @@ from tests.support.feed_posts import aged_id, forget_feed, published
 from tests.support.people import Person, new_person
 from tests.support.stores import valkey
 
+EXAMPLES = int(os.environ.get("PHOTOGRAM_EXAMPLES", "60"))
+"""`make soak` asks for more."""
 AUTHORS = 3
 STAR = 0
 
@@ -202,11 +205,13 @@ class FeedMachine(RuleBasedStateMachine):
                 return shown
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(5 * EXAMPLES)
 def test_r_f1_r_i4_r_i5_the_feed_is_as_a_plain_model_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timelines, "KEPT", 8)  # so small that lists are cut and pages reach beyond them
     monkeypatch.setattr(timelines, "_GATHERED", 10)
     monkeypatch.setattr(feeds, "_DEPTH", 6)
     monkeypatch.setattr(feeds, "_OF_EACH", 4)
-    bounded = settings(max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+    bounded = settings(
+        max_examples=EXAMPLES, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     run_state_machine_as_test(FeedMachine, settings=bounded)

@@ -192,7 +192,7 @@ def test_a_view_of_a_story_that_is_being_removed_finds_nothing(ada: Person, grac
 
     def is_waiting() -> bool:
         with transaction() as db:
-            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%story_views%%'"
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%story_views%'"
             return db.execute(waiting).fetchone() is not None
 
     def remove(_: int) -> None:
