@@ -41,7 +41,7 @@ demo: ## fill the running stack with the demo accounts
 	@$(WITH_SETTINGS) infra.demo
 
 grant: ## USER=… ROLE=user|verified|admin
-	@$(WITH_SETTINGS) infra.grant $(USER) $(ROLE)
+	@$(WITH_SETTINGS) infra.grant --user $(USER) --role $(ROLE)
 
 invoke: ## FN=posts/like_post [EVENT=file]: run one function with its sample event
 	@$(WITH_SETTINGS) infra.local.invoke $(FN) $(EVENT)

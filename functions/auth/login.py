@@ -6,6 +6,7 @@ from layers.core.errors import AccountBanned, WrongCredentials
 from layers.core.limits import LOGIN
 from layers.core.models import Shape, UserSelf
 from layers.core.response import SignedIn
+from layers.core.text import cleaned
 from layers.postgres import sessions, users
 from layers.postgres.connection import autocommit, transaction
 
@@ -26,7 +27,7 @@ class LoggedIn(Shape, frozen=True, kw_only=True):
 @endpoint(limit=LOGIN)
 def handler(body: Login) -> SignedIn[LoggedIn]:
     with autocommit() as db:
-        known = users.credentials(db, login=body.username.strip().lower())
+        known = users.credentials(db, login=cleaned(body.username).lower())
     if not passwords.matches(body.password, known.password_hash if known else None) or known is None:
         metrics.AUTH_ATTEMPTS.labels("login", "failure").inc()
         raise WrongCredentials

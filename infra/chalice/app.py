@@ -4,7 +4,7 @@ The environments call it as Lambda would; `chalice --project-dir infra/chalice l
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote, urlencode
@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # chalice's own server start
 
 from infra.local.environment import Environment, NotLoaded
 from infra.local.event import Event, event_of, match
-from infra.template_map import functions, routes
+from infra.template_map import Route, routes
 from layers.core import cors
 from layers.core.errors import NotFound, PhotogramError
 from layers.core.logging import logger
@@ -52,12 +52,12 @@ class _Verbatim(Response):
 class Gateway(Chalice):
     """Chalice, with the contract's answers where Chalice would give its own: preflights, 404, 405, a broken file."""
 
-    def __init__(self) -> None:
+    def __init__(self, routes: Sequence[Route]) -> None:
         super().__init__(app_name="gateway", configure_logs=False)
         self.shows_tracebacks = False
         """Whether who asks is a developer."""
-        self.environments = {function.name: Environment(function) for function in functions()}
-        for number, route in enumerate(routes()):
+        self.environments = {route.function.name: Environment(route.function) for route in routes if not route.is_alias}
+        for number, route in enumerate(routes):
             view = self._view(self.environments[route.function.name])
             self.route(route.path, methods=[route.method], name=f"view_{number}", content_types=[])(view)
         levels = ["".join(f"/{{level_{level}}}" for level in range(1, depth)) for depth in range(2, _DEEPEST)]
@@ -163,4 +163,4 @@ def _reply(event: Event, status: HTTPStatus, headers: Mapping[str, str], body: s
     }
 
 
-app = Gateway()
+app = Gateway(routes())

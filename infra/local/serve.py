@@ -84,12 +84,11 @@ def _headers(environ: Environ) -> Headers:
 def _load(*, is_heavy: bool) -> None:
     """Import the handlers of this environment's group; a broken one answers 500, and the others serve."""
     for environment in app.environments.values():
-        function = environment.function
-        if function.is_heavy == is_heavy and any(event["Type"] == "Api" for event in function.events.values()):
+        if environment.function.is_heavy == is_heavy:
             try:
                 environment.load()
             except NotLoaded as error:
-                logger().error("function not loaded", function=function.name, reason=str(error))
+                logger().error("function not loaded", function=environment.function.name, reason=str(error))
     gc.collect()
     gc.freeze()  # what is loaded stays: collections need not look at it
 

@@ -7,7 +7,7 @@ CREATE TABLE users (
     password_hash   text         NOT NULL,
     display_name    varchar(100) NOT NULL,
     bio             varchar(150),
-    avatar_version  integer,
+    avatar_version  varchar(12),
     role            text         NOT NULL DEFAULT 'user' CHECK (role IN ('user', 'verified', 'admin')),
     is_private      boolean      NOT NULL DEFAULT false,
     follower_count  integer      NOT NULL DEFAULT 0 CHECK (follower_count >= 0),

@@ -168,7 +168,7 @@ def test_an_edited_handler_is_reloaded(tmp_path: Path) -> None:
         until(lambda: (answer := host.get("/api/health/live")) and "edited" in answer.text)
 
         (folder / LIVE).write_text("this is no Python")
-        until(lambda: (answer := host.get("/api/health/live")) and "SyntaxError" in answer.json()["detail"])
+        until(lambda: (answer := host.get("/api/health/live")) and "SyntaxError" in answer.text)
         assert host.http.get("/api/health").status_code == 200
 
         (folder / LIVE).write_text(source)

@@ -55,6 +55,11 @@ def test_unknown_user_and_wrong_password_have_one_answer(account: Account) -> No
     assert (wrong.status, wrong.json) == (401, unknown.json)
 
 
+@pytest.mark.parametrize("name", ["", "\x00", "a\x00b", "x" * 5000, "' OR 1=1 --"])
+def test_an_impossible_name_is_an_unknown_user(account: Account, name: str) -> None:
+    assert account.login(name=name or " ").status == 401
+
+
 def test_r_a4_the_session_id_changes_at_login_and_a_given_one_is_never_adopted(account: Account) -> None:
     first = _session_id(account.login())
     second = _session_id(account.login(session_id=first))

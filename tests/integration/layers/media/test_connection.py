@@ -1,6 +1,7 @@
 """The connection to the object store: outages, lost connections, rest."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from botocore.exceptions import ClientError
@@ -23,6 +24,10 @@ def _file(key: str, data: bytes = b"content") -> StoredFile:
     return StoredFile(key=key, data=data, media_type="text/plain")
 
 
+def _state() -> State:
+    return connection._breaker.state
+
+
 def test_what_was_put_is_there_until_it_is_removed() -> None:
     keys = [_key() for _ in range(12)]
     connection.put_all([_file(key, key.encode()) for key in keys])
@@ -39,11 +44,12 @@ def test_what_was_put_is_there_until_it_is_removed() -> None:
 
 def test_r_d2_a_refused_connection_is_an_unavailable_store_at_once(pipe: Pipe) -> None:
     pipe.close()
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: connection.get("tests/x"),
         lambda: connection.put_all([_file("tests/x")] * 3),
         connection.ping,
-    ):
+    ]
+    for call in calls:
         started = time.monotonic()
         with pytest.raises(StoreUnavailable) as refused:
             call()
@@ -67,12 +73,12 @@ def test_while_away_it_is_not_asked_and_it_is_used_again_when_back(pipe: Pipe) -
     for _ in range(10):
         with pytest.raises(StoreUnavailable):
             connection.get(key)
-    assert connection._breaker.state is State.OPEN
+    assert _state() is State.OPEN
     pipe.open()
 
-    until(lambda: connection._breaker.state is State.HALF_OPEN)
+    until(lambda: _state() is State.HALF_OPEN)
     assert connection.get(key) == b"content"
-    assert connection._breaker.state is State.CLOSED
+    assert _state() is State.CLOSED
 
 
 def test_connections_that_died_while_idle_do_not_show(pipe: Pipe) -> None:

@@ -1,7 +1,5 @@
 """The files of stories and avatars in the real store, and the breaker before making them."""
 
-from collections.abc import Iterator
-
 import pytest
 from mypy_boto3_s3.client import S3Client
 
@@ -17,7 +15,7 @@ from tests.support.broken_pipes import Pipe
 
 
 @pytest.fixture(autouse=True)
-def processing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Breaker]:
+def processing(monkeypatch: pytest.MonkeyPatch) -> Breaker:
     """A breaker that no other test has seen."""
     breaker = Breaker("images", failure_ratio=0.5, volume=3, reset_seconds=60)
     for module in (renditions, story_media, avatars):
