@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -20,7 +21,8 @@ type Gauges = Callable[[], Iterable[Metric]]
 def exposed() -> tuple[int, Headers, bytes]:
     """Status, headers and body of the answer; what a store that is away would tell is left out."""
     registry = CollectorRegistry()
-    if settings().prometheus_multiproc_dir:
+    if folder := settings().prometheus_multiproc_dir:
+        _forget_the_dead(Path(folder))
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(REGISTRY)
@@ -31,6 +33,13 @@ def exposed() -> tuple[int, Headers, bytes]:
         shown.register(_Shown(_looked_up(gauges)))
     shown.register(_Shown([_hit_ratio(counted)]))
     return HTTPStatus.OK.value, [("content-type", CONTENT_TYPE_LATEST)], generate_latest(shown)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """What live processes say of themselves goes with them; what they counted stays."""
+    for file in folder.glob("gauge_live*_*.db"):
+        if not Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():
+            file.unlink(missing_ok=True)
 
 
 class _Shown(Collector):
@@ -71,6 +80,21 @@ def _active_sessions() -> Iterator[Metric]:
         yield GaugeMetricFamily(name, "Live sign-ins", value=row[0] if row else 0)
 
 
+CONNECTIONS = """
+    SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity WHERE datname = current_database() GROUP BY 1
+"""
+
+
+def _connections() -> Iterator[Metric]:
+    from layers.postgres.connection import autocommit  # noqa: PLC0415
+
+    gauge = GaugeMetricFamily("instagram_db_connection_pool_size", "Connections to PostgreSQL", labels=["state"])
+    with autocommit() as db:
+        for state, count in db.execute(CONNECTIONS):
+            gauge.add_metric([state], count)
+    yield gauge
+
+
 def _hit_ratio(counted: Iterable[Metric]) -> Metric:
     totals = {sample.name: sample.value for metric in counted for sample in metric.samples}
     hits = totals.get("instagram_feed_cache_hits_total", 0)
@@ -80,5 +104,5 @@ def _hit_ratio(counted: Iterable[Metric]) -> Metric:
     )
 
 
-GAUGES: tuple[Gauges, ...] = (_queue_depth, _active_sessions)
+GAUGES: tuple[Gauges, ...] = (_queue_depth, _active_sessions, _connections)
 """Each yields metrics; add yours here."""

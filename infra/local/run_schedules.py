@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,9 @@ from infra.template_map import Function, Schedule
 from layers.core.errors import StoreUnavailable
 from layers.core.logging import logger
 from layers.valkey import heartbeats
+
+type After = Callable[[str, datetime], datetime]
+"""When an expression fires next after a moment."""
 
 _BEAT_SECONDS = 15
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
@@ -77,22 +80,23 @@ def event_of(function: Function, moment: datetime) -> dict[str, Any]:
 class Clock(threading.Thread):
     """Fires one schedule until told to stop; survives its function."""
 
-    def __init__(self, schedule: Schedule, stopping: threading.Event) -> None:
+    def __init__(self, schedule: Schedule, stopping: threading.Event, *, after: After = next_after) -> None:
         super().__init__(name=schedule.function.name)
         self._schedule = schedule
         self._stopping = stopping
+        self._after = after
         self._environment = Environment(schedule.function.handler)
 
     def run(self) -> None:
         """Wait, fire, and again; what falls due while the function still runs is left out."""
         while True:
-            due = next_after(self._schedule.expression, datetime.now(UTC))
+            due = self._after(self._schedule.expression, datetime.now(UTC))
             while (left := (due - datetime.now(UTC)).total_seconds()) > 0:
                 if self._stopping.wait(left):
                     self._environment.kill()
                     return
             self._fire(due)
-            if next_after(self._schedule.expression, due) - due > _KEPT_WARM:
+            if self._after(self._schedule.expression, due) - due > _KEPT_WARM:
                 self._environment.kill()
 
     def _fire(self, due: datetime) -> None:

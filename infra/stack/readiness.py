@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import pika
-import pika.exceptions
 import psycopg
 
 from infra.stack.profiles import Profile
+from layers.rabbitmq.connection import AWAY
 
 _SECONDS = 3
 _OK = 200
@@ -19,7 +19,7 @@ def problem(part: str, profile: Profile, environment: Mapping[str, str]) -> str 
     """Why a part does not answer, or None if it does; parts that listen on nothing have no problem here."""
     try:
         _ask(part, profile, environment)
-    except (OSError, psycopg.Error, pika.exceptions.AMQPError, http.client.HTTPException) as error:
+    except (*AWAY, psycopg.Error, http.client.HTTPException) as error:
         return f"{type(error).__name__}: {error}".strip().splitlines()[0]
     return None
 

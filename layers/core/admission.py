@@ -62,7 +62,10 @@ class Gate(Protocol):
         """Un-count one request."""
 
     def revoke(self, revocations: Sequence[Revocation]) -> None:
-        """Forget these sessions."""
+        """Forget all that the register has revoked; from then on the gate is trusted. Raises `StoreUnavailable`."""
+
+    def revoked(self, *revocations: Revocation) -> bool:
+        """Forget these sessions now; False while Valkey is away."""
 
     def was_away(self) -> bool:
         """Whether Valkey could not be reached since the last `revoke` succeeded."""
@@ -135,11 +138,7 @@ def _introduced(session_id: str, address: str, general: Limit, limit: Limit | No
 
 def revoke(revocation: Revocation) -> bool:
     """End sessions in Valkey too; False when it is away, and the register keeps the revocation for its return."""
-    try:
-        gate().revoke([revocation])
-    except StoreUnavailable:
-        return False
-    return True
+    return gate().revoked(revocation)
 
 
 def _save(session_id: str) -> None:

@@ -36,7 +36,7 @@ def cassandra() -> None:
 
 
 def storage() -> None:
-    """The object store knows the bucket; that it shows it to nobody is as it should be."""
+    """The object store answers a question about the bucket; that it shows it to nobody is as it should be."""
     bucket = settings().s3_bucket
     url = urlsplit(settings().s3_endpoint_url or "https://s3.amazonaws.com")
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection

@@ -5,6 +5,7 @@ import functools
 import io
 import math
 import resource
+import signal
 import socket
 import time
 import traceback
@@ -30,6 +31,7 @@ PROFILE_BYTES: Final = 4096
 
 def serve() -> None:
     """Answer one order after the other on the socket at standard input, until its other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host; its end is ours
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("900")  # if memory runs out, this goes rather than the host
     _limit(resource.RLIMIT_CORE, 0)
@@ -215,15 +217,16 @@ def _cropped(picture: Image.Image, wanted: Size) -> Image.Image:
     return _scaled(picture.crop((left, top, left + width, top + height)), (wanted.width, wanted.height))
 
 
-_LANCZOS: Final = ResizeOptions(ResizeAlg.convolution(FilterType.lanczos3))
+_FILTER: Final = ResizeOptions(ResizeAlg.convolution(FilterType.catmull_rom))
+"""47 to 50 dB from a full decode scaled by Lanczos; Lanczos here gains 4 dB that nobody sees, for twice the time."""
 
 
 def _scaled(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """By Lanczos, with SIMD: Pillow's own takes some five times as long."""
+    """Scaled by a library that uses SIMD: Pillow's own takes some six times as long."""
     if picture.size == size:
         return picture
     scaled = Image.new(picture.mode, size)
-    Resizer().resize_pil(picture, scaled, _LANCZOS)  # a new one each time: it would keep its buffers
+    Resizer().resize_pil(picture, scaled, _FILTER)  # a new one each time: it would keep its buffers
     return scaled
 
 

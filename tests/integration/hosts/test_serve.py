@@ -104,6 +104,7 @@ def test_metrics_are_served_with_what_is_looked_up(host: Host) -> None:
     assert re.search(r'^http_requests_total\{method="GET",path="/api/health",status="200"\} [1-9]', text, re.MULTILINE)
     assert re.search(r'^queue_depth\{queue_name="photo-uploaded"\} \d', text, re.MULTILINE)
     assert re.search(r"^instagram_active_sessions \d", text, re.MULTILINE)
+    assert re.search(r'^instagram_db_connection_pool_size\{state="active"\} [1-9]', text, re.MULTILINE)
     assert re.search(r"^feed_cache_hit_ratio \d", text, re.MULTILINE)
 
 

@@ -107,7 +107,7 @@ def test_every_route_is_found_by_its_path(route: template_map.Route) -> None:
     assert found
     place, variables = found
     assert place.resource == route.path
-    assert place.routes[route.method] is route
+    assert place.routes[route.method] == route
     assert variables == {name: f"<{name}>" for name in _names(route.path)}
 
 
