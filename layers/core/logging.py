@@ -28,9 +28,8 @@ class _LineFormatter(LambdaPowertoolsFormatter):
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
             "service": _SERVICE,
         }
-        for name, value in record.__dict__.items():
-            if name not in _OF_EVERY_RECORD and value is not None:
-                line[name] = value
+        given = record.__dict__
+        line |= {name: given[name] for name in given if name not in _OF_EVERY_RECORD and given[name] is not None}
         return _serialized(line)
 
 

@@ -25,7 +25,8 @@ def test_queues_are_read_with_batch_and_window() -> None:
 
     assert found["photo-uploaded"].function.name == "images/resize_photo"
     assert found["photo-uploaded"].batch_size == 1
-    assert all(queue.window_seconds > 0 for queue in found.values())
+    assert found["photo-uploaded"].window_seconds == 0.5
+    assert found["post-published"].window_seconds == 0
 
 
 def test_an_alias_belongs_to_the_function_of_its_canonical_route() -> None:
