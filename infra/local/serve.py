@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MTServer
 
@@ -30,6 +31,8 @@ type Start = Callable[[str, Headers], object]
 
 _LOOK_SECONDS = 1
 _GRACE_SECONDS = 1
+_IDLE_MS = 75_000
+"""A kept connection closes after this: later than nginx lets go of it (60 s at most), or a request meets the end."""
 
 
 class _Server(MTServer):
@@ -125,6 +128,7 @@ def main() -> None:
         interface=Interfaces.WSGI,
         blocking_threads=1,
         websockets=False,
+        http1_settings=HTTP1Settings(header_read_timeout=_IDLE_MS),
         log_level=LogLevels.error,
     )
     must_restart = threading.Event()

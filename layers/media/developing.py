@@ -1,6 +1,7 @@
 """The darkroom's inside: decoding, scaling and encoding, in a process of its own. Only here Pillow is imported."""
 
 import contextlib
+import ctypes
 import functools
 import io
 import math
@@ -28,12 +29,20 @@ WEBP_METHOD: Final = 2
 PROFILE_BYTES: Final = 4096
 """Larger colour profiles would outweigh a thumbnail: such pictures are converted to sRGB."""
 
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+_KEPT_BYTES: Final = 32 * 1024 * 1024
+"""Memory that stays with the process between pictures: one scaled decode of a phone's photo takes 12 MiB."""
+
 
 def serve() -> None:
     """Answer one order after the other on the socket at standard input, until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host; its end is ours
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("900")  # if memory runs out, this goes rather than the host
+    with contextlib.suppress(AttributeError):  # glibc's own; else a tenth of the CPU time goes into page faults
+        ctypes.CDLL(None).mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _KEPT_BYTES // 2)
     _limit(resource.RLIMIT_CORE, 0)
     Image.MAX_IMAGE_PIXELS = None  # the header was judged by our own limits
     decoder = msgspec.msgpack.Decoder(Order)
