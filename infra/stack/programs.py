@@ -107,7 +107,11 @@ def hosts(profile: Profile, environment: Mapping[str, str], *, is_reloading: boo
     """The function hosts; `is_reloading` makes them start anew by themselves when a file changes."""
     python, code = sys.executable, "" if is_reloading else _code()
     reload = ["--reload"] if is_reloading else []
-    settings = {**of_functions(environment), "PYTHONUNBUFFERED": "1"}
+    settings = {
+        **of_functions(environment),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
+    }  # compiled once, not per process
     return [
         Program(
             name="light",

@@ -2,12 +2,14 @@
 
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.adapt import Buffer, Loader
 from psycopg.rows import TupleRow
 
@@ -22,6 +24,9 @@ _OPTIONS = (
 )
 _CONNECT_SECONDS = 2
 _MILLISECONDS = 3
+_READ_SECONDS = 1.8
+_WORK_SECONDS = 10
+_LOOK_SECONDS = 0.1
 
 _breaker = Breaker("database", failure_ratio=0.5, volume=3, reset_seconds=1)
 _held = threading.local()
@@ -36,26 +41,44 @@ class _TimeLoader(Loader):
         return f"{date}T{seconds}.{fraction[:_MILLISECONDS].ljust(_MILLISECONDS, '0')}Z"
 
 
+class _Impatient(psycopg.Connection[TupleRow]):
+    """Gives up on a server that takes a statement and does not answer: its machine hangs, or the network is gone."""
+
+    answer_seconds: float = _READ_SECONDS
+
+    def wait[Result](self, gen: PQGen[Result], interval: float = _LOOK_SECONDS, timeout: float | None = None) -> Result:
+        started = time.monotonic()
+        try:
+            return super().wait(gen, interval, timeout or self.answer_seconds)
+        except psycopg.Error:
+            if time.monotonic() - started < self.answer_seconds:
+                raise
+            self.pgconn.finish()  # nothing more is said on it: a rollback would wait as long again
+            raise psycopg.OperationalError("the server does not answer") from None
+
+
 @contextmanager
 def transaction() -> Iterator[Connection]:
     """One transaction: committed at the end, rolled back by any exception.
 
-    A database that cannot be reached, or is lost in the middle, raises `StoreUnavailable`. Statements are cut after
-    10 s. A connection that died while idle is replaced once, before anything was sent on it.
+    A database that cannot be reached, is lost in the middle or takes more than 10 s for a statement raises
+    `StoreUnavailable`. A connection that died while idle is replaced once, before anything was sent on it.
     """
-    with autocommit() as connection, connection.transaction():
+    with autocommit(answer_seconds=_WORK_SECONDS) as connection, connection.transaction():
         yield connection
 
 
 @contextmanager
-def autocommit() -> Iterator[Connection]:
+def autocommit(*, answer_seconds: float = _READ_SECONDS) -> Iterator[Connection]:
     """Each statement a transaction of its own: for work of one statement, one round trip instead of three.
 
-    Raises as `transaction` does.
+    Raises as `transaction` does, but after 1.8 s without an answer.
     """
     with _breaker.guard():
         try:
-            yield _open()
+            connection = _open()
+            connection.answer_seconds = answer_seconds
+            yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
                 raise
@@ -77,12 +100,12 @@ def rows_as[Kind: msgspec.Struct](kind: type[Kind]) -> Callable[[psycopg.Cursor[
     return factory
 
 
-def _open() -> Connection:
-    connection: Connection | None = getattr(_held, "connection", None)
+def _open() -> _Impatient:
+    connection: _Impatient | None = getattr(_held, "connection", None)
     if connection is not None and not connection.closed and _is_alive(connection):
         return connection
     close()
-    connection = psycopg.connect(
+    connection = _Impatient.connect(
         settings().database_url,
         autocommit=True,
         options=_OPTIONS,

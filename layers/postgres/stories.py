@@ -13,8 +13,11 @@ from layers.core.models import Filter, Shape, Story, StoryUser, UserCard, Viewer
 from layers.postgres.connection import Connection, rows_as
 
 BEGIN: Final = """
-    INSERT INTO stories (id, user_id, filter, expires_at) VALUES (%(story_id)s, %(user_id)s, %(filter)s, now())
+    INSERT INTO stories (id, user_id, filter, created_at, expires_at)
+    SELECT %(story_id)s, %(user_id)s, %(filter)s, begun.at, begun.at
+      FROM (SELECT date_trunc('milliseconds', now()) AS at) AS begun
 """
+# Truncated, as the column would round up: for half a millisecond the story would not have ended yet.
 
 
 def begin(db: Connection, *, story_id: UUID, user_id: UUID, filter_: Filter) -> None:

@@ -1,11 +1,16 @@
 """Transactions, lost connections, times."""
 
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
 import psycopg
 import pytest
 
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit, transaction
 
 
 def test_times_are_read_as_the_contract_writes_them() -> None:
@@ -47,3 +52,29 @@ def _end(pid: int) -> None:
     """Another session ends that one."""
     with psycopg.connect(settings().database_url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 1000)", [pid])
+
+
+@pytest.fixture
+def frozen_server() -> Iterator[Callable[[], None]]:
+    """Freezes the server process of this thread's connection; it thaws at the end."""
+    frozen: list[int] = []
+
+    def freeze() -> None:
+        with autocommit() as db:
+            frozen.append(db.info.backend_pid)
+        os.kill(frozen[0], signal.SIGSTOP)
+
+    yield freeze
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_r_d2_a_server_that_hangs_is_given_up_within_2_s(frozen_server: Callable[[], None]) -> None:
+    frozen_server()
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable), autocommit() as db:
+        db.execute("SELECT 1")
+
+    assert time.monotonic() - started < 4
+    with autocommit() as db:
+        assert db.execute("SELECT 1").fetchone() == (1,)
