@@ -67,7 +67,7 @@ check: lint ## lint, and the architecture tests (SAM translator and Compose sche
 bench: ## every benchmark against its baseline; prints ratios
 	@$(WITH_SETTINGS) tests.bench
 
-soak: test-stack ## the property tests, twenty times as long as in `make test`
+soak: test-stack ## the property tests, ten times as long as in `make test`
 	@PHOTOGRAM_EXAMPLES=600 $(PYTHON) -m pytest tests/integration/functions/feed/test_feed_machine.py
 
 lock: ## resolve pyproject.toml anew into requirements.lock
