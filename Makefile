@@ -64,8 +64,8 @@ lint: ## ruff, mypy, import-linter, cfn-lint
 check: lint ## lint, and the architecture tests (SAM translator and Compose schema among them)
 	@$(PYTHON) -m pytest tests/architecture
 
-bench: ## every benchmark against its baseline; prints ratios
-	@$(WITH_SETTINGS) tests.bench
+bench: test-stack ## every benchmark against its baseline, on the test stack; prints ratios
+	@$(PYTHON) -m infra.stack.with_settings --profile test tests.bench
 
 soak: test-stack ## the property tests, ten times as long as in `make test`
 	@PHOTOGRAM_EXAMPLES=600 $(PYTHON) -m pytest tests/integration/functions/feed/test_feed_machine.py

@@ -171,7 +171,7 @@ class Readers:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", default="http://localhost:3000")
+    parser.add_argument("--url", default=os.environ.get("PHOTOGRAM_URL", "http://localhost:3000"))
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=3)
     given = parser.parse_args()
