@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -11,19 +10,15 @@ from functions.feed import get_feed
 from functions.posts import like_post, unlike_post
 from functions.users import follow_user, unfollow_user
 from layers.core import home_feed, media_links
-from layers.core.errors import StoreUnavailable
-from layers.core.ids import new_id, time_of
+from layers.core.ids import time_of
 from layers.core.models import Post
-from layers.core.settings import settings
-from layers.postgres import connection as postgres_connection
 from layers.postgres import posts
 from layers.postgres.connection import transaction
-from layers.valkey import connection as valkey_connection
 from layers.valkey import fragments, timelines
-from tests.support.broken_pipes import Pipe, pipe_to
 from tests.support.calls import call
 from tests.support.feed_posts import aged_id, all_pages, counted_trips, feed, feed_ids, forget_feed, published, told
 from tests.support.people import Person, follow
+from tests.support.pipes import Pipes, stores_answer
 from tests.support.stores import valkey
 from tests.support.waiting import until
 
@@ -309,41 +304,6 @@ def test_stars_are_merged_at_read(friends: tuple[Person, Person], admin: Person)
     assert feed_ids(ada) == made[::-2]
 
 
-class Pipes(msgspec.Struct):
-    """Both stores behind pipes that a test can close."""
-
-    database: Pipe
-    valkey: Pipe
-
-
-@pytest.fixture
-def pipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipes]:
-    """This thread talks to the stores through pipes."""
-    with pipe_to(settings().database_url) as database, pipe_to(settings().valkey_url) as cache:
-        monkeypatch.setenv("DATABASE_URL", database.url)
-        monkeypatch.setenv("VALKEY_URL", cache.url)
-        settings.cache_clear()
-        postgres_connection.close()
-        valkey_connection.close()
-        yield Pipes(database, cache)
-    monkeypatch.undo()
-    settings.cache_clear()
-    postgres_connection.close()
-    valkey_connection.close()
-    until(_is_well)
-
-
-def _is_well() -> bool:
-    """Breakers have closed again."""
-    try:
-        timelines.push([], new_id())
-        with transaction() as db:
-            db.execute("SELECT 1")
-    except StoreUnavailable:
-        return False
-    return True
-
-
 def test_r_d1_without_valkey_the_feed_comes_from_the_rows_and_so_do_the_viewers_own_writes(
     friends: tuple[Person, Person], pipes: Pipes
 ) -> None:
@@ -359,7 +319,7 @@ def test_r_d1_without_valkey_the_feed_comes_from_the_rows_and_so_do_the_viewers_
     assert feed_ids(ada) == []
 
     pipes.valkey.open()
-    until(_is_well)
+    until(stores_answer)
     assert feed_ids(ada) == []
     call(follow_user, session_id=ada.session_id, path={"user": grace.id})
     assert feed(ada)["posts"][-1]["isLiked"]

@@ -1,0 +1,2 @@
+-- ARGV: key
+return redis.call('GET', ARGV[1])
