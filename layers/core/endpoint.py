@@ -16,6 +16,7 @@ from typing import Any, Final, overload
 from uuid import UUID
 
 import msgspec
+from prometheus_client import Counter, Histogram
 
 from layers.core import admission, cors, media_links, metrics, trace
 from layers.core.admission import Admitted, Count
@@ -268,20 +269,29 @@ def _cookie(session_id: str, *, seconds: int = SESSION_SECONDS) -> str:
 
 def _told(name: str, request: Request, visit: _Visit, reply: Reply, seconds: float) -> None:
     """The one log line of a request, and its metrics."""
-    status, route, method = str(reply["statusCode"]), request.route, request.method
-    metrics.HTTP_REQUESTS.labels(method, route, status).inc()
-    metrics.HTTP_SECONDS.labels(method, route, status).observe(seconds)
-    metrics.REQUESTS.labels(method, route, status).inc()
-    metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
+    counters, histograms = _meters(request.method, request.route, str(reply["statusCode"]))
+    for counter in counters:
+        counter.inc()
+    for histogram in histograms:
+        histogram.observe(seconds)
     logger().info(
         "request",
         function=name,
         request_id=request.trace_id,
         trace_id=request.trace_id,
-        method=method,
+        method=request.method,
         path=request.path,
         user_id=visit.session.user_id if visit.session else None,
         status=reply["statusCode"],
         duration_ms=round(seconds * 1000, 2),
         content_length=len(reply["body"]),
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _meters(method: str, route: str, status: str) -> tuple[tuple[Counter, Counter], tuple[Histogram, Histogram]]:
+    """A request's counters and histograms, under both lists of names; looking up labels costs more than counting."""
+    return (
+        (metrics.HTTP_REQUESTS.labels(method, route, status), metrics.REQUESTS.labels(method, route, status)),
+        (metrics.HTTP_SECONDS.labels(method, route, status), metrics.REQUEST_SECONDS.labels(method, route)),
     )
