@@ -32,4 +32,3 @@ BREAKER_STATE = Gauge(
     "instagram_circuit_breaker_state", "0 closed, 1 open, 2 half open", ["name"], multiprocess_mode="livemostrecent"
 )
 BREAKER_EVENTS = Counter("instagram_circuit_breaker_events", "What breakers saw", ["name", "event"])
-DB_QUERY_SECONDS = Histogram("instagram_db_query_duration_seconds", "Seconds per transaction", ["operation"])
