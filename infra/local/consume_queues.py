@@ -9,10 +9,8 @@ acknowledged after the handler has succeeded, and goes back whole when it raises
 import argparse
 import concurrent.futures
 import contextlib
+import functools
 import itertools
-import os
-import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -220,19 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.local.consume_queues", description=__doc__)
     parser.add_argument("--reload", action="store_true", help="start anew when a file of the functions changes")
     given = parser.parse_args()
-    stopping, must_restart = threading.Event(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    if given.reload:
-
-        def restart() -> None:
-            must_restart.set()
-            stopping.set()
-
-        reloading.watch(restart)
-    consume(sources(), stopping)
-    if must_restart.is_set():
-        os.execv(sys.executable, [sys.executable, "-m", "infra.local.consume_queues", *sys.argv[1:]])  # noqa: S606
+    reloading.run("infra.local.consume_queues", functools.partial(consume, sources()), is_reloading=given.reload)
 
 
 if __name__ == "__main__":

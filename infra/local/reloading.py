@@ -1,8 +1,12 @@
-"""For development: notices edited files."""
+"""How a host runs until it is told to stop and, for development, starts anew when a file was edited."""
 
+import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import watchfiles
 
@@ -11,6 +15,28 @@ from layers.core.logging import logger
 ROOT = Path(__file__).parents[2]
 _WATCHED = ("functions", "layers", "infra/local", "infra/chalice", "infra/template_map.py", "template.yaml")
 _SUFFIXES = {".py", ".lua", ".yaml"}
+
+
+def run(module: str, work: Callable[[threading.Event], object], *, is_reloading: bool) -> None:
+    """Let a host work until SIGTERM or SIGINT sets the event; when reloading, start it anew after each edit."""
+    stopping, must_restart = threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    if is_reloading:
+
+        def restart() -> None:
+            must_restart.set()
+            stopping.set()
+
+        watch(restart)
+    work(stopping)
+    if must_restart.is_set():
+        start_anew(module)
+
+
+def start_anew(module: str) -> NoReturn:
+    """Replace this process by the module's, with the arguments that it has."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])  # noqa: S606
 
 
 def watch(restart: Callable[[], None]) -> None:

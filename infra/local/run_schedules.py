@@ -7,9 +7,8 @@ thread and an environment in a process of its own: a slow one delays no other, a
 """
 
 import argparse
-import os
+import functools
 import re
-import signal
 import sys
 import threading
 import time
@@ -154,19 +153,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.now:
         return fire_now(given.now)
-    stopping, must_restart = threading.Event(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    if given.reload:
-
-        def restart() -> None:
-            must_restart.set()
-            stopping.set()
-
-        reloading.watch(restart)
-    run(template_map.schedules(), stopping)
-    if must_restart.is_set():
-        os.execv(sys.executable, [sys.executable, "-m", "infra.local.run_schedules", *sys.argv[1:]])  # noqa: S606
+    work = functools.partial(run, template_map.schedules())
+    reloading.run("infra.local.run_schedules", work, is_reloading=given.reload)
     return 0
 
 

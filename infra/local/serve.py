@@ -6,7 +6,6 @@ python -m infra.local.serve --port N [--heavy] [--reload]
 import argparse
 import gc
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -141,7 +140,7 @@ def main() -> None:
         reloading.watch(restart)
     server.serve(target_loader=lambda: application, wrap_loader=False)
     if must_restart.is_set():
-        os.execv(sys.executable, [sys.executable, "-m", "infra.local.serve", *sys.argv[1:]])  # noqa: S606
+        reloading.start_anew("infra.local.serve")
 
 
 if __name__ == "__main__":
