@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from infra.stack.commands import Failed, run
+
 PHOTOGRAPHS = ("lomiri-wallpapers-16.04", "mate-backgrounds")
 """Freely licensed ones, for the demo."""
 ALL = (
@@ -27,11 +29,6 @@ _ELDER = "redis-server"
 _SOURCES = Path("/etc/apt")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _MARK = "# Left by Photogram's installation while it runs: nothing that is installed now starts by itself."
-_LAST_LINES = 25
-
-
-class Failed(Exception):
-    """apt did not do what was asked, with the end of what it said."""
 
 
 def are_installed(packages: Sequence[str]) -> bool:
@@ -84,18 +81,7 @@ def _is_known(package: str) -> bool:
 def _apt(verb: str, *packages: str, options: list[str] | None = None) -> None:
     flags = ["--yes", "--quiet", "--no-install-recommends"] if verb == "install" else ["--quiet"]
     command = _as_root(["apt-get", *(options or []), "-o", "DPkg::Lock::Timeout=300", verb, *flags, *packages])
-    done = subprocess.run(
-        command,
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        tail = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
-        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{tail}")
+    run(command, DEBIAN_FRONTEND="noninteractive")
 
 
 def _as_root(command: list[str]) -> list[str]:

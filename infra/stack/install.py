@@ -5,9 +5,7 @@ python -m infra.stack.install (after install.sh has made .venv)
 
 import argparse
 import contextlib
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,19 +17,15 @@ from pathlib import Path
 import msgspec
 
 from infra.stack import compose, debian, pins
+from infra.stack.commands import Failed, run
 from infra.stack.profiles import CLONE, cache, profile
 
 _PROGRESS_SECONDS = 20
-_LAST_LINES = 25
 _NEEDED = {
     "go": "Go 1.24 or newer: the archive from Go's own site, unpacked into /usr/local",
     "java": "Java 17: apt install openjdk-17-jre-headless",
     "mvn": "Maven: apt install maven",
 }
-
-
-class Failed(Exception):
-    """A step that did not work, with the end of what it said."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -71,28 +65,12 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def run(command: list[str], **environment: str) -> None:
-    """A command whose output matters only if it fails: then it raises `Failed` with the last lines."""
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        tail = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
-        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{tail}")
-
-
 def _run(lane: list[Step], numbers: Iterator[int], total: int) -> Exception | None:
     for step in lane:
         try:
             with _progress(f"[{next(numbers)}/{total}] {step.name}"):
                 step.do()
-        except (Failed, debian.Failed, OSError) as error:
+        except (Failed, OSError) as error:
             return error
     return None
 
