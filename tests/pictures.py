@@ -7,6 +7,7 @@ import struct
 import zlib
 from typing import Any
 
+import pytest
 from PIL import Image, ImageCms
 
 QUARTERS = ((220, 30, 30), (30, 200, 30), (30, 30, 220), (240, 240, 240))
@@ -122,3 +123,17 @@ def _exif(orientation: int, *, is_telling: bool = False) -> bytes:
         exif.get_ifd(0x8769)[0x927C] = SECRETS[1].encode()
         exif.get_ifd(0x8825).update({1: "N", 2: (51.0, 13.0, 48.0), 3: "E", 4: (2.0, 55.0, 12.0)})
     return exif.tobytes()
+
+
+REFUSED = [
+    pytest.param(b"", 400, id="empty"),
+    pytest.param(b"GIF89a" + b"\0" * 100, 415, id="gif"),
+    pytest.param(b"%PDF-1.7\n" + b"\0" * 100, 415, id="pdf"),
+    pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, id="svg"),
+    pytest.param(b"\0\0\0\x18ftypmp42" + b"\0" * 100, 415, id="video"),
+    pytest.param(b"not a picture", 415, id="text"),
+    pytest.param(jpeg_header(30_000, 30_000), 422, id="bomb"),
+    pytest.param(png_header(30_000, 30_000), 422, id="png bomb"),
+    pytest.param(png_header(9_000, 9_000), 422, id="over 64 megapixels"),
+]
+"""Files that no upload accepts, read from their headers alone, each with the status that says so."""
