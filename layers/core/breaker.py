@@ -41,18 +41,19 @@ class Breaker:
         return self._state
 
     @contextmanager
-    def guard(self, *, part: bool = False) -> Iterator[None]:
+    def guard(self, store: str | None = None, *, part: bool = False) -> Iterator[None]:
         """Run one call; raises `StoreUnavailable` at once while the breaker is open.
 
-        Where it is only a `part` of the call, its failure counts, but its success says nothing yet.
+        Where it is only a `part` of the call, its failure counts, but its success says nothing yet. With `store`, only
+        what that one failed to do counts: work inside may use others.
         """
         if self.state is State.OPEN:
             rest = self._reset_seconds - (time.monotonic() - self._opened_at)
             raise StoreUnavailable(self.name, retry_after=max(1, round(rest)))
         try:
             yield
-        except StoreUnavailable:
-            self._record(succeeded=False)
+        except StoreUnavailable as error:
+            self._record(succeeded=store is not None and error.store != store)
             raise
         except BaseException:
             if not part:

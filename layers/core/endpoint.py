@@ -1,8 +1,9 @@
 """The door for HTTP: a handler's signature is its contract.
 
 `viewer: Viewer` = signed in, `Viewer | None` = anyone, `Verified`, `Admin` = role. A `Request` parameter gets the
-request itself. A Struct named `query` holds the query, one named `form` the multipart form, any other the JSON body.
-Whatever else is named stands in the path. What is returned is the JSON of the answer.
+request itself, a `NewId` parameter the id of what is created: such requests may carry an `Idempotency-Key`. A Struct
+named `query` holds the query, one named `form` the multipart form, any other the JSON body; with both of these
+optional, the body is whichever was sent. Whatever else is named stands in the path. What is returned is the answer.
 """
 
 import functools
@@ -21,11 +22,13 @@ from prometheus_client import Counter, Histogram
 from layers.core import admission, cors, media_links, metrics, trace
 from layers.core.admission import Admitted, Count
 from layers.core.errors import FieldError, Invalid, NotAllowed, SignInRequired, StoreUnavailable, TooMany
+from layers.core.ids import NewId, new_id
 from layers.core.limits import SESSION_SECONDS, Limit
 from layers.core.logging import logger
 from layers.core.models import Admin, Session, UserRef, Verified, Viewer
+from layers.core.repeats import Answered, Repeat, key_of, repeats
 from layers.core.request import SESSION_COOKIE, Request
-from layers.core.response import Reply, SignedIn, SignedOut, problem, unwrapped
+from layers.core.response import Reply, SignedIn, SignedOut, problem, status_of, unwrapped
 from layers.core.settings import settings
 
 _JSON: Final = "application/json"
@@ -51,6 +54,7 @@ class Signature(msgspec.Struct, frozen=True):
     query: type[msgspec.Struct] | None = None
     form: type[msgspec.Struct] | None = None
     body: tuple[str, type[msgspec.Struct]] | None = None
+    new_id: str | None = None
     answer: object = None
 
     @classmethod
@@ -61,6 +65,9 @@ class Signature(msgspec.Struct, frozen=True):
         path: list[tuple[str, type]] = []
         for name in inspect.signature(handler).parameters:
             kind = hints[name]
+            if kind is NewId:
+                found["new_id"] = name
+                continue
             optional = isinstance(kind, types.UnionType)
             kind = next(part for part in typing.get_args(kind) if part is not types.NoneType) if optional else kind
             if issubclass(kind, Viewer):
@@ -133,16 +140,43 @@ class _Visit:
             cors.check_origin(request.method, origin)
         if admits:
             self._admitted(admission.admit(request.session_id, request.address, limit), signature)
-        returned: object = None
         try:
-            returned = handler(**self._arguments(signature))
+            reply = self._answer(handler, signature)
         except SignInRequired:
             raise
         except BaseException:
             self._give_place_back()
             raise
         self._give_place_back()
-        return self._reply(returned)
+        return reply
+
+    def _answer(self, handler: Handler, signature: Signature) -> Reply:
+        given = self._arguments(signature)
+        if signature.new_id is None:
+            return self._reply(*self._encoded(handler(**given)))
+        repeat = self._repeat()
+        if repeat is None:
+            return self._reply(*self._encoded(handler(**given, **{signature.new_id: new_id()})))
+        begun = repeats().begin(repeat)
+        if begun.answered:
+            self.headers["idempotent-replayed"] = "true"
+            return self._reply(HTTPStatus(begun.answered.status), begun.answered.body.encode())
+        try:
+            status, body = self._encoded(handler(**given, **{signature.new_id: begun.new_id}))
+        except BaseException as error:
+            may_have_begun = status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
+            repeats().refused(repeat, may_have_begun=may_have_begun)
+            raise
+        repeats().answered(repeat, Answered(status=status, body=body.decode()))
+        return self._reply(status, body)
+
+    def _repeat(self) -> Repeat | None:
+        """What tells this request from others, if it carries a key."""
+        key = key_of(self.request.headers)
+        if key is None or self.session is None:
+            return None
+        route = f"{self.request.method} {self.request.path}"
+        return Repeat(user_id=self.session.user_id, route=route, key=key, body_hash=self.request.fingerprint)
 
     def refused(self, error: Exception) -> Reply:
         """The problem document of an error."""
@@ -199,12 +233,13 @@ class _Visit:
         given: dict[str, object] = {name: _path_value(name, kind, request) for name, kind in signature.path}
         if signature.query is not None:
             given["query"] = _converted(dict(request.query), signature.query)
+        either = signature.form is not None and signature.body is not None
         if signature.body is not None:
             name, kind = signature.body
-            given[name] = _converted(request.members(), kind)
+            given[name] = None if either and request.is_multipart else _converted(request.members(), kind)
         if signature.form is not None:
-            form = request.form
-            given["form"] = _converted({**form.texts, "files": form.files}, signature.form)
+            form = None if either and not request.is_multipart else request.form
+            given["form"] = form and _converted({**form.texts, "files": form.files}, signature.form)
         if signature.takes_request:
             given[signature.takes_request] = request
         if signature.takes_viewer:
@@ -218,18 +253,21 @@ class _Visit:
         kind = signature.viewer or Viewer
         return kind(id=session.user_id, username=session.username, role=session.role, session_id=session.id)
 
-    def _reply(self, returned: object) -> Reply:
+    def _encoded(self, returned: object) -> tuple[HTTPStatus, bytes]:
+        """Status and JSON of what a handler returned."""
         status, answer = unwrapped(returned)
         if isinstance(returned, SignedIn):
             self.headers["set-cookie"] = _cookie(returned.session_id)
         elif isinstance(returned, SignedOut):
             self.headers["set-cookie"] = _cookie("", seconds=0)
-        body = answer if isinstance(answer, bytes) else media_links.signed(msgspec.json.encode(answer))
+        return status, answer if isinstance(answer, bytes) else msgspec.json.encode(answer)
+
+    def _reply(self, status: HTTPStatus, body: bytes) -> Reply:
         self.headers["content-type"] = _JSON
         return {
             "statusCode": status.value,
             "headers": self.headers,
-            "body": body.decode(),
+            "body": media_links.signed(body).decode(),
             "isBase64Encoded": False,
         }
 

@@ -70,6 +70,22 @@ class AlreadyTaken(PhotogramError):
     """Username or e-mail address is already in use."""
 
 
+class CommentNotFound(NotFound):
+    """There is no such comment."""
+
+
+class RequestNotFound(NotFound):
+    """There is no such follow request."""
+
+
+class StillInWork(PhotogramError):
+    """A request with this Idempotency-Key is still in work."""
+
+
+class KeyUsedAgain(PhotogramError):
+    """This Idempotency-Key was used for another body."""
+
+
 class TooLarge(PhotogramError):
     """The request is too large."""
 

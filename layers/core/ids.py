@@ -1,11 +1,18 @@
 """Time-ordered ids (UUIDv7): their order is the order of creation, to the millisecond."""
 
 from datetime import UTC, datetime
+from typing import NewType
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 _RANDOM_BITS = 80
+
+NewId = NewType("NewId", UUID)
+"""The id of what a handler creates; a handler that takes one takes requests with an `Idempotency-Key`.
+
+A request that was cut off in the middle and is sent again comes with the same one.
+"""
 
 
 def new_id() -> UUID:

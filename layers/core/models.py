@@ -139,6 +139,18 @@ class UserCard(Shape, frozen=True, kw_only=True):
     is_verified: bool
 
 
+class Requester(UserCard, frozen=True, kw_only=True):
+    """Somebody who asks to follow."""
+
+    requested_at: Time
+
+
+class StoryViewer(UserCard, frozen=True, kw_only=True):
+    """Somebody who saw a story."""
+
+    viewed_at: Time
+
+
 class Encodings(Shape, frozen=True, kw_only=True):
     """One rendition's two files."""
 
@@ -190,6 +202,39 @@ class Post(Shape, frozen=True, kw_only=True):
     is_liked: bool = False
     is_saved: bool = False
     media: list[Media]
+
+
+class PostThumb(Shape, frozen=True, kw_only=True):
+    """A post in a grid."""
+
+    id: UUID
+    thumbnail: str
+    like_count: int
+    comment_count: int
+    media_count: int
+    created_at: Time
+
+
+class SavedPost(PostThumb, frozen=True, kw_only=True):
+    """A post among those that the caller has saved."""
+
+    saved_at: Time
+
+
+class Comment(Shape, frozen=True, kw_only=True):
+    """A comment, or a reply to one."""
+
+    id: UUID
+    user_id: UUID
+    username: str
+    display_name: str
+    profile_picture_url: str | None
+    content: str
+    parent_comment_id: UUID | None
+    like_count: int
+    is_liked: bool = False
+    reply_count: int
+    created_at: Time
 
 
 class Story(Shape, frozen=True, kw_only=True):
@@ -245,6 +290,24 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     def size(self) -> int:
         """Rows to show: above 100 counts as 100."""
         return min(self.limit, limits.PAGE)
+
+
+class GridPage(Page, frozen=True, kw_only=True):
+    """The query of a grid of posts: 12 by default."""
+
+    limit: PageLimit = 12
+
+
+class ExplorePage(Page, frozen=True, kw_only=True):
+    """The query of explore: 24 by default."""
+
+    limit: PageLimit = 24
+
+
+class RepliesPage(Page, frozen=True, kw_only=True):
+    """The query of replies: 10 by default."""
+
+    limit: PageLimit = 10
 
 
 def rendition_key(post_id: UUID, order_index: int, size: str, extension: str) -> str:

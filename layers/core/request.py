@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -82,6 +83,18 @@ class Request:
     def is_multipart(self) -> bool:
         """Whether the body is a multipart form."""
         return self.content_type.lower().startswith("multipart/form-data")
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The same for the same body; a form's is that of its fields, as each sending has a boundary of its own."""
+        if not self.is_multipart:
+            return hashlib.sha256(self.body).digest()
+        digest = hashlib.sha256()
+        for name, text in sorted(self.form.texts.items()):
+            digest.update(b"t%d:%b%b" % (len(name), name.encode(), hashlib.sha256(text.encode()).digest()))
+        for file in self.form.files:
+            digest.update(b"f%d:%b%b" % (len(file.field), file.field.encode(), hashlib.sha256(file.data).digest()))
+        return digest.digest()
 
     def members(self) -> dict[str, Any]:
         """The JSON body's members (or a url-encoded form's); an empty body has none."""

@@ -49,6 +49,8 @@ STATUS_OF: dict[type[BaseException], HTTPStatus] = {
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.AlreadyTaken: HTTPStatus.CONFLICT,
+    errors.StillInWork: HTTPStatus.CONFLICT,
+    errors.KeyUsedAgain: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedImage: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.ImageTooLarge: HTTPStatus.UNPROCESSABLE_ENTITY,

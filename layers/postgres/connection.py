@@ -3,9 +3,9 @@
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 import psycopg
@@ -14,7 +14,8 @@ from psycopg.adapt import Buffer, Loader
 from psycopg.rows import TupleRow
 
 from layers.core.breaker import Breaker
-from layers.core.errors import StoreUnavailable
+from layers.core.errors import NotAllowed, SignInRequired, StoreUnavailable
+from layers.core.pages import Row
 from layers.core.settings import settings
 
 type Connection = psycopg.Connection[TupleRow]
@@ -72,18 +73,25 @@ def transaction() -> Iterator[Connection]:
 def autocommit(*, answer_seconds: float = _READ_SECONDS) -> Iterator[Connection]:
     """Each statement a transaction of its own: for work of one statement, one round trip instead of three.
 
-    Raises as `transaction` does, but after 1.8 s without an answer.
+    Raises as `transaction` does, but after 1.8 s without an answer. Two that wait for each other are
+    `StoreUnavailable` for one of them, without counting against the database; `SignInRequired` when the account that
+    writes has just been removed.
     """
-    with _breaker.guard():
-        try:
-            connection = _open()
-            connection.answer_seconds = answer_seconds
-            yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+    try:
+        with _breaker.guard("database"):
+            try:
+                connection = _open()
+                connection.answer_seconds = answer_seconds
+                yield connection
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 raise
-            close()
-            raise StoreUnavailable("database") from error
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                close()
+                raise StoreUnavailable("database") from error
+    except psycopg.errors.ForeignKeyViolation:
+        raise SignInRequired from None  # whatever else a row refers to was locked: the caller's account is gone
+    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+        raise StoreUnavailable("database", retry_after=1) from error
 
 
 def rows_as[Kind: msgspec.Struct](kind: type[Kind]) -> Callable[[psycopg.Cursor[Any]], Callable[[Sequence[Any]], Kind]]:
@@ -98,6 +106,44 @@ def rows_as[Kind: msgspec.Struct](kind: type[Kind]) -> Callable[[psycopg.Cursor[
         return make
 
     return factory
+
+
+def listed_as[Kind: msgspec.Struct](
+    kind: type[Kind], *, keys: int
+) -> Callable[[psycopg.Cursor[Any]], Callable[[Sequence[Any]], Row[Kind]]]:
+    """A row factory for lists: the first columns are the sort keys, the others carry the Struct's field names."""
+
+    def factory(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row[Kind]]:
+        names = [column.name for column in cursor.description or ()][keys:]
+
+        def make(values: Sequence[Any]) -> Row[Kind]:
+            return Row(keys=tuple(values[:keys]), shown=kind(**dict(zip(names, values[keys:], strict=True))))
+
+        return make
+
+    return factory
+
+
+def gated[Kind: msgspec.Struct](
+    db: Connection, statement: LiteralString, values: Mapping[str, object], kind: type[Kind], *, keys: int
+) -> list[Row[Kind]] | None:
+    """A list that hangs on something which the viewer may not see, or which is not there.
+
+    The statement's first column says whether the viewer may see it; a list that is empty is one row of nulls after
+    that. None when there is no such thing; raises `NotAllowed` when the viewer may not see it.
+    """
+    with db.cursor() as cursor:
+        rows = cursor.execute(statement, values).fetchall()
+        if not rows:
+            return None
+        if not rows[0][0]:
+            raise NotAllowed("This account is private.")
+        names = [column.name for column in cursor.description or ()][keys + 1 :]
+    return [
+        Row(keys=tuple(row[1 : keys + 1]), shown=kind(**dict(zip(names, row[keys + 1 :], strict=True))))
+        for row in rows
+        if row[1] is not None
+    ]
 
 
 def _open() -> _Impatient:

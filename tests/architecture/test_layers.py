@@ -49,7 +49,7 @@ def _stands_on(function: Function) -> set[str]:
             continue
         reached.add(module)
         ahead += _graph().find_modules_directly_imported_by(module)
-        if module != "layers.core.admission" or _is_admitted(function):
+        if module not in ("layers.core.admission", "layers.core.repeats") or _is_admitted(function):
             ahead += _ports(module)
     return {module.split(".")[1] for module in reached if module.startswith("layers.")}
 

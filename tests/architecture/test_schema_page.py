@@ -9,7 +9,7 @@ POSTGRES = Path(__file__).parents[2] / "infra" / "postgres"
 PAGE = (POSTGRES / "README.md").read_text()
 MIGRATIONS = "\n".join(path.read_text() for path in sorted((POSTGRES / "migrations").glob("*.sql")))
 CREATED = re.compile(
-    r"^CREATE\s+(?:OR\s+REPLACE\s+)?(?:UNIQUE\s+)?(TABLE|INDEX|FUNCTION|VIEW|TYPE)\s+(?:IF\s+NOT\s+EXISTS\s+)?(\w+)",
+    r"^CREATE\s+(?:OR\s+REPLACE\s+)?(?:UNIQUE\s+)?(TABLE|INDEX|FUNCTION|VIEW|TYPE|EXTENSION)\s+(?:IF\s+NOT\s+EXISTS\s+)?(\w+)",
     re.MULTILINE | re.IGNORECASE,
 )
 
