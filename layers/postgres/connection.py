@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 
 from layers.core.breaker import Breaker
 from layers.core.errors import NotAllowed, SignInRequired, StoreUnavailable
+from layers.core.models import Viewer
 from layers.core.pages import Row
 from layers.core.settings import settings
 
@@ -144,6 +145,11 @@ def gated[Kind: msgspec.Struct](
         for row in rows
         if row[1] is not None
     ]
+
+
+def seen_by(viewer: Viewer | None) -> dict[str, object]:
+    """The viewer as statements and the functions of visibility call her."""
+    return {"viewer_id": viewer.id if viewer else None, "is_admin": viewer is not None and viewer.role == "admin"}
 
 
 def _open() -> _Impatient:

@@ -7,7 +7,7 @@ import msgspec
 
 from layers.core.errors import PostNotFound
 from layers.core.models import Viewer
-from layers.postgres.connection import Connection, rows_as
+from layers.postgres.connection import Connection, rows_as, seen_by
 
 
 class Liked(msgspec.Struct, frozen=True):
@@ -74,9 +74,8 @@ def remove(db: Connection, *, post_id: UUID, viewer: Viewer) -> Liked:
 
 
 def _changed(db: Connection, statement: LiteralString, post_id: UUID, viewer: Viewer) -> Liked:
-    values = {"post_id": post_id, "viewer_id": viewer.id, "is_admin": viewer.role == "admin"}
     with db.cursor(row_factory=rows_as(Liked)) as cursor:
-        liked = cursor.execute(statement, values).fetchone()
+        liked = cursor.execute(statement, {"post_id": post_id, **seen_by(viewer)}).fetchone()
     if liked is None:
         raise PostNotFound
     return liked

@@ -12,7 +12,7 @@ from layers.core.events import Note, PostPublished
 from layers.core.ids import time_of
 from layers.core.models import Filter, Media, Post, Viewer, renditions_of
 from layers.postgres import outbox
-from layers.postgres.connection import Connection, autocommit, rows_as
+from layers.postgres.connection import Connection, autocommit, rows_as, seen_by
 
 
 class NewPicture(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ READ_MANY: Final = """
 
 def read_many(db: Connection, *, post_ids: Sequence[UUID], viewer: Viewer | None) -> list[tuple[Post, int]]:
     """Those of the posts that the viewer may see, in no order, each with its row's version."""
-    values = {"post_ids": list(post_ids), **_seen_by(viewer)}
+    values = {"post_ids": list(post_ids), **seen_by(viewer)}
     return [_post(row) for row in db.execute(READ_MANY, values)]
 
 
@@ -164,7 +164,7 @@ def delete(db: Connection, *, post_id: UUID, viewer: Viewer) -> Deleted:
 
     Raises `PostNotFound` for what the viewer may not see, `NotAllowed` for what is another's.
     """
-    row = db.execute(LOCK, {"post_id": post_id, **_seen_by(viewer)}).fetchone()
+    row = db.execute(LOCK, {"post_id": post_id, **seen_by(viewer)}).fetchone()
     if row is None:
         raise PostNotFound
     author_id, status, original_keys = row
@@ -274,13 +274,6 @@ def unfinished(db: Connection, *, older_than_seconds: float, at_most: int) -> li
     values = {"seconds": older_than_seconds, "at_most": at_most}
     with db.cursor(row_factory=rows_as(Unfinished)) as cursor:
         return cursor.execute(UNFINISHED, values).fetchall()
-
-
-def _seen_by(viewer: Viewer | None) -> dict[str, object]:
-    return {
-        "viewer_id": viewer.id if viewer else None,
-        "is_admin": viewer is not None and viewer.role == "admin",
-    }
 
 
 WITHDRAW: Final = "DELETE FROM posts WHERE id = %(post_id)s AND status = 'processing'"

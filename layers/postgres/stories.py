@@ -10,7 +10,7 @@ import msgspec
 from layers.core import limits, media_links, story_files
 from layers.core.errors import NotAllowed, StoryNotFound, UserNotFound
 from layers.core.models import Filter, Shape, Story, StoryUser, UserCard, Viewer
-from layers.postgres.connection import Connection, rows_as
+from layers.postgres.connection import Connection, rows_as, seen_by
 
 BEGIN: Final = """
     INSERT INTO stories (id, user_id, filter, created_at, expires_at)
@@ -65,7 +65,7 @@ TRAY: Final = """
 def tray(db: Connection, *, viewer: Viewer) -> list[StoryUser]:
     """Who has stories for the viewer: the viewer first, then followed accounts, unseen before seen, latest first."""
     with db.cursor(row_factory=rows_as(StoryUser)) as cursor:
-        return cursor.execute(TRAY, _seen_by(viewer)).fetchall()
+        return cursor.execute(TRAY, seen_by(viewer)).fetchall()
 
 
 class StoriesOfUser(Shape, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ OF_USER: Final = """
 
 def of_user(db: Connection, *, user_id: UUID, viewer: Viewer) -> StoriesOfUser:
     """A user's stories; raises `NotAllowed` for a private account that the viewer may not view, or `UserNotFound`."""
-    rows = db.execute(OF_USER, {"user_id": user_id, **_seen_by(viewer)}).fetchall()
+    rows = db.execute(OF_USER, {"user_id": user_id, **seen_by(viewer)}).fetchall()
     if not rows:
         raise UserNotFound
     id_, username, display_name, picture, is_verified, allowed = rows[0][:6]
@@ -130,7 +130,7 @@ VIEW: Final = """
 def view(db: Connection, *, story_id: UUID, viewer: Viewer) -> Viewed:
     """Record that the viewer saw a story, once; raises `StoryNotFound` for one that is not theirs to see."""
     with db.cursor(row_factory=rows_as(Viewed)) as cursor:
-        viewed = cursor.execute(VIEW, {"story_id": story_id, **_seen_by(viewer)}).fetchone()
+        viewed = cursor.execute(VIEW, {"story_id": story_id, **seen_by(viewer)}).fetchone()
     if viewed is None:
         raise StoryNotFound
     return viewed
@@ -167,7 +167,3 @@ def _story(row: Sequence[Any]) -> Story:
         created_at=created_at,
         expires_at=expires_at,
     )
-
-
-def _seen_by(viewer: Viewer) -> dict[str, object]:
-    return {"viewer_id": viewer.id, "is_admin": viewer.role == "admin"}

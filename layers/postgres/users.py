@@ -8,7 +8,7 @@ from psycopg.errors import UniqueViolation
 
 from layers.core.errors import AlreadyTaken, UserNotFound
 from layers.core.models import Role, UserProfile, UserRef, UserSelf, Viewer
-from layers.postgres.connection import Connection, rows_as
+from layers.postgres.connection import Connection, rows_as, seen_by
 
 CREATE: Final = """
     INSERT INTO users AS u (id, username, email, password_hash, display_name)
@@ -72,12 +72,7 @@ READ_PROFILE: Final = """
 
 def read_profile(db: Connection, *, ref: UserRef, viewer: Viewer | None) -> UserProfile:
     """An account's header, private accounts included; banned ones exist for admins alone."""
-    values = {
-        "id": ref.id,
-        "username": str(ref),
-        "viewer_id": viewer.id if viewer else None,
-        "is_admin": viewer is not None and viewer.role == "admin",
-    }
+    values = {"id": ref.id, "username": str(ref), **seen_by(viewer)}
     with db.cursor(row_factory=rows_as(UserProfile)) as cursor:
         found = cursor.execute(READ_PROFILE, values).fetchone()
     if found is None:
