@@ -13,7 +13,7 @@ from layers.core.events import ProfileUpdated
 from layers.core.ids import new_id
 from layers.core.models import Shape, UserSelf
 from layers.core.response import SignedIn
-from layers.core.text import cleaned
+from layers.core.text import bounded
 from layers.postgres import outbox, sessions, users
 from layers.postgres.connection import transaction
 from layers.rabbitmq import publishing
@@ -40,7 +40,7 @@ class Registered(Shape, frozen=True, kw_only=True):
 @endpoint
 def handler(body: Registration) -> SignedIn[Registered]:
     user_id, username, email = new_id(), models.username(body.username), _email(body.email)
-    display_name = _display_name(body.display_name) or body.username.strip()
+    display_name = bounded("displayName", body.display_name, limits.DISPLAY_NAME_LENGTH) or body.username.strip()
     password_hash = passwords.hashed(body.password)
     with transaction() as db:
         user = users.create(
@@ -64,10 +64,3 @@ def _email(typed: str) -> str:
     if len(email) > limits.EMAIL_LENGTH or not _EMAIL.fullmatch(email):
         raise Invalid.field("email", f"must be an e-mail address of at most {limits.EMAIL_LENGTH} characters")
     return email
-
-
-def _display_name(typed: str | None) -> str:
-    display_name = cleaned(typed or "")
-    if len(display_name) > limits.DISPLAY_NAME_LENGTH:
-        raise Invalid.field("displayName", f"at most {limits.DISPLAY_NAME_LENGTH} characters")
-    return display_name

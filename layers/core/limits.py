@@ -21,6 +21,8 @@ LOCATION_LENGTH = 255
 TAGS = 30
 TAG_LENGTH = 50
 DISPLAY_NAME_LENGTH = 100
+BIO_LENGTH = 150
+COMMENT_LENGTH = 2200
 EMAIL_LENGTH = 255
 PASSWORD_LENGTH = (6, 128)
 PAGE = 100
@@ -28,6 +30,11 @@ PAGE = 100
 SESSION_SECONDS = 24 * 60 * 60
 STORY_SECONDS = 24 * 60 * 60
 STORY_GRACE_SECONDS = 60 * 60
+UPLOAD_SECONDS = 15 * 60
+"""So long a presigned URL takes its file."""
+UPLOAD_USABLE_SECONDS = 45 * 60
+"""So long a post may be made of an upload: well before it is removed, which therefore never meets one in use."""
+UPLOAD_KEPT_SECONDS = 60 * 60
 UNARRIVED_SECONDS = 5 * 60
 """After this long a row whose object never came has failed."""
 

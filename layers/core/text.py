@@ -2,6 +2,8 @@
 
 import re
 
+from layers.core.errors import Invalid
+
 _ELEMENTS_WITH_CONTENT = re.compile(r"<(script|style)\b[^>]*>.*?(</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<!--.*?(-->|\Z)|</?[a-zA-Z][^<>]*>|<![a-zA-Z][^<>]*>|<\?[^<>]*>", re.DOTALL)
 _OPENED = re.compile(r"<+(?=[a-zA-Z/!?])")
@@ -25,6 +27,16 @@ def cleaned(typed: str) -> str:
             return text.strip()
         text = stripped
     return _OPENED.sub("", text).strip()  # nested so deep by intent, to join or to keep us busy: nothing may open
+
+
+def bounded(field: str, typed: str | None, length: int) -> str | None:
+    """The text, cleaned; raises `Invalid` for one that is longer then. None stays None."""
+    if typed is None:
+        return None
+    text = cleaned(typed)
+    if len(text) > length:
+        raise Invalid.field(field, f"at most {length} characters, not {len(text)}")
+    return text
 
 
 def hashtags(caption: str) -> list[str]:

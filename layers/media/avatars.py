@@ -3,7 +3,6 @@
 import hashlib
 from uuid import UUID
 
-from layers.core.media_links import AVATAR_MARK
 from layers.media import connection
 from layers.media.connection import StoredFile, processing
 from layers.media.orders import Photo
@@ -11,16 +10,17 @@ from layers.media.orders import Photo
 _VERSION_LENGTH = 12
 
 
-def put(user_id: UUID, photo: Photo) -> str:
-    """Store an avatar; gives the URL for the user's row, with a version, to be signed while answering.
-
-    Raises `StoreUnavailable`, at once while the image breaker is open.
-    """
+def put(user_id: UUID, photo: Photo) -> None:
+    """Store an avatar. Raises `StoreUnavailable`, at once while the image breaker is open."""
     [rendition] = photo.renditions
     with processing.guard():
         connection.put_all([StoredFile(key=key(user_id), data=rendition.data, media_type=rendition.media_type)])
-    version = hashlib.sha256(rendition.data).hexdigest()[:_VERSION_LENGTH]
-    return f"{AVATAR_MARK}{key(user_id)}?v={version}"
+
+
+def version(photo: Photo) -> str:
+    """What tells this picture from others under the same key, for the user's row: its URL carries it."""
+    [rendition] = photo.renditions
+    return hashlib.sha256(rendition.data).hexdigest()[:_VERSION_LENGTH]
 
 
 def remove(user_id: UUID) -> None:

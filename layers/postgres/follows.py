@@ -1,12 +1,14 @@
 """Who follows whom, and who asks to."""
 
-from typing import Final, Literal
+from typing import Final, Literal, LiteralString
 from uuid import UUID
 
 import msgspec
 
-from layers.core.errors import UserNotFound
-from layers.postgres.connection import Connection, rows_as
+from layers.core.errors import RequestNotFound, UserNotFound
+from layers.core.models import Requester, UserCard, UserRef, Viewer
+from layers.core.pages import Row, Window
+from layers.postgres.connection import Connection, gated, listed_as, rows_as, seen_by
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -99,3 +101,151 @@ def follower_ids(db: Connection, *, user_id: UUID, after: UUID | None = None, at
     """The next followers of a user, ordered by id."""
     rows = db.execute(FOLLOWER_IDS, {"user_id": user_id, "after": after, "at_most": at_most}).fetchall()
     return [row[0] for row in rows]
+
+
+FOLLOWERS: Final[LiteralString] = """
+    SELECT owner.allowed, listed.*
+      FROM (SELECT o.id, can_view(%(viewer_id)s, %(is_admin)s, o) AS allowed
+              FROM users o
+             WHERE (o.id = %(id)s OR o.username = %(username)s) AND (o.banned_at IS NULL OR %(is_admin)s)) AS owner
+      LEFT JOIN LATERAL (
+            SELECT f.created_at AS followed_at, f.follower_id,
+                   u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+              FROM follows f JOIN users u ON u.id = f.follower_id
+             WHERE f.following_id = owner.id AND (u.banned_at IS NULL OR %(is_admin)s)
+               AND f.created_at <= %(after_time)s AND (f.created_at < %(after_time)s OR f.follower_id > %(after_id)s)
+             ORDER BY f.created_at DESC, f.follower_id LIMIT %(at_most)s
+           ) AS listed ON owner.allowed
+     ORDER BY listed.followed_at DESC, listed.follower_id
+"""
+
+
+def followers(
+    db: Connection, *, ref: UserRef, viewer: Viewer | None, window: Window[tuple[str, UUID]]
+) -> list[Row[UserCard]]:
+    """Who follows an account, the newest first, banned ones left out.
+
+    Raises `UserNotFound`, or `NotAllowed` for a private account that the viewer may not view.
+    """
+    return _of_account(db, FOLLOWERS, ref, viewer, window)
+
+
+FOLLOWING: Final[LiteralString] = """
+    SELECT owner.allowed, listed.*
+      FROM (SELECT o.id, can_view(%(viewer_id)s, %(is_admin)s, o) AS allowed
+              FROM users o
+             WHERE (o.id = %(id)s OR o.username = %(username)s) AND (o.banned_at IS NULL OR %(is_admin)s)) AS owner
+      LEFT JOIN LATERAL (
+            SELECT f.created_at AS followed_at, f.following_id,
+                   u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+              FROM follows f JOIN users u ON u.id = f.following_id
+             WHERE f.follower_id = owner.id AND (u.banned_at IS NULL OR %(is_admin)s)
+               AND f.created_at <= %(after_time)s AND (f.created_at < %(after_time)s OR f.following_id > %(after_id)s)
+             ORDER BY f.created_at DESC, f.following_id LIMIT %(at_most)s
+           ) AS listed ON owner.allowed
+     ORDER BY listed.followed_at DESC, listed.following_id
+"""
+
+
+def following(
+    db: Connection, *, ref: UserRef, viewer: Viewer | None, window: Window[tuple[str, UUID]]
+) -> list[Row[UserCard]]:
+    """Whom an account follows, the newest first; as `followers`."""
+    return _of_account(db, FOLLOWING, ref, viewer, window)
+
+
+def _of_account(
+    db: Connection, statement: LiteralString, ref: UserRef, viewer: Viewer | None, window: Window[tuple[str, UUID]]
+) -> list[Row[UserCard]]:
+    values = {"id": ref.id, "username": str(ref), **seen_by(viewer), **_asked(window)}
+    listed = gated(db, statement, values, UserCard, keys=2)
+    if listed is None:
+        raise UserNotFound
+    return listed
+
+
+REQUESTS: Final = """
+    SELECT r.created_at, r.requester_id, u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified,
+           r.created_at AS requested_at
+      FROM follow_requests r JOIN users u ON u.id = r.requester_id
+     WHERE r.target_id = %(user_id)s AND u.banned_at IS NULL
+       AND r.created_at <= %(after_time)s AND (r.created_at < %(after_time)s OR r.requester_id > %(after_id)s)
+     ORDER BY r.created_at DESC, r.requester_id LIMIT %(at_most)s
+"""
+
+
+def requests(db: Connection, *, user_id: UUID, window: Window[tuple[str, UUID]]) -> list[Row[Requester]]:
+    """Who asks to follow the user, the newest first."""
+    with db.cursor(row_factory=listed_as(Requester, keys=2)) as cursor:
+        return cursor.execute(REQUESTS, {"user_id": user_id, **_asked(window)}).fetchall()
+
+
+ACCEPT: Final = """
+    WITH asked AS (
+        DELETE FROM follow_requests WHERE requester_id = %(follower_id)s AND target_id = %(target_id)s
+        RETURNING requester_id, target_id
+    ), followed AS (
+        INSERT INTO follows (follower_id, following_id) SELECT requester_id, target_id FROM asked
+        ON CONFLICT DO NOTHING RETURNING true
+    )
+    SELECT EXISTS (SELECT FROM followed),
+           EXISTS (SELECT FROM follows WHERE follower_id = %(follower_id)s AND following_id = %(target_id)s)
+"""
+
+
+def accept(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
+    """Make a request a follow; false when it is one already. Raises `RequestNotFound` when there is neither."""
+    people = {"follower_id": follower_id, "target_id": target_id}
+    db.execute(LOCK, people)
+    is_new, was_following = db.execute(ACCEPT, people).fetchone() or (False, False)
+    if is_new:
+        db.execute(COUNT, people | {"change": 1})
+    elif not was_following:
+        raise RequestNotFound
+    return bool(is_new)
+
+
+DECLINE: Final = "DELETE FROM follow_requests WHERE requester_id = %(follower_id)s AND target_id = %(target_id)s"
+
+
+def decline(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
+    """Take a request away; whether there was one."""
+    return db.execute(DECLINE, {"follower_id": follower_id, "target_id": target_id}).rowcount > 0
+
+
+LOCK_ASKING: Final = """
+    SELECT id FROM users
+     WHERE id = %(user_id)s OR id IN (SELECT requester_id FROM follow_requests WHERE target_id = %(user_id)s)
+     ORDER BY id FOR NO KEY UPDATE
+"""
+
+ACCEPT_ALL: Final = """
+    WITH asked AS (
+        DELETE FROM follow_requests WHERE target_id = %(user_id)s RETURNING requester_id
+    ), followed AS (
+        INSERT INTO follows (follower_id, following_id) SELECT requester_id, %(user_id)s FROM asked
+        ON CONFLICT DO NOTHING RETURNING follower_id
+    ), counted AS (
+        UPDATE users
+           SET following_count = following_count + CASE WHEN id = %(user_id)s THEN 0 ELSE 1 END,
+               follower_count = follower_count
+                              + CASE WHEN id = %(user_id)s THEN (SELECT count(*) FROM followed) ELSE 0 END
+         WHERE id = %(user_id)s OR id IN (SELECT follower_id FROM followed)
+    )
+    SELECT follower_id FROM followed
+"""
+
+
+def lock_with_requesters(db: Connection, *, user_id: UUID) -> None:
+    """Lock the account and all who ask to follow it, in the order that everybody locks in."""
+    db.execute(LOCK_ASKING, {"user_id": user_id})
+
+
+def accept_all(db: Connection, *, user_id: UUID) -> list[UUID]:
+    """Make every request a follow: the account is public from now on. Who follows newly."""
+    return [row[0] for row in db.execute(ACCEPT_ALL, {"user_id": user_id})]
+
+
+def _asked(window: Window[tuple[str, UUID]]) -> dict[str, object]:
+    after_time, after_id = window.after
+    return {"after_time": after_time, "after_id": after_id, "at_most": window.at_most}

@@ -6,8 +6,9 @@ from uuid import UUID
 import msgspec
 
 from layers.core.errors import PostNotFound
-from layers.core.models import Viewer
-from layers.postgres.connection import Connection, rows_as, seen_by
+from layers.core.models import UserCard, Viewer
+from layers.core.pages import Row, Window
+from layers.postgres.connection import Connection, gated, rows_as, seen_by
 
 
 class Liked(msgspec.Struct, frozen=True):
@@ -50,7 +51,9 @@ REMOVE: Final[LiteralString] = """
     WITH post AS (
         SELECT p.id, p.version, p.like_count, p.comment_count
           FROM posts p JOIN users u ON u.id = p.user_id
-         WHERE p.id = %(post_id)s AND p.status = 'published' AND can_view_post(%(viewer_id)s, %(is_admin)s, p, u)
+         WHERE p.id = %(post_id)s AND p.status = 'published'
+           AND (EXISTS (SELECT FROM likes l WHERE l.user_id = %(viewer_id)s AND l.post_id = p.id)
+                OR can_view_post(%(viewer_id)s, %(is_admin)s, p, u))
            FOR NO KEY UPDATE OF p
     ), removed AS (
         DELETE FROM likes USING post WHERE likes.post_id = post.id AND likes.user_id = %(viewer_id)s
@@ -66,6 +69,7 @@ REMOVE: Final[LiteralString] = """
            post.comment_count
       FROM post LEFT JOIN counted ON true
 """
+# What she gave a viewer may take back, also where the account has shut her out since.
 
 
 def remove(db: Connection, *, post_id: UUID, viewer: Viewer) -> Liked:
@@ -79,3 +83,32 @@ def _changed(db: Connection, statement: LiteralString, post_id: UUID, viewer: Vi
     if liked is None:
         raise PostNotFound
     return liked
+
+
+OF_POST: Final[LiteralString] = """
+    SELECT true AS allowed, listed.*
+      FROM posts p JOIN users o ON o.id = p.user_id
+      LEFT JOIN LATERAL (
+            SELECT l.created_at AS liked_at, l.user_id,
+                   u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+              FROM likes l JOIN users u ON u.id = l.user_id
+             WHERE l.post_id = p.id AND (u.banned_at IS NULL OR %(is_admin)s)
+               AND l.created_at <= %(after_time)s AND (l.created_at < %(after_time)s OR l.user_id > %(after_id)s)
+             ORDER BY l.created_at DESC, l.user_id LIMIT %(at_most)s
+           ) AS listed ON true
+     WHERE p.id = %(post_id)s AND can_view_post(%(viewer_id)s, %(is_admin)s, p, o)
+     ORDER BY listed.liked_at DESC, listed.user_id
+"""
+
+
+def of_post(
+    db: Connection, *, post_id: UUID, viewer: Viewer | None, window: Window[tuple[str, UUID]]
+) -> list[Row[UserCard]]:
+    """Who likes a post, the newest like first; raises `PostNotFound` for one that the viewer may not see."""
+    after_time, after_id = window.after
+    values = {"post_id": post_id, **seen_by(viewer)}
+    values |= {"after_time": after_time, "after_id": after_id, "at_most": window.at_most}
+    listed = gated(db, OF_POST, values, UserCard, keys=2)
+    if listed is None:
+        raise PostNotFound
+    return listed

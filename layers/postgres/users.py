@@ -7,7 +7,7 @@ import msgspec
 from psycopg.errors import UniqueViolation
 
 from layers.core.errors import AlreadyTaken, UserNotFound
-from layers.core.models import Role, UserProfile, UserRef, UserSelf, Viewer
+from layers.core.models import Role, UserCard, UserProfile, UserRef, UserSelf, Viewer
 from layers.postgres.connection import Connection, rows_as, seen_by
 
 CREATE: Final = """
@@ -78,6 +78,57 @@ def read_profile(db: Connection, *, ref: UserRef, viewer: Viewer | None) -> User
     if found is None:
         raise UserNotFound
     return found
+
+
+SEARCH: Final = """
+    SELECT u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+      FROM users u
+     WHERE (u.username ILIKE containing(%(part)s) OR u.display_name ILIKE containing(%(part)s))
+       AND (u.banned_at IS NULL OR %(is_admin)s)
+     ORDER BY u.follower_count DESC, u.username
+     LIMIT %(at_most)s
+"""
+
+
+def search(db: Connection, *, part: str, viewer: Viewer | None, at_most: int) -> list[UserCard]:
+    """Accounts whose username or display name contains the text, in any case; the most followed first."""
+    with db.cursor(row_factory=rows_as(UserCard)) as cursor:
+        return cursor.execute(SEARCH, {"part": part, **seen_by(viewer), "at_most": at_most}).fetchall()
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a profile is to be changed; None leaves it as it is."""
+
+    display_name: str | None = None
+    """Empty: the username."""
+    bio: str | None = None
+    """Empty: none."""
+    is_private: bool | None = None
+    avatar_version: str | None = None
+
+
+UPDATE: Final = """
+    UPDATE users AS u
+       SET display_name = coalesce(nullif(%(display_name)s, ''),
+                                   CASE WHEN %(display_name)s IS NULL THEN u.display_name ELSE u.username END),
+           bio = CASE WHEN %(bio)s::text IS NULL THEN u.bio ELSE nullif(%(bio)s, '') END,
+           is_private = coalesce(%(is_private)s, u.is_private),
+           avatar_version = coalesce(%(avatar_version)s, u.avatar_version),
+           updated_at = greatest(now(), u.updated_at + interval '1 ms')
+     WHERE u.id = %(user_id)s AND u.banned_at IS NULL
+    RETURNING u.id, u.username, u.email, u.display_name, u.bio, u.profile_picture_url, u.follower_count,
+              u.following_count, u.post_count, u.is_private, u.role, u.is_verified, u.created_at, u.updated_at
+"""
+
+
+def update(db: Connection, *, user_id: UUID, change: Change) -> UserSelf:
+    """Change a profile; the account as it is then. `updated_at` grows with each change, however quick they come."""
+    values = {**msgspec.structs.asdict(change), "user_id": user_id}
+    with db.cursor(row_factory=rows_as(UserSelf)) as cursor:
+        updated = cursor.execute(UPDATE, values).fetchone()
+    if updated is None:
+        raise UserNotFound
+    return updated
 
 
 class Credentials(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ _BUILD_SECONDS: Final = 12
 _STAR_SECONDS: Final = 2 * _SECONDS
 _STAR_KEPT: Final = 100
 _TOKEN_BYTES: Final = 13
+_AT_ONCE: Final = 1000
 
 READ: Final = Script("order", "read_page")
 
@@ -102,7 +103,19 @@ FOLLOWED: Final = Script("followed")
 
 def followed(user_id: UUID, target_id: UUID) -> bool:
     """The next feed of the user holds the target's posts. Call after the commit; False when Valkey is away."""
-    return _told(FOLLOWED, user_id, target_id)
+    return followed_by_all([user_id], target_id)
+
+
+def followed_by_all(user_ids: Sequence[UUID], target_id: UUID) -> bool:
+    """The next feeds of these users hold the target's posts. Call after the commit; False when Valkey is away."""
+    for start in range(0, len(user_ids), _AT_ONCE):
+        some = user_ids[start : start + _AT_ONCE]
+        try:
+            FOLLOWED(target_id.bytes, *(user_id.bytes for user_id in some))
+        except StoreUnavailable:
+            distrust(key for user_id in user_ids[start:] for key in _keys(user_id))
+            return False
+    return True
 
 
 UNFOLLOWED: Final = Script("order", "unfollowed")
@@ -110,7 +123,12 @@ UNFOLLOWED: Final = Script("order", "unfollowed")
 
 def unfollowed(user_id: UUID, target_id: UUID) -> bool:
     """The next feed of the user lacks the target's posts. Call after the commit; False when Valkey is away."""
-    return _told(UNFOLLOWED, user_id, target_id)
+    try:
+        UNFOLLOWED(user_id.bytes, target_id.bytes)
+    except StoreUnavailable:
+        distrust(_keys(user_id))
+        return False
+    return True
 
 
 BANNED: Final = Script("banned")
@@ -125,13 +143,8 @@ def banned(author_id: UUID, *, is_banned: bool = True) -> bool:
     return True
 
 
-def _told(script: Script, user_id: UUID, target_id: UUID) -> bool:
-    try:
-        script(user_id.bytes, target_id.bytes)
-    except StoreUnavailable:
-        distrust((b"timeline:" + user_id.bytes, b"following:" + user_id.bytes))
-        return False
-    return True
+def _keys(user_id: UUID) -> tuple[bytes, bytes]:
+    return b"timeline:" + user_id.bytes, b"following:" + user_id.bytes
 
 
 def _reading(reply: Sequence[bytes | int | None], token: bytes) -> Reading:

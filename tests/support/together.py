@@ -4,11 +4,13 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from layers.postgres import connection
+from layers.postgres import connection as postgres
+from layers.rabbitmq import connection as rabbitmq
+from layers.valkey import connection as valkey
 
 
 def together[Given, Got](function: Callable[[Given], Got], given: Iterable[Given]) -> list[Got]:
-    """The function's answer for each, all begun at once, each on a connection of its own."""
+    """The function's answer for each, all begun at once, each on connections of its own."""
     several = list(given)
     start = threading.Barrier(len(several))
 
@@ -17,7 +19,8 @@ def together[Given, Got](function: Callable[[Given], Got], given: Iterable[Given
         try:
             return function(each)
         finally:
-            connection.close()
+            for store in (postgres, valkey, rabbitmq):
+                store.close()
 
     with ThreadPoolExecutor(len(several)) as pool:
         return list(pool.map(one, several))

@@ -7,7 +7,6 @@ from layers.core import story_files
 from layers.core.breaker import Breaker, State
 from layers.core.errors import StoreUnavailable, UnreadableImage
 from layers.core.ids import new_id
-from layers.core.media_links import AVATAR_MARK, signed
 from layers.core.settings import settings
 from layers.media import avatars, darkroom, renditions, story_media
 from tests import pictures
@@ -37,15 +36,17 @@ def test_a_storys_three_files_lie_under_its_day_until_they_are_removed(store: S3
     story_media.remove(story_ids)
 
 
-def test_an_avatars_url_changes_with_the_picture_and_is_signed_while_answering() -> None:
+def test_an_avatar_is_stored_under_its_owner_and_its_version_changes_with_it() -> None:
     user_id = new_id()
-    urls = [avatars.put(user_id, renditions.render_avatar(pictures.jpeg(side, side))) for side in (200, 200, 20)]
+    photos = [renditions.render_avatar(pictures.jpeg(side, side)) for side in (200, 200, 20)]
+    versions = [avatars.version(photo) for photo in photos]
 
-    assert urls[0] == urls[1] != urls[2]
-    assert urls[0].startswith(f"{AVATAR_MARK}avatars/{user_id}.jpg?v=")
-    assert signed(b'"\\u0002' + urls[0][1:].encode() + b'"').startswith(b'"http')
+    assert versions[0] == versions[1] != versions[2]
+    avatars.put(user_id, photos[0])
+    assert story_media.exists(avatars.key(user_id))
     avatars.remove(user_id)
     avatars.remove(user_id)
+    assert not story_media.exists(avatars.key(user_id))
 
 
 def test_with_the_store_away_the_breaker_opens_after_three_failures_and_then_nothing_is_rendered(

@@ -1,0 +1,16 @@
+"""POST /api/v1/comments/{comment_id}/like: liking twice counts once."""
+
+from uuid import UUID
+
+from layers.core.endpoint import endpoint
+from layers.core.limits import LIKE
+from layers.core.models import Done, Viewer
+from layers.postgres import comments
+from layers.postgres.connection import autocommit
+
+
+@endpoint(limit=LIKE)
+def handler(comment_id: UUID, viewer: Viewer) -> Done:
+    with autocommit() as db:
+        is_new = comments.like(db, comment_id=comment_id, viewer=viewer)
+    return Done(message="You like this comment.", idempotent=not is_new)

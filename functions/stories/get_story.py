@@ -1,0 +1,14 @@
+"""GET /api/v1/stories/{story_id}: one story and whose it is."""
+
+from uuid import UUID
+
+from layers.core.endpoint import endpoint
+from layers.core.models import Viewer
+from layers.postgres import stories
+from layers.postgres.connection import autocommit
+
+
+@endpoint
+def handler(story_id: UUID, viewer: Viewer) -> stories.StoryOfUser:
+    with autocommit() as db:
+        return stories.read(db, story_id=story_id, viewer=viewer)

@@ -1,0 +1,19 @@
+"""POST /api/v1/users/me/follow-requests/{user}/accept: who asked becomes a follower."""
+
+from uuid import UUID
+
+from layers.core import metrics
+from layers.core.endpoint import endpoint
+from layers.core.models import Done, Viewer
+from layers.postgres import follows
+from layers.postgres.connection import transaction
+from layers.valkey import timelines
+
+
+@endpoint
+def handler(user: UUID, viewer: Viewer) -> Done:
+    with transaction() as db:
+        is_new = follows.accept(db, follower_id=user, target_id=viewer.id)
+    timelines.followed(user, viewer.id)
+    metrics.FOLLOWS.labels("follow").inc(is_new)
+    return Done(message="This account follows you.", idempotent=not is_new)

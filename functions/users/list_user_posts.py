@@ -1,0 +1,24 @@
+"""GET /api/v1/users/{user}/posts: what an account has published, the newest first."""
+
+from layers.core import pages
+from layers.core.endpoint import endpoint
+from layers.core.models import GridPage, PostThumb, Shape, UserRef, Viewer
+from layers.core.pages import LAST_ID
+from layers.postgres import grids
+from layers.postgres.connection import autocommit
+
+
+class UserPosts(Shape, frozen=True, kw_only=True):
+    """One page."""
+
+    posts: list[PostThumb]
+    next_cursor: str | None
+
+
+@endpoint
+def handler(user: UserRef, query: GridPage, viewer: Viewer | None) -> UserPosts:
+    window = pages.window(query, f"posts of {user}", viewer=viewer, start=LAST_ID)
+    with autocommit() as db:
+        rows = grids.of_user(db, ref=user, viewer=viewer, window=window)
+    thumbs, next_cursor = window.page(rows)
+    return UserPosts(posts=thumbs, next_cursor=next_cursor)

@@ -1,0 +1,37 @@
+"""What admins read and did. The trail outlives the accounts that it tells of."""
+
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from layers.core import trace
+from layers.core.ids import new_id
+from layers.core.models import Viewer
+from layers.postgres.connection import Connection
+
+ADD: Final = """
+    INSERT INTO audit (id, admin_id, action, target_id, details, trace_id)
+    VALUES (%(id)s, %(admin_id)s, %(action)s, %(target_id)s, %(details)s, %(trace_id)s)
+"""
+
+
+def add(
+    db: Connection,
+    *,
+    viewer: Viewer,
+    action: str,
+    target_id: UUID | None = None,
+    details: Mapping[str, object] | None = None,
+) -> None:
+    """Note what an admin does, in the transaction that does it; `details` are JSON members."""
+    values = {
+        "id": new_id(),
+        "admin_id": viewer.id,
+        "action": action,
+        "target_id": target_id,
+        "details": msgspec.json.encode(details or {}).decode(),
+        "trace_id": trace.trace_id.get(),
+    }
+    db.execute(ADD, values)

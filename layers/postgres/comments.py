@@ -1,0 +1,271 @@
+"""Comments on posts, replies to them, and who likes which. What banned people wrote is shown to admins alone."""
+
+from typing import Final, LiteralString
+from uuid import UUID
+
+import msgspec
+
+from layers.core.errors import CommentNotFound, NotAllowed, PostNotFound
+from layers.core.ids import time_of
+from layers.core.models import Comment, Viewer
+from layers.core.pages import Row, Window
+from layers.postgres.connection import Connection, gated, rows_as, seen_by
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """A post's counts and version after a comment came or went."""
+
+    post_id: UUID
+    version: int
+    like_count: int
+    comment_count: int
+
+
+class Added(msgspec.Struct, frozen=True):
+    """A new comment, and what it made of its post."""
+
+    comment: Comment
+    counts: Counted
+
+
+LOCK: Final = "SELECT FROM posts WHERE id = %(post_id)s FOR NO KEY UPDATE"
+# All that changes a post's comments locks its row, and looks only then: whoever comes second sees what the first did.
+
+READ_PLACE: Final = """
+    SELECT EXISTS (SELECT FROM comments c JOIN users a ON a.id = c.user_id
+                    WHERE c.id = %(parent_id)s AND c.post_id = p.id AND can_view_comment(%(is_admin)s, a))
+      FROM posts p JOIN users u ON u.id = p.user_id
+     WHERE p.id = %(post_id)s AND p.status = 'published' AND can_view_post(%(viewer_id)s, %(is_admin)s, p, u)
+"""
+
+ADD: Final = """
+    WITH added AS (
+        INSERT INTO comments (id, post_id, user_id, parent_id, content, created_at)
+        VALUES (%(comment_id)s, %(post_id)s, %(viewer_id)s, %(parent_id)s, %(content)s, %(created_at)s)
+        ON CONFLICT (id) DO NOTHING RETURNING post_id, parent_id
+    ), replied AS (
+        UPDATE comments SET reply_count = reply_count + 1 FROM added WHERE comments.id = added.parent_id
+    )
+    UPDATE posts
+       SET comment_count = comment_count + (SELECT count(*) FROM added),
+           version = version + (SELECT count(*) FROM added)
+     WHERE id = %(post_id)s
+    RETURNING id AS post_id, version, like_count, comment_count
+"""
+
+READ: Final = """
+    SELECT c.id, c.user_id, u.username, u.display_name, u.profile_picture_url, c.content,
+           c.parent_id AS parent_comment_id, c.like_count, c.reply_count, c.created_at
+      FROM comments c JOIN users u ON u.id = c.user_id
+     WHERE c.id = %(comment_id)s
+"""
+
+
+def add(
+    db: Connection, *, comment_id: UUID, post_id: UUID, parent_id: UUID | None, content: str, viewer: Viewer
+) -> Added:
+    """Comment on a post or, with a parent, reply; the same id again adds nothing. Its time is its id's.
+
+    Raises `PostNotFound` for a post that the viewer may not see, `CommentNotFound` for a parent that is not there or
+    another post's.
+    """
+    values = {
+        "comment_id": comment_id,
+        "post_id": post_id,
+        "parent_id": parent_id,
+        "content": content,
+        "created_at": time_of(comment_id),
+        **seen_by(viewer),
+    }
+    db.execute(LOCK, values)
+    place = db.execute(READ_PLACE, values).fetchone()
+    if place is None:
+        raise PostNotFound
+    if parent_id is not None and not place[0]:
+        raise CommentNotFound
+    with db.cursor(row_factory=rows_as(Counted)) as cursor:
+        counts = cursor.execute(ADD, values).fetchone()
+    with db.cursor(row_factory=rows_as(Comment)) as reader:
+        comment = reader.execute(READ, values).fetchone()
+    if counts is None or comment is None:
+        raise PostNotFound
+    return Added(comment=comment, counts=counts)
+
+
+OF_POST: Final[LiteralString] = """
+    SELECT true AS allowed, listed.id AS place, listed.*
+      FROM posts p JOIN users o ON o.id = p.user_id
+      LEFT JOIN LATERAL (
+            SELECT c.id, c.user_id, u.username, u.display_name, u.profile_picture_url, c.content,
+                   c.parent_id AS parent_comment_id, c.like_count, c.reply_count, c.created_at,
+                   EXISTS (SELECT FROM comment_likes l
+                            WHERE l.user_id = %(viewer_id)s AND l.comment_id = c.id) AS is_liked
+              FROM comments c JOIN users u ON u.id = c.user_id
+             WHERE c.post_id = p.id AND c.parent_id IS NULL AND can_view_comment(%(is_admin)s, u)
+               AND c.id < %(after_id)s
+             ORDER BY c.id DESC LIMIT %(at_most)s
+           ) AS listed ON true
+     WHERE p.id = %(post_id)s AND can_view_post(%(viewer_id)s, %(is_admin)s, p, o)
+     ORDER BY listed.id DESC
+"""
+
+
+def of_post(db: Connection, *, post_id: UUID, viewer: Viewer | None, window: Window[tuple[UUID]]) -> list[Row[Comment]]:
+    """Comments that are no replies, the newest first; raises `PostNotFound` for a post that the viewer may not see."""
+    values = {"post_id": post_id, **seen_by(viewer), "after_id": window.after[0], "at_most": window.at_most}
+    listed = gated(db, OF_POST, values, Comment, keys=1)
+    if listed is None:
+        raise PostNotFound
+    return listed
+
+
+REPLIES: Final[LiteralString] = """
+    SELECT true AS allowed, listed.id AS place, listed.*
+      FROM comments parent
+      JOIN users a ON a.id = parent.user_id
+      JOIN posts p ON p.id = parent.post_id
+      JOIN users o ON o.id = p.user_id
+      LEFT JOIN LATERAL (
+            SELECT c.id, c.user_id, u.username, u.display_name, u.profile_picture_url, c.content,
+                   c.parent_id AS parent_comment_id, c.like_count, c.reply_count, c.created_at,
+                   EXISTS (SELECT FROM comment_likes l
+                            WHERE l.user_id = %(viewer_id)s AND l.comment_id = c.id) AS is_liked
+              FROM comments c JOIN users u ON u.id = c.user_id
+             WHERE c.parent_id = parent.id AND can_view_comment(%(is_admin)s, u) AND c.id > %(after_id)s
+             ORDER BY c.id LIMIT %(at_most)s
+           ) AS listed ON true
+     WHERE parent.id = %(comment_id)s AND can_view_comment(%(is_admin)s, a)
+       AND can_view_post(%(viewer_id)s, %(is_admin)s, p, o)
+     ORDER BY listed.id
+"""
+
+
+def replies(
+    db: Connection, *, comment_id: UUID, viewer: Viewer | None, window: Window[tuple[UUID]]
+) -> list[Row[Comment]]:
+    """Replies to a comment, the oldest first; raises `CommentNotFound` for one that the viewer may not see."""
+    values = {"comment_id": comment_id, **seen_by(viewer), "after_id": window.after[0], "at_most": window.at_most}
+    listed = gated(db, REPLIES, values, Comment, keys=1)
+    if listed is None:
+        raise CommentNotFound
+    return listed
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """What a deletion came to."""
+
+    author_id: UUID
+    post_author_id: UUID
+    counts: Counted
+
+
+LOCK_POST_OF: Final = """
+    SELECT FROM posts WHERE id = (SELECT post_id FROM comments WHERE id = %(comment_id)s) FOR NO KEY UPDATE
+"""
+
+READ_OWNERS: Final = """
+    SELECT c.user_id, p.user_id
+      FROM comments c
+      JOIN users a ON a.id = c.user_id
+      JOIN posts p ON p.id = c.post_id
+      JOIN users o ON o.id = p.user_id
+     WHERE c.id = %(comment_id)s
+       AND (c.user_id = %(viewer_id)s
+            OR can_view_comment(%(is_admin)s, a) AND can_view_post(%(viewer_id)s, %(is_admin)s, p, o))
+"""
+# Whoever wrote a comment may take it back, also when the post's account has shut her out since.
+
+DELETE: Final = """
+    WITH RECURSIVE thread AS (
+        SELECT id, post_id, parent_id FROM comments WHERE id = %(comment_id)s
+         UNION ALL
+        SELECT c.id, c.post_id, c.parent_id FROM comments c JOIN thread t ON c.parent_id = t.id
+    ), removed AS (
+        DELETE FROM comments WHERE id IN (SELECT id FROM thread) RETURNING id
+    ), replied AS (
+        UPDATE comments SET reply_count = reply_count - 1
+         WHERE id = (SELECT parent_id FROM thread WHERE id = %(comment_id)s)
+    )
+    UPDATE posts SET comment_count = comment_count - (SELECT count(*) FROM removed), version = version + 1
+     WHERE id = (SELECT post_id FROM thread WHERE id = %(comment_id)s)
+    RETURNING id AS post_id, version, like_count, comment_count
+"""
+
+
+def delete(db: Connection, *, comment_id: UUID, viewer: Viewer) -> Deleted:
+    """Remove a comment with all replies below it: its author's, the post's owner's or an admin's right.
+
+    Raises `CommentNotFound` for what the viewer may not see, `NotAllowed` for what is another's.
+    """
+    values = {"comment_id": comment_id, **seen_by(viewer)}
+    db.execute(LOCK_POST_OF, values)
+    owners = db.execute(READ_OWNERS, values).fetchone()
+    if owners is None:
+        raise CommentNotFound
+    if viewer.id not in owners and viewer.role != "admin":
+        raise NotAllowed
+    with db.cursor(row_factory=rows_as(Counted)) as cursor:
+        counts = cursor.execute(DELETE, values).fetchone()
+    if counts is None:
+        raise CommentNotFound
+    author_id, post_author_id = owners
+    return Deleted(author_id=author_id, post_author_id=post_author_id, counts=counts)
+
+
+LIKE: Final[LiteralString] = """
+    WITH comment AS (
+        SELECT c.id
+          FROM comments c
+          JOIN users a ON a.id = c.user_id
+          JOIN posts p ON p.id = c.post_id
+          JOIN users o ON o.id = p.user_id
+         WHERE c.id = %(comment_id)s AND p.status = 'published' AND can_view_comment(%(is_admin)s, a)
+           AND can_view_post(%(viewer_id)s, %(is_admin)s, p, o)
+           FOR NO KEY UPDATE OF c
+    ), added AS (
+        INSERT INTO comment_likes (user_id, comment_id) SELECT %(viewer_id)s, id FROM comment
+        ON CONFLICT DO NOTHING RETURNING comment_id
+    ), counted AS (
+        UPDATE comments SET like_count = like_count + 1 FROM added WHERE comments.id = added.comment_id
+    )
+    SELECT EXISTS (SELECT FROM added) FROM comment
+"""
+
+
+def like(db: Connection, *, comment_id: UUID, viewer: Viewer) -> bool:
+    """Like a comment, once; whether this did. Raises `CommentNotFound` for one that the viewer may not see."""
+    return _changed(db, LIKE, comment_id, viewer)
+
+
+UNLIKE: Final[LiteralString] = """
+    WITH comment AS (
+        SELECT c.id
+          FROM comments c
+          JOIN users a ON a.id = c.user_id
+          JOIN posts p ON p.id = c.post_id
+          JOIN users o ON o.id = p.user_id
+         WHERE c.id = %(comment_id)s AND p.status = 'published'
+           AND (EXISTS (SELECT FROM comment_likes l WHERE l.user_id = %(viewer_id)s AND l.comment_id = c.id)
+                OR can_view_comment(%(is_admin)s, a) AND can_view_post(%(viewer_id)s, %(is_admin)s, p, o))
+           FOR NO KEY UPDATE OF c
+    ), removed AS (
+        DELETE FROM comment_likes USING comment
+         WHERE comment_likes.comment_id = comment.id AND comment_likes.user_id = %(viewer_id)s
+        RETURNING comment_likes.comment_id
+    ), counted AS (
+        UPDATE comments SET like_count = like_count - 1 FROM removed WHERE comments.id = removed.comment_id
+    )
+    SELECT EXISTS (SELECT FROM removed) FROM comment
+"""
+
+
+def unlike(db: Connection, *, comment_id: UUID, viewer: Viewer) -> bool:
+    """Take a like back; whether there was one. Raises as `like`, but never for one that the viewer likes."""
+    return _changed(db, UNLIKE, comment_id, viewer)
+
+
+def _changed(db: Connection, statement: LiteralString, comment_id: UUID, viewer: Viewer) -> bool:
+    row = db.execute(statement, {"comment_id": comment_id, **seen_by(viewer)}).fetchone()
+    if row is None:
+        raise CommentNotFound
+    return bool(row[0])

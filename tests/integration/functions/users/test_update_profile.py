@@ -1,0 +1,182 @@
+"""Changing one's own profile: as a form and as JSON."""
+
+import io
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from functions.auth import get_me
+from functions.feed import get_feed
+from functions.users import follow_user, get_profile, list_follow_requests, update_profile
+from layers.core import limits
+from layers.core.settings import settings
+from layers.postgres.connection import transaction
+from layers.rabbitmq import connection as rabbitmq
+from tests import pictures
+from tests.support.calls import Reply, Upload, call
+from tests.support.feed_posts import published
+from tests.support.hosts import free_port
+from tests.support.people import Person, new_person
+from tests.support.pipes import Pipes
+from tests.support.together import together
+
+
+def _change(who: Person, **members: object) -> Reply:
+    return call(update_profile, session_id=who.session_id, body=members)
+
+
+def _picture(who: Person, data: bytes, **texts: str) -> Reply:
+    form = ([Upload(data, field="profilePicture")], texts)
+    return call(update_profile, session_id=who.session_id, form=form)
+
+
+def _me(who: Person) -> dict[str, Any]:
+    user: dict[str, Any] = call(get_me, session_id=who.session_id).json["user"]
+    return user
+
+
+def test_the_changed_account_is_the_answer_and_what_me_says_next(ada: Person) -> None:
+    reply = _change(ada, displayName="  Ada <b>Lovelace</b> ", bio="Notes\r\non <i>engines</i>", isPrivate=True)
+
+    assert reply.status == 200
+    user = reply.json["user"]
+    assert (user["displayName"], user["bio"], user["isPrivate"]) == ("Ada Lovelace", "Notes\non engines", True)
+    assert user == _me(ada)
+
+
+def test_a_form_changes_the_same_and_texts_stand_for_booleans(ada: Person) -> None:
+    reply = call(update_profile, session_id=ada.session_id, form=([], {"bio": "Hello", "isPrivate": "true"}))
+
+    assert (reply.status, reply.json["user"]["bio"], reply.json["user"]["isPrivate"]) == (200, "Hello", True)
+    reply = call(update_profile, session_id=ada.session_id, form=([], {"isPrivate": "false"}))
+    assert (reply.json["user"]["bio"], reply.json["user"]["isPrivate"]) == ("Hello", False)
+
+
+def test_an_empty_name_is_the_username_and_an_empty_bio_clears_it(ada: Person) -> None:
+    _change(ada, displayName="Ada", bio="Something")
+
+    user = _change(ada, displayName=" ", bio="").json["user"]
+    assert (user["displayName"], user["bio"]) == (ada.username, None)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"bio": None},
+        {"bio": "x" * 151},
+        {"displayName": "x" * 101},
+        {"isPrivate": "perhaps"},
+        {"bio": 7},
+        {"role": "admin"},
+        {"files": [{"field": "profilePicture", "name": "a.jpg", "data": "AAAA"}]},
+    ],
+)
+def test_nothing_to_change_and_what_cannot_be_is_400(ada: Person, members: dict[str, object]) -> None:
+    before = _me(ada)
+
+    assert _change(ada, **members).status == 400
+    assert _me(ada) == before
+
+
+def test_r_v2_lengths_count_characters_after_trimming(ada: Person) -> None:
+    assert _change(ada, bio=f" {'ö' * 150} ", displayName=f" {'😀' * 100} ").status == 200
+
+
+def test_r_m2_r_m3_the_picture_is_upright_square_and_without_metadata(ada: Person) -> None:
+    reply = _picture(ada, pictures.phone_photo(), bio="With a picture")
+
+    assert reply.status == 200, reply.body
+    user = reply.json["user"]
+    assert user["bio"] == "With a picture"
+    shown = httpx.get(user["profilePictureUrl"])
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
+    with Image.open(io.BytesIO(shown.content)) as picture:
+        assert (picture.size, dict(picture.getexif())) == ((150, 150), {})
+    assert call(get_profile, path={"user": ada.username}).json["user"]["profilePictureUrl"] == user["profilePictureUrl"]
+
+
+def test_a_changed_picture_has_another_url_and_the_same_one_keeps_it(ada: Person) -> None:
+    urls = [_picture(ada, pictures.jpeg(side, side)).json["user"]["profilePictureUrl"] for side in (200, 200, 90)]
+
+    assert urls[0] == urls[1] != urls[2]
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", 400),
+        (b"GIF89a" + b"\0" * 50, 415),
+        (pictures.jpeg_header(20_000, 20_000), 422),
+        (pictures.jpeg(40, 40)[:300], 422),
+        (pictures.padded(pictures.jpeg(40, 40), limits.FILE_BYTES + 1), 413),
+    ],
+)
+def test_r_m1_r_m8_a_file_that_cannot_be_a_picture_changes_nothing(ada: Person, data: bytes, status: int) -> None:
+    assert _picture(ada, data, bio="changed too").status == status
+    assert (_me(ada)["bio"], _me(ada)["profilePictureUrl"]) == (None, None)
+
+
+def test_two_pictures_are_400(ada: Person) -> None:
+    files = [Upload(pictures.jpeg(20, 20), field="profilePicture") for _ in range(2)]
+
+    assert call(update_profile, session_id=ada.session_id, form=(files, {})).status == 400
+
+
+def test_turning_public_accepts_all_who_asked_and_their_next_feed_has_the_posts(ada: Person) -> None:
+    _change(ada, isPrivate=True)
+    asking = [new_person("asking") for _ in range(3)]
+    post = str(published(ada))
+    for each in asking:
+        call(get_feed, session_id=each.session_id)
+        assert call(follow_user, session_id=each.session_id, path={"user": ada.id}).json["followStatus"] == "requested"
+
+    user = _change(ada, isPrivate=False).json["user"]
+
+    assert user["followerCount"] == 3
+    assert call(list_follow_requests, session_id=ada.session_id).json["requests"] == []
+    for each in asking:
+        assert _me(each)["followingCount"] == 1
+        assert [shown["id"] for shown in call(get_feed, session_id=each.session_id).json["posts"]] == [post]
+
+
+def test_r_i3_requests_and_turning_public_at_the_same_moment_lose_nobody(ada: Person) -> None:
+    people = [new_person("asking") for _ in range(8)]
+    _change(ada, isPrivate=True)
+
+    def act(who: Person) -> int:
+        if who is ada:
+            return _change(ada, isPrivate=False).status
+        return call(follow_user, session_id=who.session_id, path={"user": ada.id}).status
+
+    assert together(act, [*people, ada]) == [200] * 9
+    assert call(list_follow_requests, session_id=ada.session_id).json["requests"] == []
+    assert _me(ada)["followerCount"] == 8
+
+
+def test_others_hear_of_a_change_and_with_the_broker_away_the_outbox_keeps_it(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without_broker:
+        without_broker.setenv("RABBITMQ_URL", f"amqp://127.0.0.1:{free_port()}/")
+        settings.cache_clear()
+        rabbitmq.close()
+        assert _change(ada, displayName="Countess").status == 200
+    settings.cache_clear()
+
+    with transaction() as db:
+        told = db.execute(
+            "SELECT body->>'display_name' FROM outbox WHERE queue = 'profile-updated' AND body->>'user_id' = %s",
+            [str(ada.id)],
+        ).fetchall()
+    assert told == [("Countess",)]
+
+
+def test_without_a_session_it_is_401_and_with_the_database_away_503(ada: Person, pipes: Pipes) -> None:
+    assert call(update_profile, body={"bio": "Hello"}).status == 401
+    pipes.database.close()
+
+    reply = _change(ada, bio="Hello")
+    assert (reply.status, "retry-after" in reply.headers) == (503, True)
