@@ -29,6 +29,7 @@ PROCESSING_SECONDS = Histogram("image_processing_duration_seconds", "Seconds per
 PROCESSING_ERRORS = Counter("image_processing_errors", "Pictures that failed", ["error_type"])
 AUTH_ATTEMPTS = Counter("instagram_auth_attempts", "Registrations, logins and logouts", ["type", "result"])
 RATE_LIMIT_HITS = Counter("instagram_rate_limit_hits", "Requests refused by a limit", ["action"])
+DB_SECONDS = Histogram("instagram_db_query_duration_seconds", "Seconds per statement", ["operation"])
 BREAKER_STATE = Gauge(
     "instagram_circuit_breaker_state", "0 closed, 1 open, 2 half open", ["name"], multiprocess_mode="livemostrecent"
 )

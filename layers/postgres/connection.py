@@ -1,18 +1,22 @@
 """The environment's one connection to PostgreSQL, opened at first use."""
 
+import functools
+import re
 import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Self
 
 import msgspec
 import psycopg
-from psycopg.abc import PQGen
+from prometheus_client import Histogram
+from psycopg.abc import PQGen, Query
 from psycopg.adapt import Buffer, Loader
 from psycopg.rows import TupleRow
 
+from layers.core import metrics
 from layers.core.breaker import Breaker
 from layers.core.errors import NotAllowed, SignInRequired, StoreUnavailable
 from layers.core.models import Viewer
@@ -41,6 +45,28 @@ class _TimeLoader(Loader):
         date, _, clock = bytes(data).decode().partition(" ")
         seconds, _, fraction = clock.removesuffix("+00").partition(".")
         return f"{date}T{seconds}.{fraction[:_MILLISECONDS].ljust(_MILLISECONDS, '0')}Z"
+
+
+_WRITES = re.compile(r"\b(INSERT INTO|DELETE FROM|(?<!FOR )(?<!KEY )UPDATE)\b")
+_OPERATIONS = {"INSERT INTO": "insert", "UPDATE": "update", "DELETE FROM": "delete"}
+
+
+class _Measured(psycopg.Cursor[Any]):
+    """Counts the seconds of each statement, by what it does."""
+
+    def execute(self, query: Query, *given: Any, **options: Any) -> Self:
+        started = time.perf_counter()
+        try:
+            return super().execute(query, *given, **options)
+        finally:
+            _seconds_of(str(query)).observe(time.perf_counter() - started)
+
+
+@functools.lru_cache(maxsize=256)
+def _seconds_of(statement: str) -> Histogram:
+    """The histogram of a statement's kind; one that reads and writes counts as the first thing it writes."""
+    written = _WRITES.search(statement)
+    return metrics.DB_SECONDS.labels(_OPERATIONS[written[1]] if written else "select")
 
 
 class _Impatient(psycopg.Connection[TupleRow]):
@@ -163,6 +189,7 @@ def _open() -> _Impatient:
         options=_OPTIONS,
         connect_timeout=_CONNECT_SECONDS,
         prepare_threshold=1,
+        cursor_factory=_Measured,
     )
     connection.adapters.register_loader("timestamptz", _TimeLoader)
     _held.connection = connection

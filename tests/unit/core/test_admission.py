@@ -32,8 +32,9 @@ def no_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _leave() -> None:
-    """No connection, and no settings, of before."""
+    """No connection, no settings and no memory of before."""
     settings.cache_clear()
+    valkey_connection.back()
     postgres_connection.close()
     valkey_connection.close()
 
