@@ -32,6 +32,9 @@ class Breaker:
         self._outcomes: deque[bool] = deque(maxlen=max(volume, 10))
         self._opened_at = 0.0
         self._state = State.CLOSED
+        metrics.BREAKER_STATE.labels(name).set(State.CLOSED)
+        for event in ("failure", "open"):
+            metrics.BREAKER_EVENTS.labels(name, event)  # shown as 0 until then
 
     @property
     def state(self) -> State:
