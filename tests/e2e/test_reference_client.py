@@ -7,6 +7,7 @@ every success as JSON; it runs on another origin and keeps the session in a cook
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -82,15 +83,19 @@ _TEXT_OR_NULL = (str, type(None))
 
 
 @pytest.fixture
-def author() -> Client:
+def author() -> Iterator[Client]:
     """Somebody who shares."""
-    return Client()
+    client = Client()
+    with client.http:
+        yield client
 
 
 @pytest.fixture
-def reader() -> Client:
+def reader() -> Iterator[Client]:
     """Somebody who looks."""
-    return Client()
+    client = Client()
+    with client.http:
+        yield client
 
 
 def test_every_page_of_the_reference_client_gets_what_it_reads(author: Client, reader: Client) -> None:
