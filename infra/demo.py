@@ -54,17 +54,44 @@ class Member(msgspec.Struct, frozen=True):
 
     username: str
     display_name: str
+    bio: str
+    picture: str
+    """Its profile picture, one of those that are posted."""
     follows: tuple[str, ...]
     story: str = ""
     """A picture of its posts, to tell again as a story."""
+    accepts: tuple[str, ...] | None = None
+    """Whose requests it accepts; None: its account is public, and nobody has to ask."""
 
 
 MEMBERS = (
-    Member("ada", "Ada", ("grace", "linus", "margaret", "alan"), "seeding_by_Clements_Engelhardt.jpg"),
-    Member("grace", "Grace", ("ada", "margaret", "alan"), "Wine_by_Jakkub_Mede.jpg"),
-    Member("linus", "Linus", ("ada", "grace"), "friends_by_Aitzol_Berasategi.jpg"),
-    Member("margaret", "Margaret", ("ada", "grace", "linus")),
-    Member("alan", "Alan", ("ada", "margaret")),
+    Member(
+        "ada",
+        "Ada",
+        "Mountains, mostly.",
+        "picosdeeuropa_by_Aitzol_Berasategi.jpg",
+        ("grace", "linus", "margaret", "alan"),
+        "seeding_by_Clements_Engelhardt.jpg",
+    ),
+    Member(
+        "grace",
+        "Grace",
+        "Found a bug once.",
+        "mate/nature/LadyBird.jpg",
+        ("ada", "margaret", "alan", "dorothy"),
+        "Wine_by_Jakkub_Mede.jpg",
+    ),
+    Member(
+        "linus",
+        "Linus",
+        "Dogs and bridges.",
+        "Bridge_by_Sander_Klootwijk.jpg",
+        ("ada", "grace"),
+        "friends_by_Aitzol_Berasategi.jpg",
+    ),
+    Member("margaret", "Margaret", "In the garden.", "mate/nature/YellowFlower.jpg", ("ada", "grace", "linus")),
+    Member("alan", "Alan", "Looks after this place.", "mate/nature/Storm.jpg", ("ada", "margaret", "dorothy")),
+    Member("dorothy", "Dorothy", "Friends only.", "free_by_Peter_Nerlich.jpg", ("ada",), accepts=("grace",)),
 )
 
 _AITZOL = "Aitzol Berasategi, CC BY 4.0"
@@ -96,6 +123,25 @@ PHOTOS = (
 )
 
 
+class Remark(msgspec.Struct, frozen=True):
+    """A comment on the post that begins with this picture."""
+
+    on: str
+    by: str
+    text: str
+    reply: tuple[str, str] | None = None
+    """Who answers, and what."""
+
+
+REMARKS = (
+    Remark("sunset_by_Aitzol_Berasategi.jpg", "grace", "What a light!", ("ada", "It lasted three minutes.")),
+    Remark("sunset_by_Aitzol_Berasategi.jpg", "linus", "Where is this?", ("ada", "Above the bay, at the old fort.")),
+    Remark("mate/nature/LadyBird.jpg", "margaret", "Seven points, so she brings luck. #ladybird"),
+    Remark("friends_by_Aitzol_Berasategi.jpg", "ada", "Who is the left one?", ("linus", "The older sister.")),
+    Remark("picosdeeuropa_by_Aitzol_Berasategi.jpg", "alan", "I have to go there."),
+)
+
+
 class Failed(Exception):
     """The demo could not be made; says what was asked and what came back."""
 
@@ -123,6 +169,10 @@ class Account:
         """The answer to a POST."""
         return _good(self._http.post(path, **sent))
 
+    def put(self, path: str, **sent: Any) -> dict[str, Any]:
+        """The answer to a PUT."""
+        return _good(self._http.put(path, **sent))
+
     def get(self, path: str) -> dict[str, Any]:
         """The answer to a GET."""
         return _good(self._http.get(path))
@@ -142,12 +192,28 @@ def fill(url: str) -> None:
 def _make(accounts: dict[str, Account]) -> None:
     print(f"Accounts: {', '.join(accounts)}")
     for account in accounts.values():
+        _introduce(account)
+    for account in accounts.values():
         for name in account.member.follows:
             account.post(f"/users/{accounts[name].id}/follow")
+    for account in accounts.values():
+        for name in account.member.accepts or ():
+            account.post(f"/users/me/follow-requests/{accounts[name].id}/accept")
     grant(username=ADMIN, role="admin")
     if _has_backgrounds():
-        _wait_until_published(accounts, _upload(accounts))
+        posted = _upload(accounts)
+        _wait_until_published(accounts, posted)
         _like(accounts)
+        _talk(accounts, {photo.files[0]: post_id for post_id, photo in posted.items()})
+
+
+def _introduce(account: Account) -> None:
+    """What a member says of itself."""
+    member = account.member
+    texts = {"bio": member.bio, "isPrivate": str(member.accepts is not None).lower()}
+    picture = BACKGROUNDS / member.picture
+    files = {"profilePicture": (picture.name, picture.read_bytes())} if picture.is_file() else None
+    account.put("/users/me", **({"files": files, "data": texts} if files else {"json": texts}))
 
 
 def _is_complete(url: str) -> bool:
@@ -222,6 +288,20 @@ def _like(accounts: dict[str, Account]) -> None:
             account.post(f"/posts/{post['id']}/like")
 
 
+def _talk(accounts: dict[str, Account], posts: dict[str, str]) -> None:
+    """Comments and replies, liked by whoever posted the picture. The key keeps a run cut short from saying it twice."""
+    by_file = {photo.files[0]: photo.by for photo in PHOTOS}
+    for number, remark in enumerate(REMARKS):
+        path, key = f"/posts/{posts[remark.on]}/comments", f"demo-{number}"
+        said = accounts[remark.by].post(path, json={"content": remark.text}, headers={"idempotency-key": key})
+        accounts[by_file[remark.on]].post(f"/comments/{said['comment']['id']}/like")
+        if remark.reply:
+            name, text = remark.reply
+            reply = {"content": text, "parentCommentId": said["comment"]["id"]}
+            accounts[name].post(path, json=reply, headers={"idempotency-key": key})
+        accounts[remark.by].post(f"/posts/{posts[remark.on]}/save")
+
+
 def _tell_stories(url: str) -> None:
     """Stories last a day: tell them again once they are gone."""
     with Account(url, MEMBERS[0]) as viewer:
@@ -268,6 +348,7 @@ def main() -> int:
     print(f"Demo ready in {time.monotonic() - started:.1f} s.\n")
     print(f"  {url}")
     print(f"  sign in as {MEMBERS[0].username} with the password {PASSWORD}; {ADMIN} is the admin")
+    print(f"  every endpoint, to read and to try: {url}/docs")
     return 0
 
 

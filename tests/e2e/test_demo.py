@@ -20,6 +20,8 @@ def test_the_demo_is_whole_credits_its_photographers_and_is_made_once() -> None:
         assert all("\n\nPhoto: " in post["caption"] for post in posts)
         assert any(len(post["media"]) > 1 for post in posts)
         assert any(post["likeCount"] for post in posts)
+        assert all(httpx.get(post["profilePictureUrl"]).status_code == 200 for post in posts)
+        assert sum(post["commentCount"] for post in posts) == sum(2 if each.reply else 1 for each in demo.REMARKS)
         assert {user["username"] for user in tray} == {member.username for member in demo.MEMBERS if member.story}
         assert httpx.get(posts[0]["media"][0]["mediaUrl"]).status_code == 200
 

@@ -5,7 +5,7 @@ import re
 
 import httpx
 
-from tests.pictures import jpeg, padded
+from tests.pictures import jpeg
 from tests.support.http import Caller
 from tests.support.waiting import until
 
@@ -62,7 +62,8 @@ def _happen() -> None:
         grace.feed()
     story = grace.http.post("/stories", files={"media": ("s.jpg", jpeg(60, 40))}).json()["story"]
     ada.http.post(f"/stories/{story['id']}/view")
-    grace.http.post("/stories", files={"media": ("s.jpg", padded(jpeg(60, 40)[:200], 400))})
+    damaged = grace.http.post("/stories", files={"media": ("s.jpg", jpeg(400, 300)[:2000])})
+    assert damaged.status_code == 422
     grace.http.delete(f"/posts/{post_id}")
 
 
