@@ -1,5 +1,6 @@
 """The HTTP door: what a signature asks for is what a handler gets."""
 
+import base64
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -8,9 +9,12 @@ import pytest
 
 from layers.core import errors
 from layers.core.endpoint import endpoint
+from layers.core.ids import NewId
 from layers.core.models import Page, Shape, UserRef
+from layers.core.multipart import File
 from layers.core.request import Request
 from layers.core.response import Accepted, Created
+from tests.support.calls import Upload, multipart
 
 
 class Body(Shape, frozen=True, kw_only=True):
@@ -84,6 +88,42 @@ def test_r_v1_what_is_wrong_is_400_and_named(change: dict[str, Any], field: str)
     assert reply["statusCode"] == 400
     assert reply["headers"]["content-type"] == "application/problem+json"
     assert [error["field"] for error in _answer(reply)["errors"]] == [field]
+
+
+class BodyForm(Body, frozen=True, kw_only=True):
+    """The same as a form."""
+
+    files: tuple[File, ...] = ()
+
+
+def test_a_body_is_read_as_a_form_or_as_json_whichever_was_sent() -> None:
+    given: list[tuple[BodyForm | None, Body | None]] = []
+
+    @endpoint(admits=False)
+    def handler(form: BodyForm | None, body: Body | None) -> None:
+        given.append((form, body))
+
+    boundary, content = multipart([Upload(b"bytes")], {"displayName": "Ada"})
+    as_form = {"content-type": f"multipart/form-data; boundary={boundary}"}
+    handler(_event(headers=as_form, body=base64.b64encode(content).decode(), isBase64Encoded=True), None)
+    handler(_event(body='{"displayName": "Ada", "files": [{"field": "f", "name": "n", "data": "AAAA"}]}'), None)
+
+    form = BodyForm(display_name="Ada", files=(File(field="media", name="photo.jpg", data=b"bytes"),))
+    assert given == [(form, None), (None, Body(display_name="Ada"))]
+
+
+def test_what_is_created_gets_a_new_id_each_time() -> None:
+    given: list[UUID] = []
+
+    @endpoint(admits=False)
+    def handler(new: NewId) -> None:
+        given.append(new)
+
+    handler(_event(), None)
+    handler(_event(), None)
+
+    assert len(set(given)) == 2
+    assert {made.version for made in given} == {7}
 
 
 @pytest.mark.parametrize("returned", [Created({"a": 1}), Accepted({"a": 1})])
