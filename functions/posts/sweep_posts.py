@@ -10,8 +10,8 @@ from layers.core.errors import BadPicture, StoreUnavailable
 from layers.core.events import Note, PostPublished
 from layers.core.logging import logger
 from layers.core.schedule import on_schedule
-from layers.media import photos, renditions
-from layers.postgres import feeds, outbox, posts, sessions
+from layers.media import photos, remains, renditions
+from layers.postgres import abandoned_files, feeds, outbox, posts, repeats, sessions
 from layers.postgres.connection import autocommit, transaction
 from layers.rabbitmq import publishing
 from layers.valkey import timelines
@@ -22,6 +22,8 @@ NOTE_SECONDS = 10
 GIVE_UP_SECONDS = 90
 """A picture this old has failed in the queue's four tries, or in an earlier run."""
 REMAINS_SECONDS = 60
+ABANDONED_SECONDS = 120
+"""Longer than any request: whoever was storing files has stored them."""
 REVOCATION_SECONDS = 60
 """Longer than any transaction: a revocation this old was among those just applied."""
 
@@ -33,7 +35,14 @@ _PICTURES, _NOTES, _POSTS = 200, 1000, 100
 @on_schedule
 def handler() -> dict[str, int | str]:
     ends_at = time.monotonic() + _WORK_SECONDS
-    parts = {"sessions": _end_sessions, "notes": _relay_notes, "pictures": _finish_pictures, "remains": _clear_remains}
+    parts = {
+        "sessions": _end_sessions,
+        "keys": _forget_keys,
+        "notes": _relay_notes,
+        "pictures": _finish_pictures,
+        "remains": _clear_remains,
+        "abandoned": _clear_abandoned,
+    }
     return {name: _alone(part, ends_at) for name, part in parts.items()}
 
 
@@ -55,6 +64,12 @@ def _end_sessions(_ends_at: float) -> int:
     with transaction() as db:
         sessions.clear(db, revocations_older_than_seconds=REVOCATION_SECONDS)
     return len(revocations)
+
+
+def _forget_keys(_ends_at: float) -> int:
+    """Idempotency keys whose day is over."""
+    with autocommit() as db:
+        return repeats.clear(db)
 
 
 def _relay_notes(ends_at: float) -> int:
@@ -142,10 +157,28 @@ def _fail(picture: posts.Unfinished, reason: str) -> None:
 def _clear_remains(ends_at: float) -> int:
     """Files of deleted posts that could not be removed at once."""
     with autocommit() as db:
-        remains = posts.remains(db, older_than_seconds=REMAINS_SECONDS, at_most=_POSTS)
+        waiting = posts.remains(db, older_than_seconds=REMAINS_SECONDS, at_most=_POSTS)
     cleared = 0
-    for each in remains:
+    for each in waiting:
         if time.monotonic() < ends_at and photos.removed(each.post_id, each.original_keys):
             posts.media_removed(post_id=each.post_id)
             cleared += 1
     return cleared
+
+
+def _clear_abandoned(ends_at: float) -> int:
+    """Files whose rows are gone, stored by requests that were under way then."""
+    cleared = 0
+    while time.monotonic() < ends_at and _cleared_some():
+        cleared += 1
+    return cleared
+
+
+def _cleared_some() -> bool:
+    """Files go inside the transaction: if they cannot, the row stays, and nobody takes the files up again meanwhile."""
+    with transaction() as db:
+        abandoned = abandoned_files.oldest(db, older_than_seconds=ABANDONED_SECONDS)
+        if abandoned:
+            remains.remove(abandoned.keys)
+            abandoned_files.remove(db, abandoned=abandoned)
+    return abandoned is not None

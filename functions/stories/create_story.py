@@ -2,7 +2,7 @@
 
 from layers.core import metrics, pictures
 from layers.core.endpoint import endpoint
-from layers.core.ids import new_id
+from layers.core.ids import NewId
 from layers.core.limits import STORY_CREATE
 from layers.core.models import Filter, Shape, Story, Viewer
 from layers.core.multipart import File
@@ -26,16 +26,15 @@ class OneStory(Shape, frozen=True, kw_only=True):
 
 
 @endpoint(limit=STORY_CREATE)
-def handler(form: NewStory, viewer: Viewer) -> Created[OneStory]:
+def handler(form: NewStory, viewer: Viewer, new: NewId) -> Created[OneStory]:
     given = [file for file in form.files if file.field == "media"]
     [picture] = pictures.accepted(given, at_least=1, at_most=1)
     with pictures.blaming(picture.file):
         rendered = renditions.render_story(picture.file.data)
-    story_id = new_id()
     with autocommit() as db:
-        stories.begin(db, story_id=story_id, user_id=viewer.id, filter_=form.filter)
-    story_media.put(story_id, rendered)
+        stories.begin(db, story_id=new, user_id=viewer.id, filter_=form.filter)
+    story_media.put(new, rendered)
     with autocommit() as db:
-        story = stories.publish(db, story_id=story_id)
+        story = stories.publish(db, story_id=new)
     metrics.STORIES_CREATED.inc()
     return Created(OneStory(story=story))

@@ -14,6 +14,7 @@ from layers.valkey import timelines
 def handler(user: UUID, viewer: Viewer) -> FollowAnswer:
     with transaction() as db:
         ended = follows.unfollow(db, follower_id=viewer.id, target_id=user)
-    timelines.unfollowed(viewer.id, user)
+    if user != viewer.id:  # who is always among those whose posts the own feed shows
+        timelines.unfollowed(viewer.id, user)
     metrics.FOLLOWS.labels("unfollow").inc(ended)
     return FollowAnswer(message="You do not follow this account.", idempotent=not ended, follow_status="none")

@@ -95,6 +95,16 @@ def _connections() -> Iterator[Metric]:
     yield gauge
 
 
+def _stored_bytes() -> Iterator[Metric]:
+    from layers.media.usage import stored_bytes  # noqa: PLC0415
+
+    gauge = GaugeMetricFamily("storage_bytes_total", "Bytes of all objects", labels=["bucket"])
+    found = stored_bytes()
+    if found is not None:
+        gauge.add_metric([settings().s3_bucket], found)
+    yield gauge
+
+
 def _hit_ratio(counted: Iterable[Metric]) -> Metric:
     totals = {sample.name: sample.value for metric in counted for sample in metric.samples}
     hits = totals.get("instagram_feed_cache_hits_total", 0)
@@ -104,5 +114,5 @@ def _hit_ratio(counted: Iterable[Metric]) -> Metric:
     )
 
 
-GAUGES: tuple[Gauges, ...] = (_queue_depth, _active_sessions, _connections)
+GAUGES: tuple[Gauges, ...] = (_queue_depth, _active_sessions, _connections, _stored_bytes)
 """Each yields metrics; add yours here."""

@@ -7,13 +7,13 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
+from layers.core.events import PHOTO_UPLOADED
 from layers.core.queue import WAITS_MS
 
 PHOTOS = "photos"
 """The exchange that MinIO publishes to; it declares the very same one itself."""
 PHOTOGRAM = "photogram"
 DEAD_LETTERS = "dead-letters"
-PHOTO_UPLOADED = "photo-uploaded"
 
 _DELIVERIES = 8
 """A batch that kills its consumer this often ends among the dead letters; plain failures are counted by the queue door

@@ -62,6 +62,7 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "S3_ACCESS_KEY_ID": USER,
         "S3_BUCKET": "instagram-media",
         "MEDIA_BASE_URL": f"http://localhost:{ports.front}/media/",
+        "UPLOADS_URL": f"http://localhost:{ports.front}",
         "OWN_ORIGINS": f"http://localhost:{ports.front},http://127.0.0.1:{ports.front}",
         "PHOTOGRAM_URL": f"http://localhost:{ports.front}",
         "SECURE_COOKIES": "false",

@@ -47,6 +47,8 @@ class Revocation(msgspec.Struct, frozen=True):
     id: UUID
     session_id: str | None = None
     user_id: UUID | None = None
+    is_banned: bool = False
+    """The user is banned or gone: no feed and no copy shows the account either. Otherwise they may again."""
 
 
 class Gate(Protocol):

@@ -1,6 +1,6 @@
 """What follows a commit: events, kept as outbox rows and published to the queue of their kind."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 from uuid import UUID
 
 import msgspec
@@ -43,6 +43,13 @@ class ProfileUpdated(Event, frozen=True, kw_only=True):
             profile_picture_url=user.profile_picture_url,
             updated_at=user.updated_at,
         )
+
+
+PHOTO_UPLOADED: Final = "photo-uploaded"
+"""The queue that the object store itself writes to: an original has come."""
+
+QUEUES: Final = (PHOTO_UPLOADED, PostPublished.queue, ProfileUpdated.queue)
+"""All queues that functions read; each has its dead letters in `{queue}.dead`."""
 
 
 class Note(msgspec.Struct, frozen=True):

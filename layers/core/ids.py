@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import NewType
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from uuid_utils.compat import uuid7
 
@@ -19,6 +19,11 @@ def new_id() -> UUID:
     """A new id, later than every id made before it in this process."""
     made: UUID = uuid7()
     return made
+
+
+def part_of(made: UUID, number: int) -> UUID:
+    """The id of one of several things that are created together under that id: the same each time."""
+    return uuid5(made, str(number))
 
 
 def time_of(made: UUID) -> datetime:

@@ -5,18 +5,21 @@ import functools
 import hashlib
 import re
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 from layers.core.settings import settings
 
 POST_MARK = "\x01"
 AVATAR_MARK = "\x02"
+_ENDING_MARK = "\x03"
 """Stand first in a stored URL in place of the signed part, which is added while answering.
 
 No text that people send may hold these characters, or they could sign links of their own: `text.cleaned` removes them.
 """
 
-_MARKED = re.compile(rb'"\\u000[12]([^"]*?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})[^"]*)"')
+_MARKED = re.compile(
+    rb'"\\u000(?:[12]|3([0-9]+)/)([^"]*?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})[^"]*)"'
+)
 
 _ROUNDED_TO = 6 * 60 * 60
 _AT_LEAST = 60 * 60
@@ -40,11 +43,20 @@ def link(key: str, scope: str, *, at_most: datetime | None = None) -> str:
     return prefix(scope, at_most=at_most) + key
 
 
+def ending(key: str, at: datetime) -> str:
+    """The stored URL of an object that nobody may see from then on: its link never works longer."""
+    return f"{_ENDING_MARK}{int(at.timestamp())}/{key}"
+
+
 def signed(answer: bytes) -> bytes:
     """A JSON answer with every marked key made a link; the first id in a key is its scope."""
-    if b"\\u000" not in answer:
-        return answer
-    return _MARKED.sub(lambda found: f'"{prefix(found[2].decode())}{found[1].decode()}"'.encode(), answer)
+    return _MARKED.sub(_linked, answer) if b"\\u000" in answer else answer
+
+
+def _linked(found: re.Match[bytes]) -> bytes:
+    end, key, scope = found.groups()
+    at_most = datetime.fromtimestamp(int(end), UTC) if end else None
+    return f'"{link(key.decode(), scope.decode(), at_most=at_most)}"'.encode()
 
 
 @functools.lru_cache(maxsize=4096)

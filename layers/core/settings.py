@@ -21,6 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_secret_access_key: str | None = None
     s3_bucket: str = "instagram-media"
     media_base_url: str = "http://localhost:3000/media/"
+    uploads_url: str = "http://localhost:3000"
+    """Where presigned uploads are sent: the front door, which passes them on with their Host, or the store itself."""
     media_link_secret: str = ""
     cursor_secret: str = ""
     allowed_origins: str = "http://localhost:5173,http://127.0.0.1:5173"

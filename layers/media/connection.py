@@ -36,6 +36,25 @@ class StoredFile(msgspec.Struct, frozen=True):
     media_type: str
 
 
+class Start(msgspec.Struct, frozen=True):
+    """How an object begins."""
+
+    data: bytes
+    size: int
+    """Of the whole object, in bytes."""
+    etag: str
+    """Changes with the content."""
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """An object to store again under another key, unless it has changed."""
+
+    source_key: str
+    etag: str
+    key: str
+    media_type: str
+
+
 def put_all(files: Sequence[StoredFile], *, metadata: Mapping[str, str] | None = None) -> None:
     """Store all of them, in parallel; returns when all are stored. Raises `StoreUnavailable`; some may be stored."""
     with _reached():
@@ -71,6 +90,68 @@ def get(key: str) -> bytes | None:
         return _retried_once(read)
 
 
+def starts(keys: Sequence[str], *, size: int) -> list[Start | None]:
+    """The first so many bytes of each object, read in parallel; None for one that is not there or empty.
+
+    Raises `StoreUnavailable`.
+    """
+    with _reached():
+        store = _client()
+
+        def read(key: str) -> Start | None:
+            try:
+                found = store.get_object(Bucket=settings().s3_bucket, Key=key, Range=f"bytes=0-{size - 1}")
+            except store.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] in ("NoSuchKey", "InvalidRange"):
+                    return None
+                raise
+            whole = int(found["ContentRange"].rpartition("/")[2])
+            return Start(data=found["Body"].read(), size=whole, etag=found["ETag"])
+
+        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, max(1, len(keys)))) as threads:
+            return list(threads.map(lambda key: _retried_once(functools.partial(read, key)), keys))
+
+
+def copy_all(copies: Sequence[Copy], *, metadata: Mapping[str, str] | None = None) -> bool:
+    """Copy objects within the store, in parallel. Raises `StoreUnavailable`; some may be copied.
+
+    False, with some copied, if one of them has changed or is gone.
+    """
+    with _reached():
+        store = _client()
+
+        def copy(each: Copy) -> bool:
+            wanted = functools.partial(
+                store.copy_object,
+                Bucket=settings().s3_bucket,
+                Key=each.key,
+                CopySource={"Bucket": settings().s3_bucket, "Key": each.source_key},
+                CopySourceIfMatch=each.etag,
+                MetadataDirective="REPLACE",
+                Metadata=dict(metadata or {}),
+                ContentType=each.media_type,
+            )
+            try:
+                _retried_once(wanted)
+            except store.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] in ("NoSuchKey", "PreconditionFailed"):
+                    return False
+                raise
+            return True
+
+        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, max(1, len(copies)))) as threads:
+            return all(list(threads.map(copy, copies)))
+
+
+def presigned_put(key: str, *, size: int, media_type: str, seconds: int) -> str:
+    """A URL that stores an object of exactly this size and type, whoever has it. Nothing is asked of the store."""
+    return _client(endpoint_url=settings().uploads_url).generate_presigned_url(
+        "put_object",
+        Params={"Bucket": settings().s3_bucket, "Key": key, "ContentLength": size, "ContentType": media_type},
+        ExpiresIn=seconds,
+    )
+
+
 def exists(key: str) -> bool:
     """Whether there is such an object. Raises `StoreUnavailable`."""
     with _reached():
@@ -96,6 +177,27 @@ def remove(keys: Sequence[str]) -> None:
                 raise StoreUnavailable("storage")
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """Some objects of the bucket."""
+
+    sizes: list[int]
+    """In bytes."""
+    last: str | None
+    """The key after which the next ones come; None when these were the last."""
+
+
+def listed(*, after: str | None = None) -> Listed:
+    """The next objects of the whole bucket, at most a thousand. Raises `StoreUnavailable` within 2 s."""
+    with _reached():
+        wanted = functools.partial(
+            _client(answer_seconds=_PING_SECONDS).list_objects_v2, Bucket=settings().s3_bucket, StartAfter=after or ""
+        )
+        answer = _retried_once(wanted)
+    objects = answer.get("Contents", [])
+    last = objects[-1]["Key"] if answer["IsTruncated"] and objects else None
+    return Listed(sizes=[each["Size"] for each in objects], last=last)
+
+
 def ping() -> None:
     """Ask for the bucket; raises `StoreUnavailable` within 2 s."""
     with _reached():
@@ -108,14 +210,14 @@ def close() -> None:
 
 
 @functools.cache
-def _client(*, answer_seconds: float = _ANSWER_SECONDS) -> "S3Client":
+def _client(*, answer_seconds: float = _ANSWER_SECONDS, endpoint_url: str | None = None) -> "S3Client":
     """boto3 is imported here, at first use: it costs a quarter of a second."""
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
     return boto3.Session().client(
         "s3",
-        endpoint_url=settings().s3_endpoint_url,
+        endpoint_url=endpoint_url or settings().s3_endpoint_url,
         aws_access_key_id=settings().s3_access_key_id,
         aws_secret_access_key=settings().s3_secret_access_key,
         region_name=_REGION,

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote_plus
 from uuid import UUID
@@ -10,13 +10,14 @@ from uuid import UUID
 import msgspec
 
 from layers.core import trace
-from layers.core.errors import StoreUnavailable
+from layers.core.errors import Invalid, StoreUnavailable
 from layers.core.ids import time_of
+from layers.core.images import Header
 from layers.core.logging import logger
 from layers.core.models import SIZES, rendition_key
 from layers.core.pictures import Picture
 from layers.media import connection
-from layers.media.connection import StoredFile
+from layers.media.connection import Copy, StoredFile
 from layers.media.orders import Photo
 
 TRACE_METADATA: Final = "trace-id"
@@ -91,12 +92,16 @@ class Uploaded(msgspec.Struct, frozen=True):
         return self.records[0].s3
 
 
+def original_key(post_id: UUID, order_index: int, header: Header) -> str:
+    """Where the uploaded file of a picture lies: under the day the post's id was made."""
+    return f"originals/{time_of(post_id):%Y/%m/%d}/{post_id}-{order_index}.{header.extension}"
+
+
 def originals(post_id: UUID, pictures: Sequence[Picture]) -> list[StoredFile]:
-    """The uploaded files as they are to be stored, in order, under the day the post's id was made."""
-    folder = f"originals/{time_of(post_id):%Y/%m/%d}"
+    """The uploaded files as they are to be stored, in order."""
     return [
         StoredFile(
-            key=f"{folder}/{post_id}-{order_index}.{picture.header.extension}",
+            key=original_key(post_id, order_index, picture.header),
             data=picture.file.data,
             media_type=picture.header.media_type,
         )
@@ -106,13 +111,35 @@ def originals(post_id: UUID, pictures: Sequence[Picture]) -> list[StoredFile]:
 
 def put_originals(files: Sequence[StoredFile]) -> None:
     """Store them, which starts their processing. Raises `StoreUnavailable`, and then none stays if that can be."""
-    trace_id = trace.trace_id.get()
+    with _taken_away_on_failure([file.key for file in files]):
+        connection.put_all(files, metadata=_metadata())
+
+
+def copy_originals(copies: Sequence[Copy]) -> None:
+    """Store them from uploads, as `put_originals`; raises `Invalid` if one has changed since it was looked at."""
+    with _taken_away_on_failure([copy.key for copy in copies]):
+        if not connection.copy_all(copies, metadata=_metadata()):
+            raise Invalid.field("uploads", "a file was sent again while the post was made of it")
+
+
+@contextlib.contextmanager
+def _taken_away_on_failure(keys: Sequence[str]) -> Iterator[None]:
     try:
-        connection.put_all(files, metadata={TRACE_METADATA: trace_id} if trace_id else None)
+        yield
     except BaseException:
         with contextlib.suppress(StoreUnavailable):
-            connection.remove([file.key for file in files])
+            connection.remove(keys)
         raise
+
+
+def _metadata() -> dict[str, str]:
+    trace_id = trace.trace_id.get()
+    return {TRACE_METADATA: trace_id} if trace_id else {}
+
+
+def arrived(keys: Sequence[str]) -> bool:
+    """Whether all of these originals are stored. Raises `StoreUnavailable`."""
+    return all(connection.exists(key) for key in keys)
 
 
 def read_original(key: str) -> bytes | None:

@@ -1,14 +1,17 @@
 """What admins read and did. The trail outlives the accounts that it tells of."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from layers.core import trace
+from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
 from layers.core.models import Viewer
+from layers.postgres import connection
 from layers.postgres.connection import Connection
 
 ADD: Final = """
@@ -35,3 +38,31 @@ def add(
         "trace_id": trace.trace_id.get(),
     }
     db.execute(ADD, values)
+
+
+@contextlib.contextmanager
+def noted(
+    *,
+    viewer: Viewer,
+    action: str,
+    target_id: UUID | None = None,
+    details: Mapping[str, object] | None = None,
+    answer_seconds: float = connection.WORK_SECONDS,
+) -> Iterator[Connection]:
+    """A transaction that does something for an admin, with the note of it.
+
+    What is refused leaves a note as well, with the reason under `refused`; what cannot be noted is not done. Raises
+    `StoreUnavailable`, then without a note: nothing was done.
+    """
+    told = dict(details or {})
+    try:
+        with connection.transaction(answer_seconds=answer_seconds) as db:
+            add(db, viewer=viewer, action=action, target_id=target_id, details=told)
+            yield db
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        with connection.autocommit(answer_seconds=answer_seconds) as db:
+            refusal = told | {"refused": str(error)}
+            add(db, viewer=viewer, action=action, target_id=target_id, details=refusal)
+        raise

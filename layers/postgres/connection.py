@@ -30,9 +30,10 @@ _OPTIONS = (
 )
 _CONNECT_SECONDS = 2
 _MILLISECONDS = 3
-_READ_SECONDS = 1.8
-_WORK_SECONDS = 10
 _LOOK_SECONDS = 0.1
+READ_SECONDS = 1.8
+WORK_SECONDS = 10
+"""So long an answer is waited for."""
 
 _breaker = Breaker("database", failure_ratio=0.5, volume=3, reset_seconds=1)
 _held = threading.local()
@@ -72,7 +73,7 @@ def _seconds_of(statement: str) -> Histogram:
 class _Impatient(psycopg.Connection[TupleRow]):
     """Gives up on a server that takes a statement and does not answer: its machine hangs, or the network is gone."""
 
-    answer_seconds: float = _READ_SECONDS
+    answer_seconds: float = READ_SECONDS
 
     def wait[Result](self, gen: PQGen[Result], interval: float = _LOOK_SECONDS, timeout: float | None = None) -> Result:
         started = time.monotonic()
@@ -86,18 +87,18 @@ class _Impatient(psycopg.Connection[TupleRow]):
 
 
 @contextmanager
-def transaction() -> Iterator[Connection]:
+def transaction(*, answer_seconds: float = WORK_SECONDS) -> Iterator[Connection]:
     """One transaction: committed at the end, rolled back by any exception.
 
-    A database that cannot be reached, is lost in the middle or takes more than 10 s for a statement raises
+    A database that cannot be reached, is lost in the middle or takes longer than that for a statement raises
     `StoreUnavailable`. A connection that died while idle is replaced once, before anything was sent on it.
     """
-    with autocommit(answer_seconds=_WORK_SECONDS) as connection, connection.transaction():
+    with autocommit(answer_seconds=answer_seconds) as connection, connection.transaction():
         yield connection
 
 
 @contextmanager
-def autocommit(*, answer_seconds: float = _READ_SECONDS) -> Iterator[Connection]:
+def autocommit(*, answer_seconds: float = READ_SECONDS) -> Iterator[Connection]:
     """Each statement a transaction of its own: for work of one statement, one round trip instead of three.
 
     Raises as `transaction` does, but after 1.8 s without an answer. Two that wait for each other are
@@ -119,6 +120,17 @@ def autocommit(*, answer_seconds: float = _READ_SECONDS) -> Iterator[Connection]
         raise SignInRequired from None  # whatever else a row refers to was locked: the caller's account is gone
     except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
         raise StoreUnavailable("database", retry_after=1) from error
+
+
+def retried[Result](work: Callable[[], Result], *, times: int = 3) -> Result:
+    """What the work, a whole transaction, gives; done again when it waited for another that waited for it."""
+    for _ in range(times - 1):
+        try:
+            return work()
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
+                raise
+    return work()
 
 
 def rows_as[Kind: msgspec.Struct](kind: type[Kind]) -> Callable[[psycopg.Cursor[Any]], Callable[[Sequence[Any]], Kind]]:

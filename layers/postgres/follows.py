@@ -4,6 +4,7 @@ from typing import Final, Literal, LiteralString
 from uuid import UUID
 
 import msgspec
+from psycopg import Rollback
 
 from layers.core.errors import RequestNotFound, UserNotFound
 from layers.core.models import Requester, UserCard, UserRef, Viewer
@@ -236,9 +237,22 @@ ACCEPT_ALL: Final = """
 """
 
 
+ASKING: Final = "SELECT requester_id FROM follow_requests WHERE target_id = %(user_id)s"
+
+
 def lock_with_requesters(db: Connection, *, user_id: UUID) -> None:
-    """Lock the account and all who ask to follow it, in the order that everybody locks in."""
-    db.execute(LOCK_ASKING, {"user_id": user_id})
+    """Lock the account and all who ask to follow it, in the order that everybody locks in.
+
+    Somebody may ask while the locks are waited for, and must not be locked last: then all are let go and locked anew.
+    """
+    person = {"user_id": user_id}
+    is_complete = False
+    while not is_complete:
+        with db.transaction() as locks:
+            locked = {row[0] for row in db.execute(LOCK_ASKING, person)}
+            is_complete = all(row[0] in locked for row in db.execute(ASKING, person))
+            if not is_complete:
+                raise Rollback(locks)
 
 
 def accept_all(db: Connection, *, user_id: UUID) -> list[UUID]:

@@ -24,8 +24,11 @@ class NewPicture(msgspec.Struct, frozen=True):
 
 
 CREATE: Final = """
+    WITH wanted_again AS (DELETE FROM abandoned_files WHERE id = %(post_id)s)
     INSERT INTO posts (id, user_id, caption, location, tags, created_at, updated_at)
     VALUES (%(post_id)s, %(user_id)s, %(caption)s, %(location)s, %(tags)s, %(created_at)s, now())
+    ON CONFLICT (id) DO UPDATE SET status = 'processing', version = posts.version + 1, updated_at = now()
+     WHERE posts.status IN ('processing', 'failed')
 """
 
 CREATE_PICTURES: Final = """
@@ -33,6 +36,8 @@ CREATE_PICTURES: Final = """
     SELECT %(post_id)s, given.position - 1, given.id, given.original_key, given.filter
       FROM unnest(%(ids)s::uuid[], %(keys)s::text[], %(filters)s::text[])
            WITH ORDINALITY AS given (id, original_key, filter, position)
+    ON CONFLICT (post_id, order_index) DO UPDATE SET status = 'processing', failure = NULL
+     WHERE post_media.status = 'failed'
 """
 
 
@@ -46,7 +51,11 @@ def create(
     tags: Sequence[str],
     pictures: Sequence[NewPicture],
 ) -> None:
-    """A new post, `processing`, with its pictures in order; its time is its id's."""
+    """A new post, `processing`, with its pictures in order; its time is its id's.
+
+    Created again under the same id it is the same post: one that was given up meanwhile gets another chance, one that
+    is published or deleted stays as it is.
+    """
     post = {
         "post_id": post_id,
         "user_id": user_id,
@@ -236,6 +245,14 @@ def _locked_state(db: Connection, post_id: UUID) -> str:
     return status
 
 
+ORIGINAL_KEYS: Final = "SELECT original_key FROM post_media WHERE post_id = %(post_id)s ORDER BY order_index"
+
+
+def original_keys(db: Connection, *, post_id: UUID) -> list[str]:
+    """Where the uploaded files of a post lie, in order; none if there is no such post."""
+    return [row[0] for row in db.execute(ORIGINAL_KEYS, {"post_id": post_id})]
+
+
 STATE: Final = "SELECT status FROM posts WHERE id = %(post_id)s"
 
 
@@ -260,36 +277,41 @@ class Unfinished(msgspec.Struct, frozen=True):
 
 UNFINISHED: Final = """
     SELECT m.post_id, p.user_id AS author_id, m.order_index, m.original_key,
-           extract(epoch FROM now() - p.created_at)::float AS age_seconds
+           extract(epoch FROM now() - p.updated_at)::float AS age_seconds
       FROM posts p JOIN post_media m ON m.post_id = p.id
      WHERE p.status = 'processing' AND m.status = 'processing'
-       AND p.created_at < now() - %(seconds)s * interval '1 s'
+       AND p.updated_at < now() - %(seconds)s * interval '1 s'
      ORDER BY p.created_at, m.post_id, m.order_index
      LIMIT %(at_most)s
 """
 
 
 def unfinished(db: Connection, *, older_than_seconds: float, at_most: int) -> list[Unfinished]:
-    """Pictures still processing after so many seconds, oldest first."""
+    """Pictures still processing so many seconds after their post was (last) begun, oldest first."""
     values = {"seconds": older_than_seconds, "at_most": at_most}
     with db.cursor(row_factory=rows_as(Unfinished)) as cursor:
         return cursor.execute(UNFINISHED, values).fetchall()
 
 
-WITHDRAW: Final = "DELETE FROM posts WHERE id = %(post_id)s AND status = 'processing'"
+WITHDRAW: Final = """
+    WITH withdrawn AS (DELETE FROM posts WHERE id = %(post_id)s AND status = 'processing' RETURNING id)
+    INSERT INTO abandoned_files (id, keys) SELECT id, %(keys)s FROM withdrawn
+    ON CONFLICT (id) DO UPDATE SET keys = excluded.keys, created_at = excluded.created_at
+"""
 
 
 @contextlib.contextmanager
-def withdrawn_on_failure(*, post_id: UUID) -> Iterator[None]:
+def withdrawn_on_failure(*, post_id: UUID, keys: Sequence[str]) -> Iterator[None]:
     """What follows belongs to the new post: if it fails, the post was never there.
 
-    Should the rows outlive even that (the database went away too), the sweeper fails them as never arrived.
+    `keys` are all objects that it may have by then; they are removed once nobody can still be storing them. Should the
+    rows outlive even that (the database went away too), the sweeper fails them as never arrived.
     """
     try:
         yield
     except BaseException:
         with contextlib.suppress(StoreUnavailable), autocommit() as db:
-            db.execute(WITHDRAW, {"post_id": post_id})
+            db.execute(WITHDRAW, {"post_id": post_id, "keys": list(keys)})
         raise
 
 

@@ -88,8 +88,24 @@ REVOKE: Final = "INSERT INTO revocations (id, user_id) VALUES (%(revocation_id)s
 
 
 def refresh(db: Connection, *, user_id: UUID) -> Revocation:
-    """Make Valkey read a user's sessions anew (a role changed); the revocation that it must apply."""
-    revocation = Revocation(id=new_id(), user_id=user_id)
+    """Make Valkey read a user's sessions anew (a role changed, a ban is over); the revocation that it must apply."""
+    return _revoked(db, user_id, is_banned=False)
+
+
+END_ALL: Final = "DELETE FROM sessions WHERE user_id = %(user_id)s"
+
+
+def end_all(db: Connection, *, user_id: UUID) -> Revocation:
+    """Sign a user out everywhere, who is banned or removed in this transaction; the revocation that Valkey must apply.
+
+    The account's row must be locked against new sessions (`FOR UPDATE`).
+    """
+    db.execute(END_ALL, {"user_id": user_id})
+    return _revoked(db, user_id, is_banned=True)
+
+
+def _revoked(db: Connection, user_id: UUID, *, is_banned: bool) -> Revocation:
+    revocation = Revocation(id=new_id(), user_id=user_id, is_banned=is_banned)
     db.execute(REVOKE, {"revocation_id": revocation.id, "user_id": user_id})
     return revocation
 
@@ -103,7 +119,13 @@ def forget(revocation: Revocation) -> None:
         db.execute(FORGET, {"revocation_id": revocation.id})
 
 
-REVOCATIONS: Final = "SELECT id, session_id, user_id FROM revocations ORDER BY id"
+REVOCATIONS: Final = """
+    SELECT r.id, r.session_id, r.user_id,
+           r.user_id IS NOT NULL AND (u.id IS NULL OR u.banned_at IS NOT NULL) AS is_banned
+      FROM revocations r LEFT JOIN users u ON u.id = r.user_id
+     ORDER BY r.id
+"""
+# Whether a user is banned now, not when the revocation was written: applied late, it tells no old story.
 
 
 def revocations() -> list[Revocation]:

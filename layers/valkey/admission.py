@@ -14,7 +14,7 @@ from layers.core.errors import StoreUnavailable
 from layers.core.limits import SESSION_SECONDS, Limit
 from layers.core.models import Session
 from layers.core.settings import settings
-from layers.valkey import connection
+from layers.valkey import connection, copies, timelines
 from layers.valkey.connection import Script, Value
 
 _SAVE_SECONDS: Final = 15 * 60
@@ -81,7 +81,9 @@ REVOKE: Final = Script("revoke")
 
 
 def revoke(revocations: Sequence[Revocation]) -> None:
-    """Forget all sessions that the register has revoked; from then on Valkey is trusted again.
+    """Forget all sessions that the register has revoked, and hide or show their accounts as it says.
+
+    From then on Valkey is trusted again.
 
     Give the register's whole list: for a single one there is `revoked`.
     """
@@ -91,7 +93,7 @@ def revoke(revocations: Sequence[Revocation]) -> None:
 
 
 def revoked(*revocations: Revocation) -> bool:
-    """Forget these sessions now; False when Valkey is away, and the register's list must keep them."""
+    """As `revoke`, for these, now; False when Valkey is away, and the register's list must keep them."""
     try:
         _revoke(revocations)
     except StoreUnavailable:
@@ -109,3 +111,7 @@ def _revoke(revocations: Sequence[Revocation]) -> None:
         ("s", given.session_id) if given.session_id is not None else ("u", str(given.user_id)) for given in revocations
     )
     REVOKE(_REVOKED_SECONDS, *(value for pair in named for value in pair))
+    for given in revocations:
+        if given.user_id is not None:
+            timelines.banned(given.user_id, is_banned=given.is_banned)
+            copies.hidden(given.user_id, is_hidden=given.is_banned)

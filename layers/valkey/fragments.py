@@ -8,7 +8,9 @@ Each function is called after the commit that it tells of, and gives False when 
 tell is removed, by this process, before it asks Valkey anything else.
 """
 
+import itertools
 import struct
+from collections.abc import Mapping
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -19,6 +21,7 @@ from layers.valkey.connection import Script, Value, distrust
 SECONDS: Final = 5 * 60
 BITS_SECONDS: Final = 60 * 60
 
+_AT_ONCE: Final = 1000
 _COUNTS: Final = struct.Struct(">QII")
 _HEADER: Final = struct.Struct(">QII16s")
 
@@ -44,8 +47,16 @@ COUNTED: Final = Script("order", "versions", "counted")
 
 def counted(post_id: UUID, *, counts: Counts) -> bool:
     """These are a post's counts since a comment came or went."""
-    values = (post_id.bytes, _packed(counts), SECONDS)
-    return _told(COUNTED, values, b"post:" + post_id.bytes)
+    return all_counted({post_id: counts})
+
+
+def all_counted(posts: Mapping[UUID, Counts]) -> bool:
+    """These are the posts' counts since an account went, with all that it liked and said."""
+    told = True
+    for some in itertools.batched(posts.items(), _AT_ONCE, strict=False):
+        values = (value for post_id, counts in some for value in (post_id.bytes, _packed(counts)))
+        told &= _told(COUNTED, (SECONDS, *values), *(b"post:" + post_id.bytes for post_id, _ in some))
+    return told
 
 
 LIKED: Final = Script("order", "versions", "liked")

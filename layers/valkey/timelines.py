@@ -134,13 +134,9 @@ def unfollowed(user_id: UUID, target_id: UUID) -> bool:
 BANNED: Final = Script("banned")
 
 
-def banned(author_id: UUID, *, is_banned: bool = True) -> bool:
-    """No feed shows the author's posts from now on, or feeds built from now on do again."""
-    try:
-        BANNED(author_id.bytes, int(is_banned), _STAR_SECONDS)
-    except StoreUnavailable:
-        return False
-    return True
+def banned(author_id: UUID, *, is_banned: bool = True) -> None:
+    """No feed shows the author's posts from now on, or feeds built from now on do again. Raises `StoreUnavailable`."""
+    BANNED(author_id.bytes, int(is_banned), _STAR_SECONDS)
 
 
 def _keys(user_id: UUID) -> tuple[bytes, bytes]:

@@ -14,6 +14,7 @@ from infra import check_template, template_map
 from infra.local import event
 from infra.local.run_schedules import next_after
 from infra.template_map import Function
+from layers.core.events import QUEUES
 from layers.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -159,6 +160,10 @@ def test_a_request_is_answered_before_api_gateway_gives_up() -> None:
     timeouts = {route.function.name: route.function.timeout_seconds for route in template_map.routes()}
 
     assert {name: seconds for name, seconds in timeouts.items() if seconds > 29} == {}
+
+
+def test_the_queues_that_code_names_are_those_of_the_map() -> None:
+    assert sorted(QUEUES) == sorted(queue.name for queue in template_map.queues())
 
 
 def test_the_template_sets_only_what_the_settings_know() -> None:

@@ -1,7 +1,7 @@
 """Queues to test with: each test gets its own, with wait queues and dead letters as the template's have."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,3 +77,19 @@ def ready(queue: str) -> int:
     """Messages that nobody has taken yet."""
     with channel() as opened:
         return int(opened.queue_declare(queue, passive=True).method.message_count)
+
+
+@contextmanager
+def told() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The object store's notifications from now on, read from a queue of the test's own."""
+    seen: list[dict[str, Any]] = []
+    with channel() as opened:
+        queue = opened.queue_declare("", exclusive=True).method.queue
+        opened.queue_bind(queue, definitions.PHOTOS, definitions.PHOTO_UPLOADED)
+
+        def read() -> list[dict[str, Any]]:
+            while (found := opened.basic_get(queue, auto_ack=True))[2] is not None:
+                seen.append(msgspec.json.decode(found[2]))
+            return seen
+
+        yield read

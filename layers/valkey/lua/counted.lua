@@ -1,3 +1,5 @@
--- A post's counts changed. ARGV: id, version and counts, seconds to live
-keep_counts(ARGV[1], ARGV[2], ARGV[3])
+-- Counts of posts changed. ARGV: seconds to live, then per post: id, version and counts
+for i = 2, #ARGV, 2 do
+  keep_counts(ARGV[i], ARGV[i + 1], ARGV[1])
+end
 return 1

@@ -17,6 +17,7 @@ def test_heavy_routes_are_those_that_hash_or_take_pictures() -> None:
         ("POST", "/api/v1/auth/register"),
         ("POST", "/api/v1/posts"),
         ("POST", "/api/v1/stories"),
+        ("PUT", "/api/v1/users/me"),
     ]
 
 

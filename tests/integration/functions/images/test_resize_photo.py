@@ -103,7 +103,7 @@ def test_a_message_that_outran_the_commit_is_tried_again(ada: Person, queue: str
 def test_the_file_of_a_post_that_was_withdrawn_is_removed_in_the_end(ada: Person, queue: str):
     post = begin(ada, picture(), is_told=True)
     with transaction() as db:
-        db.execute(posts.WITHDRAW, {"post_id": post.id})
+        db.execute(posts.WITHDRAW, {"post_id": post.id, "keys": post.keys})
     deliver(resize_photo, post.event(), queue=queue, attempt=3)
 
     assert not media.exists(post.keys[0])

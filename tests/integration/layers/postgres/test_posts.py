@@ -157,11 +157,28 @@ def test_a_deleted_post_is_nobodys_to_read(ada: Person, admin: Person) -> None:
 
 def test_a_post_whose_pictures_were_not_stored_was_never_there(ada: Person) -> None:
     post_id = _new_post(ada)
-    with pytest.raises(ZeroDivisionError), posts.withdrawn_on_failure(post_id=post_id):
+    with pytest.raises(ZeroDivisionError), posts.withdrawn_on_failure(post_id=post_id, keys=["a", "b"]):
         1 / 0  # noqa: B018
 
     with pytest.raises(PostNotFound):
         _status(post_id)
+    assert _abandoned(post_id) == ["a", "b"]
+
+
+def test_a_post_created_again_after_it_was_withdrawn_keeps_its_files(ada: Person) -> None:
+    post_id = _new_post(ada)
+    with pytest.raises(ZeroDivisionError), posts.withdrawn_on_failure(post_id=post_id, keys=["a", "b"]):
+        1 / 0  # noqa: B018
+    with transaction() as db:
+        posts.create(db, post_id=post_id, user_id=ada.id, caption="", location=None, tags=[], pictures=[])
+
+    assert (_status(post_id), _abandoned(post_id)) == ("processing", None)
+
+
+def _abandoned(post_id: UUID) -> list[str] | None:
+    with transaction() as db:
+        row = db.execute("SELECT keys FROM abandoned_files WHERE id = %s", [post_id]).fetchone()
+    return row[0] if row else None
 
 
 def test_the_files_of_a_deleted_post_are_remembered_until_they_are_gone(ada: Person) -> None:

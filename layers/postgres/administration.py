@@ -1,0 +1,188 @@
+"""What admins see: all accounts and all posts, whatever their state, and how many there are of everything."""
+
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from layers.core.models import PostStatus, Role, Shape, Time
+from layers.core.pages import Row, Window
+from layers.postgres.connection import Connection, listed_as
+
+AccountStatus = Literal["active", "banned"]
+AnyPostStatus = Literal[PostStatus, "deleted"]
+
+
+class Account(Shape, frozen=True, kw_only=True):
+    """An account as admins see it."""
+
+    id: UUID
+    username: str
+    email: str
+    display_name: str
+    profile_picture_url: str | None
+    role: Role
+    is_private: bool
+    status: AccountStatus
+    follower_count: int
+    following_count: int
+    post_count: int
+    created_at: Time
+    banned_at: Time | None
+
+
+class AccountFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which accounts; None is any."""
+
+    part: str | None
+    """In any case, of username, e-mail address or display name."""
+    role: Role | None
+    status: AccountStatus | None
+
+
+ACCOUNTS: Final = """
+    SELECT u.id AS place, u.id, u.username, u.email, u.display_name, u.profile_picture_url, u.role, u.is_private,
+           CASE WHEN u.banned_at IS NULL THEN 'active' ELSE 'banned' END AS status,
+           u.follower_count, u.following_count, u.post_count, u.created_at, u.banned_at
+      FROM users u
+     WHERE u.id < %(after_id)s
+       AND (%(role)s::text IS NULL OR u.role = %(role)s)
+       AND (%(status)s::text IS NULL OR (u.banned_at IS NOT NULL) = (%(status)s = 'banned'))
+       AND (%(part)s::text IS NULL
+            OR u.username ILIKE containing(%(part)s)
+            OR u.email ILIKE containing(%(part)s)
+            OR u.display_name ILIKE containing(%(part)s))
+     ORDER BY u.id DESC LIMIT %(at_most)s
+"""
+
+
+def accounts(db: Connection, *, wanted: AccountFilter, window: Window[tuple[UUID]]) -> list[Row[Account]]:
+    """All accounts of that kind, the newest first, banned ones too."""
+    values = {**msgspec.structs.asdict(wanted), "after_id": window.after[0], "at_most": window.at_most}
+    with db.cursor(row_factory=listed_as(Account, keys=1)) as cursor:
+        return cursor.execute(ACCOUNTS, values).fetchall()
+
+
+class AnyPost(Shape, frozen=True, kw_only=True):
+    """A post as admins see it, in any state."""
+
+    id: UUID
+    user_id: UUID
+    username: str
+    caption: str
+    location: str | None
+    status: AnyPostStatus
+    like_count: int
+    comment_count: int
+    media_count: int
+    thumbnail: str | None
+    """The small rendition of the first picture; null unless the post is published."""
+    created_at: Time
+    updated_at: Time
+
+
+class PostFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which posts; None is any."""
+
+    status: AnyPostStatus | None
+    user_id: UUID | None
+    part: str | None
+    """In any case, of the caption."""
+    since: datetime | None
+    """Made then or later."""
+    before: datetime | None
+    """Made earlier."""
+
+
+POSTS: Final = """
+    SELECT p.id AS place, p.id, p.user_id, u.username, p.caption, p.location, p.status, p.like_count, p.comment_count,
+           p.media_count, p.thumbnail, p.created_at, p.updated_at
+      FROM posts p JOIN users u ON u.id = p.user_id
+     WHERE p.id < %(after_id)s
+       AND (%(status)s::text IS NULL OR p.status = %(status)s)
+       AND (%(user_id)s::uuid IS NULL OR p.user_id = %(user_id)s)
+       AND (%(part)s::text IS NULL OR p.caption ILIKE containing(%(part)s))
+       AND (%(since)s::timestamptz IS NULL OR p.created_at >= %(since)s)
+       AND (%(before)s::timestamptz IS NULL OR p.created_at < %(before)s)
+     ORDER BY p.id DESC LIMIT %(at_most)s
+"""
+
+
+def posts(db: Connection, *, wanted: PostFilter, window: Window[tuple[UUID]]) -> list[Row[AnyPost]]:
+    """All posts of that kind, the newest first, deleted ones too."""
+    values = {**msgspec.structs.asdict(wanted), "after_id": window.after[0], "at_most": window.at_most}
+    with db.cursor(row_factory=listed_as(AnyPost, keys=1)) as cursor:
+        return cursor.execute(POSTS, values).fetchall()
+
+
+class UserCounts(Shape, frozen=True, kw_only=True):
+    """Accounts."""
+
+    total: int | None = None
+    active: int | None = None
+    banned: int | None = None
+    created_last_24h: int | None = msgspec.field(name="createdLast24h", default=None)
+
+
+class PostCounts(Shape, frozen=True, kw_only=True):
+    """Posts by their state; `total` holds deleted ones too, while their rows stay."""
+
+    total: int | None = None
+    processing: int | None = None
+    published: int | None = None
+    failed: int | None = None
+    deleted: int | None = None
+    created_last_24h: int | None = msgspec.field(name="createdLast24h", default=None)
+
+
+class Active(Shape, frozen=True, kw_only=True):
+    """Those that live now."""
+
+    active: int | None = None
+
+
+class Total(Shape, frozen=True, kw_only=True):
+    """All of them."""
+
+    total: int | None = None
+
+
+class Counts(Shape, frozen=True, kw_only=True):
+    """How many rows there are of everything; null is unknown."""
+
+    users: UserCounts = UserCounts()
+    posts: PostCounts = PostCounts()
+    stories: Active = Active()
+    comments: Total = Total()
+    likes: Total = Total()
+    follows: Total = Total()
+    sessions: Active = Active()
+
+
+COUNTS: Final = """
+    SELECT json_build_object(
+        'users', (SELECT json_build_object(
+                'total', count(*),
+                'active', count(*) FILTER (WHERE banned_at IS NULL),
+                'banned', count(*) FILTER (WHERE banned_at IS NOT NULL),
+                'createdLast24h', count(*) FILTER (WHERE created_at > now() - interval '24 h')) FROM users),
+        'posts', (SELECT json_build_object(
+                'total', count(*),
+                'processing', count(*) FILTER (WHERE status = 'processing'),
+                'published', count(*) FILTER (WHERE status = 'published'),
+                'failed', count(*) FILTER (WHERE status = 'failed'),
+                'deleted', count(*) FILTER (WHERE status = 'deleted'),
+                'createdLast24h', count(*) FILTER (WHERE created_at > now() - interval '24 h')) FROM posts),
+        'stories', (SELECT json_build_object('active', count(*)) FROM stories WHERE expires_at > now()),
+        'comments', (SELECT json_build_object('total', count(*)) FROM comments),
+        'likes', (SELECT json_build_object('total', count(*)) FROM likes),
+        'follows', (SELECT json_build_object('total', count(*)) FROM follows),
+        'sessions', (SELECT json_build_object('active', count(*)) FROM sessions WHERE expires_at > now()))::text
+"""
+
+
+def counts(db: Connection) -> Counts:
+    """Everything counted at one moment."""
+    row = db.execute(COUNTS).fetchone()
+    return msgspec.json.decode(row[0], type=Counts) if row else Counts()

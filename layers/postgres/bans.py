@@ -1,0 +1,65 @@
+"""Accounts that are shut: nobody but admins sees anything of them, and nobody is signed in to them."""
+
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from layers.core.admission import Revocation
+from layers.core.errors import NotAllowed, UserNotFound
+from layers.postgres import sessions
+from layers.postgres.connection import Connection
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """What a ban, or its end, came to."""
+
+    username: str
+    is_new: bool
+    """False when it was so before."""
+    revocation: Revocation
+    """What Valkey must apply."""
+
+
+LOCK: Final = "SELECT username, role FROM users WHERE id = %(user_id)s FOR UPDATE"
+
+
+def lock(db: Connection, *, user_id: UUID) -> str:
+    """The username of an account that is to be shut: nothing that refers to it, no session either, is begun now.
+
+    Raises `UserNotFound`, or `NotAllowed` for an admin's.
+    """
+    username, role = _locked(db, user_id)
+    if role == "admin":
+        raise NotAllowed("An admin cannot be banned or removed.")
+    return username
+
+
+BAN: Final = "UPDATE users SET banned_at = now() WHERE id = %(user_id)s AND banned_at IS NULL"
+
+
+def begin(db: Connection, *, user_id: UUID) -> Changed:
+    """Shut an account and end all its sessions; again is harmless.
+
+    Raises `UserNotFound`, or `NotAllowed` for an admin's.
+    """
+    username = lock(db, user_id=user_id)
+    is_new = db.execute(BAN, {"user_id": user_id}).rowcount > 0
+    return Changed(username=username, is_new=is_new, revocation=sessions.end_all(db, user_id=user_id))
+
+
+UNBAN: Final = "UPDATE users SET banned_at = NULL WHERE id = %(user_id)s AND banned_at IS NOT NULL"
+
+
+def end(db: Connection, *, user_id: UUID) -> Changed:
+    """Open an account again, also one that is open. Raises `UserNotFound`."""
+    username, _ = _locked(db, user_id)
+    is_new = db.execute(UNBAN, {"user_id": user_id}).rowcount > 0
+    return Changed(username=username, is_new=is_new, revocation=sessions.refresh(db, user_id=user_id))
+
+
+def _locked(db: Connection, user_id: UUID) -> tuple[str, str]:
+    row: tuple[str, str] | None = db.execute(LOCK, {"user_id": user_id}).fetchone()
+    if row is None:
+        raise UserNotFound
+    return row

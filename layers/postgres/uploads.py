@@ -1,0 +1,98 @@
+"""Files sent straight to the object store: who may send which, and which post took them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from layers.core import limits
+from layers.core.errors import Invalid
+from layers.postgres.connection import Connection
+
+
+class NewUpload(msgspec.Struct, frozen=True):
+    """A file that is about to be sent; size in bytes."""
+
+    id: UUID
+    size: int
+    media_type: str
+
+
+BEGIN: Final = """
+    INSERT INTO uploads (id, user_id, size, media_type, expires_at)
+    SELECT given.id, %(user_id)s, given.size, given.media_type, %(expires_at)s
+      FROM unnest(%(ids)s::uuid[], %(sizes)s::integer[], %(types)s::text[]) AS given (id, size, media_type)
+    ON CONFLICT (id) DO UPDATE SET created_at = now(), expires_at = excluded.expires_at
+"""
+
+
+def begin(db: Connection, *, user_id: UUID, uploads: Sequence[NewUpload], expires_at: datetime) -> None:
+    """Files that this user may send until then. Begun again under the same ids, they get their time anew."""
+    values = {
+        "user_id": user_id,
+        "ids": [upload.id for upload in uploads],
+        "sizes": [upload.size for upload in uploads],
+        "types": [upload.media_type for upload in uploads],
+        "expires_at": expires_at,
+    }
+    db.execute(BEGIN, values)
+
+
+REFUSED: Final = """
+    SELECT given.id
+      FROM unnest(%(upload_ids)s::uuid[]) WITH ORDINALITY AS given (id, position)
+     WHERE NOT EXISTS (SELECT FROM uploads u
+                        WHERE u.id = given.id AND u.user_id = %(user_id)s
+                          AND (u.post_id IS NULL OR u.post_id = %(post_id)s)
+                          AND u.created_at > now() - %(seconds)s * interval '1 s')
+     ORDER BY given.position LIMIT 1
+"""
+
+
+def check(db: Connection, *, upload_ids: Sequence[UUID], user_id: UUID, post_id: UUID) -> None:
+    """Raises `Invalid` unless all of them are the user's and free for this post."""
+    row = db.execute(REFUSED, _wanted(upload_ids, user_id, post_id)).fetchone()
+    if row is not None:
+        raise Invalid.field("uploads", f"{row[0]}: there is no such upload of yours, or it was used already")
+
+
+TAKE: Final = """
+    WITH free AS (
+        SELECT id FROM uploads
+         WHERE id = ANY(%(upload_ids)s) AND user_id = %(user_id)s AND (post_id IS NULL OR post_id = %(post_id)s)
+           AND created_at > now() - %(seconds)s * interval '1 s'
+         ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE uploads SET post_id = %(post_id)s FROM free WHERE uploads.id = free.id
+"""
+
+
+def take(db: Connection, *, upload_ids: Sequence[UUID], user_id: UUID, post_id: UUID) -> None:
+    """They are this post's now, in the transaction that creates it; raises `Invalid` if another took one first."""
+    if db.execute(TAKE, _wanted(upload_ids, user_id, post_id)).rowcount != len(upload_ids):
+        raise Invalid.field("uploads", "one of them was used already")
+
+
+DELETE_OLD: Final = """
+    DELETE FROM uploads
+     WHERE id IN (SELECT id FROM uploads WHERE created_at < now() - %(seconds)s * interval '1 s'
+                   ORDER BY created_at LIMIT %(at_most)s FOR UPDATE SKIP LOCKED)
+    RETURNING id
+"""
+
+
+def delete_old(db: Connection, *, older_than_seconds: float, at_most: int) -> list[UUID]:
+    """Remove the rows of uploads that old, used or not; their ids. Two cleaners never take the same row."""
+    values = {"seconds": older_than_seconds, "at_most": at_most}
+    return [row[0] for row in db.execute(DELETE_OLD, values)]
+
+
+def _wanted(upload_ids: Sequence[UUID], user_id: UUID, post_id: UUID) -> dict[str, object]:
+    return {
+        "upload_ids": list(upload_ids),
+        "user_id": user_id,
+        "post_id": post_id,
+        "seconds": limits.UPLOAD_USABLE_SECONDS,
+    }
