@@ -2,7 +2,7 @@
 
 from layers.core import metrics, passwords
 from layers.core.endpoint import endpoint
-from layers.core.errors import AccountBanned, WrongCredentials
+from layers.core.errors import AccountBanned, UserNotFound, WrongCredentials
 from layers.core.limits import LOGIN
 from layers.core.models import Shape, UserSelf
 from layers.core.response import SignedIn
@@ -24,7 +24,7 @@ class LoggedIn(Shape, frozen=True, kw_only=True):
     user: UserSelf
 
 
-@endpoint(limit=LOGIN)
+@endpoint(limit=LOGIN, raises=(WrongCredentials, AccountBanned))
 def handler(body: Login) -> SignedIn[LoggedIn]:
     with autocommit() as db:
         known = users.credentials(db, login=cleaned(body.username).lower())
@@ -34,8 +34,11 @@ def handler(body: Login) -> SignedIn[LoggedIn]:
     if known.is_banned:
         metrics.AUTH_ATTEMPTS.labels("login", "banned").inc()
         raise AccountBanned
-    with transaction() as db:
-        session_id = sessions.start(db, user_id=known.user_id)
-        user = users.read_self(db, user_id=known.user_id)
+    try:
+        with transaction() as db:
+            session_id = sessions.start(db, user_id=known.user_id)
+            user = users.read_self(db, user_id=known.user_id)
+    except UserNotFound:  # at this very moment
+        raise AccountBanned from None
     metrics.AUTH_ATTEMPTS.labels("login", "success").inc()
     return SignedIn(LoggedIn(user=user), session_id)

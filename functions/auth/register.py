@@ -1,18 +1,17 @@
 """POST /api/v1/auth/register: a new account, signed in at once."""
 
 import re
-from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
 
 from layers.core import limits, metrics, models, passwords
 from layers.core.endpoint import endpoint
-from layers.core.errors import Invalid
+from layers.core.errors import AlreadyTaken, Invalid
 from layers.core.events import ProfileUpdated
 from layers.core.ids import new_id
 from layers.core.models import Shape, UserSelf
-from layers.core.response import SignedIn
+from layers.core.response import Created, SignedIn
 from layers.core.text import bounded
 from layers.postgres import outbox, sessions, users
 from layers.postgres.connection import transaction
@@ -37,8 +36,8 @@ class Registered(Shape, frozen=True, kw_only=True):
     user: UserSelf
 
 
-@endpoint
-def handler(body: Registration) -> SignedIn[Registered]:
+@endpoint(raises=(AlreadyTaken,))
+def handler(body: Registration) -> SignedIn[Created[Registered]]:
     user_id, username, email = new_id(), models.username(body.username), _email(body.email)
     display_name = bounded("displayName", body.display_name, limits.DISPLAY_NAME_LENGTH) or body.username.strip()
     password_hash = passwords.hashed(body.password)
@@ -56,7 +55,7 @@ def handler(body: Registration) -> SignedIn[Registered]:
     if publishing.send(note):
         outbox.forget(note)
     metrics.AUTH_ATTEMPTS.labels("register", "success").inc()
-    return SignedIn(Registered(user=user), session_id, HTTPStatus.CREATED)
+    return SignedIn(Created(Registered(user=user)), session_id)
 
 
 def _email(typed: str) -> str:

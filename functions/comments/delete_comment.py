@@ -4,13 +4,14 @@ from uuid import UUID
 
 from layers.core import metrics
 from layers.core.endpoint import endpoint
+from layers.core.errors import NotAllowed
 from layers.core.models import Told, Viewer
 from layers.postgres import audit, comments
 from layers.postgres.connection import transaction
 from layers.valkey import fragments
 
 
-@endpoint
+@endpoint(raises=(NotAllowed,))
 def handler(comment_id: UUID, viewer: Viewer) -> Told:
     with transaction() as db:
         deleted = comments.delete(db, comment_id=comment_id, viewer=viewer)

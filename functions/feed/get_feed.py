@@ -3,9 +3,18 @@
 from layers.core import home_feed
 from layers.core.endpoint import endpoint
 from layers.core.limits import FEED
-from layers.core.models import Page, Viewer
+from layers.core.models import Page, Post, Shape, Viewer
+from layers.core.response import Encoded
+
+
+class Feed(Shape, frozen=True, kw_only=True, omit_defaults=True):
+    """One page; with `fallback`, and without posts, while no store can answer."""
+
+    posts: list[Post]
+    next_cursor: str | None
+    fallback: bool = False
 
 
 @endpoint(limit=FEED)
-def handler(query: Page, viewer: Viewer) -> bytes:
-    return home_feed.answer(viewer, cursor=query.cursor, limit=query.size)
+def handler(query: Page, viewer: Viewer) -> Encoded[Feed]:
+    return Encoded(home_feed.answer(viewer, cursor=query.cursor, limit=query.size))

@@ -50,7 +50,7 @@ class Uploads(Shape, frozen=True, kw_only=True):
     uploads: list[Upload]
 
 
-@endpoint
+@endpoint(raises=(UnsupportedImage,))
 def handler(body: NewUploads, viewer: Viewer, new: NewId) -> Created[Uploads]:
     for number, file in enumerate(body.files):
         _check(file, f"files[{number}]")

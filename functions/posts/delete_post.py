@@ -4,6 +4,7 @@ from uuid import UUID
 
 from layers.core import metrics
 from layers.core.endpoint import endpoint
+from layers.core.errors import NotAllowed
 from layers.core.models import Told, Viewer
 from layers.media import photos
 from layers.postgres import audit, posts
@@ -11,7 +12,7 @@ from layers.postgres.connection import transaction
 from layers.valkey import fragments
 
 
-@endpoint
+@endpoint(raises=(NotAllowed,))
 def handler(post_id: UUID, viewer: Viewer) -> Told:
     with transaction() as db:
         deleted = posts.delete(db, post_id=post_id, viewer=viewer)

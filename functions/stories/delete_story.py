@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from layers.core.endpoint import endpoint
-from layers.core.errors import StoreUnavailable
+from layers.core.errors import NotAllowed, StoreUnavailable
 from layers.core.logging import logger
 from layers.core.models import Told, Viewer
 from layers.media import story_media
@@ -11,7 +11,7 @@ from layers.postgres import audit, stories
 from layers.postgres.connection import autocommit, transaction
 
 
-@endpoint
+@endpoint(raises=(NotAllowed,))
 def handler(story_id: UUID, viewer: Viewer) -> Told:
     with transaction() as db:
         author_id = stories.end(db, story_id=story_id, viewer=viewer)

@@ -3,12 +3,13 @@
 from uuid import UUID
 
 from layers.core.endpoint import endpoint
+from layers.core.errors import NotAllowed
 from layers.core.models import Viewer
 from layers.postgres import stories
 from layers.postgres.connection import autocommit
 
 
-@endpoint
+@endpoint(raises=(NotAllowed,))
 def handler(user: UUID, viewer: Viewer) -> stories.StoriesOfUser:
     with autocommit() as db:
         return stories.of_user(db, user_id=user, viewer=viewer)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from layers.core import pages
 from layers.core.endpoint import endpoint
+from layers.core.errors import NotAllowed
 from layers.core.models import Page, Shape, StoryViewer, Viewer
 from layers.core.pages import NEWEST_FIRST
 from layers.postgres import audit, stories
@@ -17,7 +18,7 @@ class Viewers(Shape, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@endpoint
+@endpoint(raises=(NotAllowed,))
 def handler(story_id: UUID, query: Page, viewer: Viewer) -> Viewers:
     window = pages.window(query, f"viewers of {story_id}", viewer=viewer, start=NEWEST_FIRST)
     with transaction() as db:

@@ -2,6 +2,7 @@
 
 from layers.core import pages
 from layers.core.endpoint import endpoint
+from layers.core.errors import NotAllowed
 from layers.core.models import Page, Shape, UserCard, UserRef, Viewer
 from layers.core.pages import NEWEST_FIRST
 from layers.postgres import follows
@@ -15,7 +16,7 @@ class Following(Shape, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@endpoint
+@endpoint(raises=(NotAllowed,))
 def handler(user: UserRef, query: Page, viewer: Viewer | None) -> Following:
     window = pages.window(query, f"followed by {user}", viewer=viewer, start=NEWEST_FIRST)
     with autocommit() as db:

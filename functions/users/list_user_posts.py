@@ -2,6 +2,7 @@
 
 from layers.core import pages
 from layers.core.endpoint import endpoint
+from layers.core.errors import NotAllowed
 from layers.core.models import GridPage, PostThumb, Shape, UserRef, Viewer
 from layers.core.pages import LAST_ID
 from layers.postgres import grids
@@ -15,7 +16,7 @@ class UserPosts(Shape, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@endpoint
+@endpoint(raises=(NotAllowed,))
 def handler(user: UserRef, query: GridPage, viewer: Viewer | None) -> UserPosts:
     window = pages.window(query, f"posts of {user}", viewer=viewer, start=LAST_ID)
     with autocommit() as db:

@@ -4,6 +4,7 @@
 request itself, a `NewId` parameter the id of what is created: such requests may carry an `Idempotency-Key`. A Struct
 named `query` holds the query, one named `form` the multipart form, any other the JSON body; with both of these
 optional, the body is whichever was sent. Whatever else is named stands in the path. What is returned is the answer.
+What may be refused follows from the same (`Signature.refusals`), but for what the decorator's `raises` names.
 """
 
 import functools
@@ -21,7 +22,23 @@ from prometheus_client import Counter, Histogram
 
 from layers.core import admission, cors, media_links, metrics, trace
 from layers.core.admission import Admitted, Count
-from layers.core.errors import FieldError, Invalid, NotAllowed, SignInRequired, StoreUnavailable, TooMany
+from layers.core.errors import (
+    FieldError,
+    ForeignOrigin,
+    ImageTooLarge,
+    Invalid,
+    KeyUsedAgain,
+    NotAllowed,
+    NotFound,
+    PhotogramError,
+    SignInRequired,
+    StillInWork,
+    StoreUnavailable,
+    TooLarge,
+    TooMany,
+    UnreadableImage,
+    UnsupportedImage,
+)
 from layers.core.ids import NewId, new_id
 from layers.core.limits import SESSION_SECONDS, Limit
 from layers.core.logging import logger
@@ -41,10 +58,11 @@ _ROLES: Final[dict[type[Viewer], tuple[str, ...]]] = {
 
 type Handler = Callable[..., object]
 type Endpoint = Callable[[Mapping[str, Any], object], Reply]
+type Refusals = tuple[type[PhotogramError], ...]
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """What a handler asks for, read once from its annotations."""
+    """What a handler asks for and answers, read once from its annotations and its decorator."""
 
     viewer: type[Viewer] | None = None
     viewer_optional: bool = True
@@ -56,10 +74,13 @@ class Signature(msgspec.Struct, frozen=True):
     body: tuple[str, type[msgspec.Struct]] | None = None
     new_id: str | None = None
     answer: object = None
+    limit: Limit | None = None
+    admits: bool = True
+    raises: Refusals = ()
 
     @classmethod
-    def of(cls, handler: Handler) -> "Signature":
-        """The signature of a handler function."""
+    def of(cls, handler: Handler, **decorated: Any) -> "Signature":
+        """The signature of a handler function with what its decorator says."""
         hints = typing.get_type_hints(handler)
         found: dict[str, Any] = {"answer": hints.pop("return", None)}
         path: list[tuple[str, type]] = []
@@ -80,27 +101,46 @@ class Signature(msgspec.Struct, frozen=True):
                 )
             else:
                 path.append((name, kind))
-        return cls(path=tuple(path), **found)
+        return cls(path=tuple(path), **found, **decorated)
+
+    def refusals(self, method: str) -> Refusals:
+        """What a caller may be refused with; the defects and outages of ours aside."""
+        sends = self.body is not None or self.form is not None
+        parses = sends or self.query is not None or self.new_id is not None or UUID in dict(self.path).values()
+        kinds: list[type[PhotogramError]] = [*self.raises]
+        kinds += [Invalid] if parses else []
+        kinds += [SignInRequired] if not self.viewer_optional else []
+        kinds += [NotAllowed] if self.viewer in (Verified, Admin) else []
+        kinds += [ForeignOrigin] if method in cors.UNSAFE_METHODS else []
+        kinds += [NotFound] if self.path else []
+        kinds += [TooLarge] if sends else []
+        kinds += [UnsupportedImage, ImageTooLarge, UnreadableImage] if self.form is not None else []
+        kinds += [StillInWork, KeyUsedAgain] if self.new_id is not None else []
+        kinds += [TooMany, StoreUnavailable] if self.admits else []
+        return tuple(kinds)
 
 
 @overload
 def endpoint(handler: Handler) -> Endpoint: ...
 @overload
-def endpoint(*, limit: Limit | None = None, admits: bool = True) -> Callable[[Handler], Endpoint]: ...
 def endpoint(
-    handler: Handler | None = None, *, limit: Limit | None = None, admits: bool = True
+    *, limit: Limit | None = None, admits: bool = True, raises: Refusals = ()
+) -> Callable[[Handler], Endpoint]: ...
+def endpoint(
+    handler: Handler | None = None, *, limit: Limit | None = None, admits: bool = True, raises: Refusals = ()
 ) -> Callable[[Handler], Endpoint] | Endpoint:
     """Make a Lambda handler of a function.
 
-    `limit` is the specific limiter; `admits=False` leaves out session and limits (health).
+    `limit` is the specific limiter; `admits=False` leaves out session and limits (health); `raises` names the errors
+    that do not follow from the signature, for the documentation.
     """
     if handler is None:
-        return functools.partial(_endpoint, limit=limit, admits=admits)
-    return _endpoint(handler, limit=limit, admits=admits)
+        return functools.partial(_endpoint, limit=limit, admits=admits, raises=raises)
+    return _endpoint(handler, limit=limit, admits=admits, raises=raises)
 
 
-def _endpoint(handler: Handler, *, limit: Limit | None, admits: bool) -> Endpoint:
-    signature = Signature.of(handler)
+def _endpoint(handler: Handler, **decorated: Any) -> Endpoint:
+    signature = Signature.of(handler, **decorated)
     name = handler.__module__.removeprefix("functions.")
 
     @functools.wraps(handler)
@@ -110,7 +150,7 @@ def _endpoint(handler: Handler, *, limit: Limit | None, admits: bool) -> Endpoin
         trace.trace_id.set(request.trace_id)
         visit = _Visit(request)
         try:
-            reply = visit.served(handler, signature, limit, admits=admits)
+            reply = visit.served(handler, signature)
         except Exception as error:  # noqa: BLE001 (the one place where errors become answers)
             reply = visit.refused(error)
         _told(name, request, visit, reply, time.perf_counter() - started)
@@ -131,15 +171,15 @@ class _Visit:
         self.count: Count | None = None
         self.headers: dict[str, str] = {"cache-control": "no-store", "x-trace-id": request.trace_id}
 
-    def served(self, handler: Handler, signature: Signature, limit: Limit | None, *, admits: bool) -> Reply:
+    def served(self, handler: Handler, signature: Signature) -> Reply:
         """The handler's answer; raises what stands in the way, in the contract's order."""
         request = self.request
         origin = request.headers.get("origin")
         if origin is not None:
             self.headers |= cors.headers_for(origin)
             cors.check_origin(request.method, origin)
-        if admits:
-            self._admitted(admission.admit(request.session_id, request.address, limit), signature)
+        if signature.admits:
+            self._admitted(admission.admit(request.session_id, request.address, signature.limit), signature)
         try:
             reply = self._answer(handler, signature)
         except SignInRequired:

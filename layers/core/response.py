@@ -1,12 +1,13 @@
 """Answers: what a handler returns, as API Gateway wants it; refusals as problem documents."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from layers.core import errors
-from layers.core.errors import PhotogramError
+from layers.core.errors import FieldError, PhotogramError
 
 type Reply = dict[str, Any]
 
@@ -28,7 +29,6 @@ class SignedIn[Answer](msgspec.Struct, frozen=True):
 
     answer: Answer
     session_id: str
-    status: HTTPStatus = HTTPStatus.OK
 
 
 class SignedOut[Answer](msgspec.Struct, frozen=True):
@@ -41,6 +41,38 @@ class Unhealthy[Answer](msgspec.Struct, frozen=True):
     """503 with this answer."""
 
     answer: Answer
+
+
+class Encoded[Answer](msgspec.Struct, frozen=True):
+    """Such an answer that is JSON already."""
+
+    answer: bytes
+
+
+WRAPPINGS: Final[dict[type, HTTPStatus | None]] = {
+    Created: HTTPStatus.CREATED,
+    Accepted: HTTPStatus.ACCEPTED,
+    Unhealthy: HTTPStatus.SERVICE_UNAVAILABLE,
+    SignedIn: None,
+    SignedOut: None,
+    Encoded: None,
+}
+"""What may stand around an answer, one within the other too, and the status that it says; 200 where none does."""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong (RFC 9457), for people in `error`."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    error: str
+    """The same as `detail`."""
+    errors: tuple[FieldError, ...] | UnsetType = UNSET
+    """What is wrong with single fields, headers or files."""
+    queued: bool | UnsetType = UNSET
+    """False when files could not be stored: they are not kept for a later try."""
 
 
 STATUS_OF: dict[type[BaseException], HTTPStatus] = {
@@ -74,32 +106,21 @@ def problem(error: BaseException) -> tuple[HTTPStatus, bytes]:
     status = status_of(error)
     known = isinstance(error, PhotogramError) and status is not HTTPStatus.INTERNAL_SERVER_ERROR
     detail = str(error) if known else "Something went wrong on our side."
-    document: dict[str, Any] = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-        "error": detail,
-    }
-    if fields := getattr(error, "errors", ()):
-        document["errors"] = fields
-    if isinstance(error, errors.StoreUnavailable) and error.store == "storage":
-        document["queued"] = False
+    document = Problem(
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        error=detail,
+        errors=getattr(error, "errors", ()) or UNSET,
+        queued=False if isinstance(error, errors.StoreUnavailable) and error.store == "storage" else UNSET,
+    )
     return status, msgspec.json.encode(document)
 
 
-def unwrapped(returned: object) -> tuple[HTTPStatus, Any]:
+def unwrapped(returned: Any) -> tuple[HTTPStatus, Any]:
     """The status a handler's return says, and the answer inside."""
-    match returned:
-        case Created(answer):
-            return HTTPStatus.CREATED, answer
-        case Accepted(answer):
-            return HTTPStatus.ACCEPTED, answer
-        case Unhealthy(answer):
-            return HTTPStatus.SERVICE_UNAVAILABLE, answer
-        case SignedIn(answer, _, status):
-            return status, answer
-        case SignedOut(answer):
-            return HTTPStatus.OK, answer
-        case _:
-            return HTTPStatus.OK, returned
+    status = HTTPStatus.OK
+    while (kind := type(returned)) in WRAPPINGS:
+        status = WRAPPINGS[kind] or status
+        returned = returned.answer
+    return status, returned

@@ -169,7 +169,7 @@ READ_OWNERS: Final = """
       JOIN users a ON a.id = c.user_id
       JOIN posts p ON p.id = c.post_id
       JOIN users o ON o.id = p.user_id
-     WHERE c.id = %(comment_id)s
+     WHERE c.id = %(comment_id)s AND p.status <> 'deleted'
        AND (c.user_id = %(viewer_id)s
             OR can_view_comment(%(is_admin)s, a) AND can_view_post(%(viewer_id)s, %(is_admin)s, p, o))
 """

@@ -83,7 +83,7 @@ def test_a_subclass_needs_no_row_of_its_own() -> None:
         (Created({"a": 1}), 201),
         (Accepted({"a": 1}), 202),
         (SignedIn({"a": 1}, "id"), 200),
-        (SignedIn({"a": 1}, "id", HTTPStatus.CREATED), 201),
+        (SignedIn(Created({"a": 1}), "id"), 201),
         (SignedOut({"a": 1}), 200),
         (Unhealthy({"a": 1}), 503),
     ],
