@@ -109,6 +109,15 @@ def test_r_i5_follow_and_unfollow_show_in_the_very_next_feed(author: Caller) -> 
         reader.http.delete(f"/users/{author.id}/follow")
 
 
+def test_r_f5_a_published_or_deleted_post_shows_in_a_warm_feed_within_5_s(author: Caller, follower: Caller) -> None:
+    follower.feed()
+    post_id = author.upload(phone_photo())["post_id"]
+    until(lambda: author.published(post_id), seconds=50)
+    until(lambda: follower.in_feed(post_id), seconds=5, every=0.5)
+    author.http.delete(f"/posts/{post_id}").raise_for_status()
+    until(lambda: follower.in_feed(post_id) is None, seconds=5, every=0.5)
+
+
 def test_a_deleted_post_is_gone_at_once_and_its_files_with_it(author: Caller, follower: Caller) -> None:
     post_id = author.upload(phone_photo())["post_id"]
     shown = until(lambda: follower.in_feed(post_id), seconds=50, every=1)

@@ -1,15 +1,19 @@
 """An environment: a granian process that answers one request at a time."""
 
+import json
 import re
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psutil
 import pytest
 
 from tests.support.hosts import Host, copy_of_the_code, environment
+from tests.support.people import new_person
 from tests.support.waiting import until
 
 HEALTH = Path("functions/health/get_health.py")
@@ -43,6 +47,37 @@ def test_it_answers_through_the_chalice_app(host: Host) -> None:
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
     assert (answer.headers["content-type"], answer.headers["x-trace-id"]) == ("application/json", "seen")
+
+
+def test_r_o3_each_request_writes_one_json_line(host: Host) -> None:
+    ada = new_person("ada")
+    asked = [
+        ("GET", "/api/v1/auth/me", {"cookie": f"session_id={ada.session_id}"}, 200),
+        ("GET", "/api/v1/auth/me", {}, 401),
+        ("POST", f"/api/v1/posts/{uuid4()}/like", {"cookie": f"session_id={ada.session_id}"}, 404),
+        ("GET", "/api/v1/nothing", {}, 404),
+        ("PUT", "/api/v1/posts", {}, 405),
+    ]
+    for number, (method, path, headers, status) in enumerate(asked):
+        trace_id = f"{uuid4()}-{number}"
+        answer = host.http.request(method, path, headers=headers | {"x-trace-id": trace_id})
+        host.http.cookies.clear()
+        lines = [json.loads(line) for line in host.log.splitlines() if trace_id in line]
+
+        assert answer.status_code == status
+        assert len(lines) == 1, (method, path)
+        [line] = lines
+        assert datetime.fromisoformat(line.pop("timestamp")).utcoffset() == timedelta()
+        assert 0 <= line.pop("duration_ms") < 10_000
+        assert {name: line.get(name) for name in ("level", "request_id", "method", "path", "user_id", "status")} == {
+            "level": "INFO",
+            "request_id": trace_id,
+            "method": method,
+            "path": path,
+            "user_id": str(ada.id) if headers else None,
+            "status": status,
+        }
+        assert line["content_length"] == len(answer.content)
 
 
 def test_it_is_one_process(host: Host) -> None:
