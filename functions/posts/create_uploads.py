@@ -14,7 +14,7 @@ from layers.core.models import Shape, Time, Viewer
 from layers.core.response import Created
 from layers.media import uploads as files
 from layers.postgres import uploads
-from layers.postgres.connection import autocommit
+from layers.postgres.connection import transaction
 
 _TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic")
 
@@ -27,7 +27,7 @@ class NewFile(Shape, frozen=True, kw_only=True):
 
 
 class NewUploads(Shape, frozen=True, kw_only=True):
-    """The files, in the order of the answer."""
+    """The files, in the order of the answer; of one account 100 may wait for their posts, more are 429."""
 
     files: Annotated[list[NewFile], msgspec.Meta(min_length=1, max_length=limits.POST_FILES)]
 
@@ -59,7 +59,7 @@ def handler(body: NewUploads, viewer: Viewer, new: NewId) -> Created[Uploads]:
         uploads.NewUpload(id=part_of(new, number), size=file.size, media_type=file.type)
         for number, file in enumerate(body.files)
     ]
-    with autocommit() as db:
+    with transaction() as db:
         uploads.begin(db, user_id=viewer.id, uploads=begun, expires_at=ends)
     return Created(Uploads(uploads=[_signed(upload, ends) for upload in begun]))
 

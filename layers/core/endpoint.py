@@ -223,10 +223,10 @@ class _Visit:
         status, body = problem(error)
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
             logger().exception("unexpected failure", trace_id=self.request.trace_id)
-        if isinstance(error, TooMany) and self.count:
-            self.headers["retry-after"] = str(max(1, self.count.reset_seconds))
-        if isinstance(error, StoreUnavailable):
+        if isinstance(error, TooMany | StoreUnavailable):
             self.headers["retry-after"] = str(error.retry_after)
+        if isinstance(error, TooMany):
+            metrics.RATE_LIMIT_HITS.labels(error.action).inc()
         return {
             "statusCode": status.value,
             "headers": {**self.headers, "content-type": _PROBLEM},
@@ -258,10 +258,9 @@ class _Visit:
     def _check_limit(self) -> None:
         if self.count is not None and not self.count.accepted:
             action = self.count.limit.action
-            metrics.RATE_LIMIT_HITS.labels(action).inc()
             if action == "follow":
                 metrics.FOLLOWS_RATE_LIMITED.inc()
-            raise TooMany
+            raise TooMany(action, retry_after=max(1, self.count.reset_seconds))
 
     def _give_place_back(self) -> None:
         count = self.count

@@ -126,6 +126,13 @@ class UnreadableImage(BadPicture):
 class TooMany(PhotogramError):
     """Too many requests; please wait."""
 
+    def __init__(self, action: str, message: str = "", *, retry_after: int) -> None:
+        super().__init__(message)
+        self.action = action
+        """What there were too many of, as the limits name it."""
+        self.retry_after = retry_after
+        """Seconds until one more is allowed."""
+
 
 class StoreUnavailable(PhotogramError):
     """A service this needs is away for the moment; please try again."""

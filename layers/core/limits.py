@@ -35,6 +35,8 @@ UPLOAD_SECONDS = 15 * 60
 UPLOAD_USABLE_SECONDS = 45 * 60
 """So long a post may be made of an upload: well before it is removed, which therefore never meets one in use."""
 UPLOAD_KEPT_SECONDS = 60 * 60
+UPLOADS_WAITING = 100
+"""Of one account, for their posts: as many as ten posts, an hour's, can take. Nobody parks more than 1 GiB."""
 UNARRIVED_SECONDS = 5 * 60
 """After this long a row whose object never came has failed."""
 

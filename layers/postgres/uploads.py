@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from layers.core import limits
-from layers.core.errors import Invalid
+from layers.core.errors import Invalid, TooMany
 from layers.postgres.connection import Connection
 
 
@@ -20,6 +20,13 @@ class NewUpload(msgspec.Struct, frozen=True):
     media_type: str
 
 
+LOCK: Final = "SELECT FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE"
+
+WAITING: Final = """
+    SELECT count(*), ceil(extract(epoch FROM min(created_at) - now()) + %(kept_seconds)s)::integer
+      FROM uploads WHERE user_id = %(user_id)s AND post_id IS NULL AND id <> ALL(%(ids)s)
+"""
+
 BEGIN: Final = """
     INSERT INTO uploads (id, user_id, size, media_type, expires_at)
     SELECT given.id, %(user_id)s, given.size, given.media_type, %(expires_at)s
@@ -29,14 +36,24 @@ BEGIN: Final = """
 
 
 def begin(db: Connection, *, user_id: UUID, uploads: Sequence[NewUpload], expires_at: datetime) -> None:
-    """Files that this user may send until then. Begun again under the same ids, they get their time anew."""
+    """Files that this user may send until then. Begun again under the same ids, they get their time anew.
+
+    Raises `TooMany` while `limits.UPLOADS_WAITING` of the user's would be without a post; the transaction is the
+    caller's.
+    """
     values = {
         "user_id": user_id,
         "ids": [upload.id for upload in uploads],
         "sizes": [upload.size for upload in uploads],
         "types": [upload.media_type for upload in uploads],
         "expires_at": expires_at,
+        "kept_seconds": limits.UPLOAD_KEPT_SECONDS,
     }
+    db.execute(LOCK, values)
+    waiting, seconds = db.execute(WAITING, values).fetchone() or (0, 0)
+    if waiting + len(uploads) > limits.UPLOADS_WAITING:
+        refusal = f"At most {limits.UPLOADS_WAITING} files may wait for their posts; {waiting} do."
+        raise TooMany("uploads", refusal, retry_after=max(1, seconds))
     db.execute(BEGIN, values)
 
 

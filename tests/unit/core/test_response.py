@@ -26,7 +26,7 @@ from layers.core.response import Accepted, Created, SignedIn, SignedOut, Unhealt
         (errors.UnsupportedImage(), 415),
         (errors.ImageTooLarge(), 422),
         (errors.UnreadableImage(), 422),
-        (errors.TooMany(), 429),
+        (errors.TooMany("feed", retry_after=1), 429),
         (errors.StoreUnavailable("database"), 503),
     ],
     ids=lambda value: type(value).__name__,

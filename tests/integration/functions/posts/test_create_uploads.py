@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from functions.posts import create_uploads, delete_unused_uploads
-from layers.core import limits
+from layers.core import limits, metrics
 from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id, time_of
 from layers.core.settings import settings
@@ -21,6 +21,7 @@ from tests.support.calls import call
 from tests.support.direct_uploads import ask, ask_one, create, grow_older, has_row, is_stored, put, send
 from tests.support.people import Person
 from tests.support.pipes import Pipes
+from tests.support.together import together
 
 PHOTO = pictures.jpeg(64, 48)
 
@@ -76,6 +77,21 @@ def test_r_m1_exactly_ten_mebibytes_are_taken_and_one_more_is_refused_by_the_fro
 
     _problem(put(upload, exact + b"\0"), 413)
     assert put(upload, exact).status_code == 200
+
+
+def test_r_l8_a_hundred_files_of_one_account_may_wait_for_their_posts_and_no_more_at_once(ada: Person) -> None:
+    ten = [(len(PHOTO), "image/jpeg")] * 10
+    refused_before = metrics.RATE_LIMIT_HITS.labels("uploads")._value.get()
+    replies = together(lambda _: ask(ada, *ten), range(12))
+    refused = [reply for reply in replies if reply.status == 429]
+
+    assert sorted(reply.status for reply in replies) == [201] * 10 + [429] * 2
+    assert 3590 < int(refused[0].headers["retry-after"]) <= limits.UPLOAD_KEPT_SECONDS
+    assert metrics.RATE_LIMIT_HITS.labels("uploads")._value.get() == refused_before + 2
+    used = next(reply for reply in replies if reply.status == 201).json["uploads"][0]
+    assert put(used, PHOTO).status_code == 200
+    assert create(ada, used["id"]).status == 202
+    assert [ask(ada, ten[0]).status, ask(ada, ten[0]).status] == [201, 429]
 
 
 @pytest.mark.parametrize("length", [0, 1, len(PHOTO) - 1, len(PHOTO) + 1])
