@@ -1,6 +1,6 @@
 # Thin: each target calls a module that can as well be called by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run stop status clean logs dev migrate demo grant invoke test test-stack lint check bench soak lock
+.PHONY: help install run stop status clean logs dev migrate demo grant invoke openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -9,7 +9,7 @@ PROFILE ?= run
 WITH_SETTINGS := $(PYTHON) -m infra.stack.with_settings --profile $(PROFILE)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## install what is missing: Python and Debian packages, MinIO, Cassandra
 	@infra/stack/install.sh --profile $(PROFILE)
@@ -46,6 +46,9 @@ grant: ## USER=… ROLE=user|verified|admin
 invoke: ## FN=posts/like_post [EVENT=file]: run one function with its sample event
 	@$(WITH_SETTINGS) infra.local.invoke $(FN) $(EVENT)
 
+openapi: ## write functions/docs/openapi.json, the API's description, from the code
+	@$(PYTHON) -m infra.openapi
+
 test: ## install, start a stack of its own, check, run every suite, stop
 	@infra/stack/install.sh --profile test
 	@$(PYTHON) -m infra.stack.test
@@ -68,8 +71,15 @@ bench: test-stack ## every benchmark against its baseline, on the test stack; pr
 	@$(PYTHON) -m infra.stack.with_settings --profile test tests.bench
 
 soak: test-stack ## the property tests, ten times as long as in `make test`
-	@PHOTOGRAM_EXAMPLES=600 $(PYTHON) -m pytest tests/integration/functions/feed/test_feed_machine.py
+	@PHOTOGRAM_EXAMPLES=600 $(PYTHON) -m pytest tests/integration/functions/feed/test_feed_machine.py \
+		$(addprefix tests/integration/exactness/test_,state_machine.py paging.py orphans.py)
+
+schemathesis: test-stack ## requests generated from the API's description, ten times as many as in `make test`
+	@PHOTOGRAM_EXAMPLES=250 $(PYTHON) -m pytest tests/e2e/test_schemathesis.py --override-ini timeout=900
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
 		--group local --group test pyproject.toml --output-file requirements.lock
+
+rules: ## write tests/RULES.md, which test covers which rule of the HTTP contract
+	@$(PYTHON) -m tests.rules

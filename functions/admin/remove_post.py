@@ -1,4 +1,4 @@
-"""DELETE /api/v1/admin/posts/{post_id}: gone at once from every read; its files with it."""
+"""DELETE /api/v1/admin/posts/{post_id}: remove any post; it is gone at once from every read, its files with it."""
 
 from uuid import UUID
 

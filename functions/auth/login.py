@@ -1,5 +1,9 @@
 """POST /api/v1/auth/login: a new session for a username or e-mail address and its password."""
 
+from typing import Annotated
+
+import msgspec
+
 from layers.core import metrics, passwords
 from layers.core.endpoint import endpoint
 from layers.core.errors import AccountBanned, UserNotFound, WrongCredentials
@@ -15,7 +19,8 @@ class Login(Shape, frozen=True, kw_only=True):
     """Who wants to sign in."""
 
     username: str
-    password: str
+    """The username or the e-mail address, in any case."""
+    password: Annotated[str, msgspec.Meta(examples=["correct horse battery staple"])]
 
 
 class LoggedIn(Shape, frozen=True, kw_only=True):

@@ -10,24 +10,34 @@ from layers.core.endpoint import endpoint
 from layers.core.errors import AlreadyTaken, Invalid
 from layers.core.events import ProfileUpdated
 from layers.core.ids import new_id
-from layers.core.models import Shape, UserSelf
+from layers.core.models import DisplayName, Shape, UserSelf
 from layers.core.response import Created, SignedIn
 from layers.core.text import bounded
 from layers.postgres import outbox, sessions, users
 from layers.postgres.connection import transaction
 from layers.rabbitmq import publishing
 
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s.\x00-\x1f]+(\.[^@\s.\x00-\x1f]+)+")
+_EMAIL = re.compile(r"[^@\s<>\x00-\x1f]+@[^@\s.<>\x00-\x1f]+(\.[^@\s.<>\x00-\x1f]+)+")
 _SHORTEST, _LONGEST = limits.PASSWORD_LENGTH
 
 
 class Registration(Shape, frozen=True, kw_only=True):
     """Who wants to join."""
 
-    username: str
-    email: str
-    password: Annotated[str, msgspec.Meta(min_length=_SHORTEST, max_length=_LONGEST)]
-    display_name: str | None = None
+    username: Annotated[str, msgspec.Meta(examples=["newcomer"], extra_json_schema={"pattern": "^[A-Za-z0-9_]{3,30}$"})]
+    """Kept in lower case; `me` and `search` are reserved."""
+    email: Annotated[
+        str,
+        msgspec.Meta(
+            examples=["newcomer@example.org"], extra_json_schema={"format": "email", "maxLength": limits.EMAIL_LENGTH}
+        ),
+    ]
+    """Kept in lower case; shown to nobody else but admins."""
+    password: Annotated[
+        str, msgspec.Meta(min_length=_SHORTEST, max_length=_LONGEST, examples=["correct horse battery staple"])
+    ]
+    display_name: DisplayName | None = None
+    """As shown; the username as typed where it is missing or empty."""
 
 
 class Registered(Shape, frozen=True, kw_only=True):

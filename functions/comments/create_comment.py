@@ -1,10 +1,13 @@
 """POST /api/v1/posts/{post_id}/comments: comment on a post, or reply to a comment."""
 
+from typing import Annotated
 from uuid import UUID
+
+import msgspec
 
 from layers.core import limits, metrics
 from layers.core.endpoint import endpoint
-from layers.core.errors import Invalid
+from layers.core.errors import CommentNotFound, Invalid
 from layers.core.ids import NewId
 from layers.core.limits import COMMENT
 from layers.core.models import Comment, Shape, Viewer
@@ -18,8 +21,9 @@ from layers.valkey import fragments
 class NewComment(Shape, frozen=True, kw_only=True):
     """What is said; with a parent it is a reply."""
 
-    content: str
+    content: Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1, "maxLength": limits.COMMENT_LENGTH})]
     parent_comment_id: UUID | None = None
+    """Of a comment on the same post."""
 
 
 class OneComment(Shape, frozen=True, kw_only=True):
@@ -28,7 +32,7 @@ class OneComment(Shape, frozen=True, kw_only=True):
     comment: Comment
 
 
-@endpoint(limit=COMMENT)
+@endpoint(limit=COMMENT, raises=(CommentNotFound,))
 def handler(post_id: UUID, body: NewComment, viewer: Viewer, new: NewId) -> Created[OneComment]:
     content = bounded("content", body.content, limits.COMMENT_LENGTH)
     if not content:

@@ -1,4 +1,4 @@
-"""POST /api/v1/comments/{comment_id}/like: liking twice counts once."""
+"""POST /api/v1/comments/{comment_id}/like: like a comment; twice counts once."""
 
 from uuid import UUID
 

@@ -1,4 +1,7 @@
-"""GET /api/v1/feed: published posts of the accounts the caller follows and the caller's own, newest first."""
+"""GET /api/v1/feed: published posts of the accounts the caller follows and the caller's own, newest first.
+
+A time in ISO 8601 is a cursor too: what is strictly older.
+"""
 
 from layers.core import home_feed
 from layers.core.endpoint import endpoint

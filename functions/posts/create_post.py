@@ -16,8 +16,8 @@ from layers.core.endpoint import endpoint
 from layers.core.errors import Invalid
 from layers.core.ids import NewId, new_id
 from layers.core.limits import POST_CREATE
-from layers.core.models import FILTERS, Filter, Post, Shape, Viewer
-from layers.core.multipart import File
+from layers.core.models import FILTERS, Caption, Filter, Location, Post, PostStatus, Shape, Viewer
+from layers.core.multipart import File, Parts
 from layers.core.response import Accepted
 from layers.core.text import bounded, hashtags
 from layers.media import photos
@@ -31,11 +31,14 @@ _TAG = re.compile(rf"\w{{1,{limits.TAG_LENGTH}}}")
 class Words(Shape, frozen=True, kw_only=True):
     """What is said of the pictures."""
 
-    caption: str = ""
-    location: str | None = None
-    filters: tuple[str, ...] = ()
+    caption: Caption = ""
+    location: Location | None = None
+    filters: Annotated[tuple[str, ...], msgspec.Meta(extra_json_schema={"items": {"enum": list(FILTERS)}})] = ()
     """By the pictures' order; missing ones are `none`, further ones do not count."""
-    tags: tuple[str, ...] = ()
+    tags: Annotated[
+        tuple[Annotated[str, msgspec.Meta(extra_json_schema={"pattern": rf"^\w{{1,{limits.TAG_LENGTH}}}$"})], ...],
+        msgspec.Meta(extra_json_schema={"maxItems": limits.TAGS}),
+    ] = ()
     """Added to the `#tags` of the caption."""
 
 
@@ -48,11 +51,13 @@ class PostOfUploads(Words, frozen=True, kw_only=True):
 class NewPost(Shape, frozen=True, kw_only=True):
     """The form: files named `media` (or `image`) in carousel order; lists are JSON texts."""
 
-    files: tuple[File, ...]
-    caption: str = ""
-    location: str = ""
-    filters: str = ""
-    tags: str = ""
+    files: Annotated[tuple[File, ...], Parts(names=("media", "image"), at_least=1, at_most=limits.POST_FILES)]
+    caption: Caption = ""
+    location: Location = ""
+    filters: Annotated[str, msgspec.Meta(examples=['["moon", "none"]'])] = ""
+    """A JSON array of filters, by the pictures' order; missing ones are `none`, further ones do not count."""
+    tags: Annotated[str, msgspec.Meta(examples=['["hiking"]'])] = ""
+    """A JSON array of names, added to the `#tags` of the caption."""
 
     def words(self) -> Words:
         """Filters that are no JSON array mean none; raises `Invalid` for such tags."""
@@ -71,8 +76,8 @@ class CreatedPost(Shape, frozen=True, kw_only=True):
     """The post as it waits for its renditions."""
 
     post: Post
-    post_id: str = msgspec.field(name="post_id")
-    status: str
+    post_id: UUID = msgspec.field(name="post_id")
+    status: PostStatus
     message: str
 
 
@@ -119,7 +124,7 @@ def _created(originals: _Originals, words: Words, viewer: Viewer, new: UUID) -> 
             originals.store()
     metrics.POSTS_CREATED.inc()
     message = "Your pictures are being prepared."
-    return Accepted(CreatedPost(post=post, post_id=str(new), status=post.status, message=message))
+    return Accepted(CreatedPost(post=post, post_id=new, status=post.status, message=message))
 
 
 def _sent_along(sent: Sequence[File], new: UUID) -> _Originals:

@@ -16,14 +16,12 @@ from layers.media import uploads as files
 from layers.postgres import uploads
 from layers.postgres.connection import transaction
 
-_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic")
-
 
 class NewFile(Shape, frozen=True, kw_only=True):
     """What is to be sent: exactly so many bytes (more than 10 MiB: 413), declared as that type (another: 415)."""
 
     size: Annotated[int, msgspec.Meta(ge=1, extra_json_schema={"maximum": limits.FILE_BYTES})]
-    type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(_TYPES)})]
+    type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(limits.FILE_TYPES)})]
 
 
 class NewUploads(Shape, frozen=True, kw_only=True):
@@ -41,6 +39,7 @@ class Upload(Shape, frozen=True, kw_only=True):
     method: str = "PUT"
     url: str
     headers: dict[str, str]
+    """To be sent as they are."""
     expires_at: Time
 
 
@@ -68,8 +67,8 @@ def _check(file: NewFile, place: str) -> None:
     if file.size > limits.FILE_BYTES:
         refusal = f"{file.size} bytes are more than {limits.FILE_BYTES} (10 MiB)"
         raise FileTooLarge(f"{place}.size: {refusal}", errors=(FieldError(f"{place}.size", refusal),))
-    if file.type not in _TYPES:
-        raise UnsupportedImage(f"{place}.type: one of {', '.join(_TYPES)}", file=f"{place}.type")
+    if file.type not in limits.FILE_TYPES:
+        raise UnsupportedImage(f"{place}.type: one of {', '.join(limits.FILE_TYPES)}", file=f"{place}.type")
 
 
 def _signed(upload: uploads.NewUpload, ends: datetime) -> Upload:

@@ -1,4 +1,4 @@
-"""DELETE /api/v1/posts/{post_id}: gone at once from every read; its files with it."""
+"""DELETE /api/v1/posts/{post_id}: remove a post; it is gone at once from every read, its files with it."""
 
 from uuid import UUID
 

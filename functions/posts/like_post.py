@@ -1,4 +1,4 @@
-"""POST /api/v1/posts/{post_id}/like: liking twice counts once."""
+"""POST /api/v1/posts/{post_id}/like: like a post; twice counts once."""
 
 from uuid import UUID
 

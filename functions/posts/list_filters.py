@@ -1,7 +1,7 @@
 """GET /api/v1/posts/filters/list: the names of the filters that clients know how to draw."""
 
 from layers.core.endpoint import endpoint
-from layers.core.models import FILTERS, Filter, Shape, Viewer
+from layers.core.models import FILTERS, Filter, Shape
 
 
 class Filters(Shape, frozen=True, kw_only=True):
@@ -11,5 +11,5 @@ class Filters(Shape, frozen=True, kw_only=True):
 
 
 @endpoint
-def handler(viewer: Viewer | None) -> Filters:  # noqa: ARG001 (anybody, within the general limit)
+def handler() -> Filters:
     return Filters()

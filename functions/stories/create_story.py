@@ -1,11 +1,13 @@
 """POST /api/v1/stories: one picture that lives 24 h, ready in the answer."""
 
+from typing import Annotated
+
 from layers.core import metrics, pictures
 from layers.core.endpoint import endpoint
 from layers.core.ids import NewId
 from layers.core.limits import STORY_CREATE
 from layers.core.models import Filter, Shape, Story, Viewer
-from layers.core.multipart import File
+from layers.core.multipart import File, Parts
 from layers.core.response import Created
 from layers.media import renditions, story_media
 from layers.postgres import stories
@@ -15,7 +17,7 @@ from layers.postgres.connection import autocommit
 class NewStory(Shape, frozen=True, kw_only=True):
     """The form: exactly one file named `media`."""
 
-    files: tuple[File, ...] = ()
+    files: Annotated[tuple[File, ...], Parts(names=("media",), at_least=1)] = ()
     filter: Filter = "none"
 
 

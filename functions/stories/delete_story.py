@@ -1,4 +1,4 @@
-"""DELETE /api/v1/stories/{story_id}: gone at once from every read, its files with it."""
+"""DELETE /api/v1/stories/{story_id}: remove a story; it is gone at once from every read, its files with it."""
 
 from uuid import UUID
 

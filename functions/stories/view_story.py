@@ -1,4 +1,4 @@
-"""POST /api/v1/stories/{story_id}/view: seen; counts once per viewer, never for the owner."""
+"""POST /api/v1/stories/{story_id}/view: the caller has seen a story; counts once per viewer, never for the owner."""
 
 from uuid import UUID
 

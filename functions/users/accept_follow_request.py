@@ -4,13 +4,14 @@ from uuid import UUID
 
 from layers.core import metrics
 from layers.core.endpoint import endpoint
+from layers.core.errors import RequestNotFound
 from layers.core.models import Done, Viewer
 from layers.postgres import follows
 from layers.postgres.connection import transaction
 from layers.valkey import timelines
 
 
-@endpoint
+@endpoint(raises=(RequestNotFound,))
 def handler(user: UUID, viewer: Viewer) -> Done:
     with transaction() as db:
         is_new = follows.accept(db, follower_id=user, target_id=viewer.id)

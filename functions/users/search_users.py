@@ -15,7 +15,9 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     """What to look for: at least two characters, or nothing is found."""
 
     q: str = ""
+    """A part of a username or display name, in any case; `%` and `_` stand for themselves."""
     limit: PageLimit = 20
+    """Above 100 counts as 100."""
 
 
 class Found(Shape, frozen=True, kw_only=True):

@@ -1,11 +1,13 @@
 """PUT /api/v1/users/me: change the caller's name, bio, picture, or who may see the account."""
 
+from typing import Annotated
+
 from layers.core import limits, pictures
 from layers.core.endpoint import endpoint
 from layers.core.errors import Invalid, SignInRequired, UserNotFound
 from layers.core.events import ProfileUpdated
-from layers.core.models import Shape, UserSelf, Viewer
-from layers.core.multipart import File
+from layers.core.models import Bio, DisplayName, Shape, UserSelf, Viewer
+from layers.core.multipart import File, Parts
 from layers.core.text import bounded
 from layers.media import avatars, renditions
 from layers.media.renditions import Photo
@@ -18,15 +20,15 @@ from layers.valkey import timelines
 class ProfileChange(Shape, frozen=True, kw_only=True):
     """At least one of these; an empty name becomes the username, an empty bio clears it."""
 
-    display_name: str | None = None
-    bio: str | None = None
+    display_name: DisplayName | None = None
+    bio: Bio | None = None
     is_private: bool | None = None
 
 
 class ProfileForm(ProfileChange, frozen=True, kw_only=True):
     """The same as a form, with a file named `profilePicture`."""
 
-    files: tuple[File, ...] = ()
+    files: Annotated[tuple[File, ...], Parts(names=("profilePicture",))] = ()
 
 
 class Updated(Shape, frozen=True, kw_only=True):

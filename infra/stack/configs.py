@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.rabbitmq import definitions
+from infra.stack import pins
 from infra.stack.environment import USER
 from infra.stack.profiles import CLONE, Profile, is_root
 from infra.template_map import heavy_routes, queues
@@ -48,14 +49,18 @@ def render(profile: Profile, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def publish_web(profile: Profile) -> None:
-    """Copy the built web client, or a page that says where the API is, to where nginx's workers can read it.
+    """Copy the built web client (or a page that says where the API is) and the API's documentation to where nginx's
+    workers can read them.
 
     In place: a container holds on to the folder itself.
     """
-    target, source = profile.state / "www", _WEB if _WEB.is_dir() else INFRA / "nginx" / "html"
-    shutil.copytree(source, target, dirs_exist_ok=True)
+    target, web = profile.state / "www", _WEB if _WEB.is_dir() else INFRA / "nginx" / "html"
+    sources = {target: web, target / "docs": INFRA / "nginx" / "docs", target / "docs" / "viewer": pins.swagger_ui()}
+    for place, source in sources.items():
+        shutil.copytree(source, place, dirs_exist_ok=True)
+    kept = {place / path.relative_to(source) for place, source in sources.items() for path in source.rglob("*")}
     for path in target.rglob("*"):
-        if path.is_file() and not (source / path.relative_to(target)).exists():
+        if path.is_file() and path not in kept:
             path.unlink()
 
 

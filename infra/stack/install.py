@@ -1,12 +1,15 @@
-"""Installs what the stack runs on: Debian packages, MinIO, Cassandra, toxiproxy.
+"""Installs what the stack runs on: Debian packages, MinIO, Cassandra, toxiproxy, Swagger UI.
 
 python -m infra.stack.install (after install.sh has made .venv)
 """
 
 import argparse
+import base64
 import contextlib
+import hashlib
 import shutil
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -25,6 +28,7 @@ _NEEDED = {
     "go": "Go 1.24 or newer: the archive from Go's own site, unpacked into /usr/local",
     "java": "Java 17: apt install openjdk-17-jre-headless",
     "mvn": "Maven: apt install maven",
+    "npm": "npm, which comes with Node: apt install nodejs npm",
 }
 
 
@@ -42,7 +46,10 @@ def main() -> int:
     parser.add_argument("--profile", choices=["run", "test"], default="run")
     in_docker = compose.is_chosen(profile(parser.parse_args().profile))
     wanted = debian.PHOTOGRAPHS if in_docker else debian.ALL
-    lanes = [[Step("Debian packages", lambda: debian.are_installed(wanted), lambda: debian.install(wanted))]]
+    lanes = [
+        [Step("Debian packages", lambda: debian.are_installed(wanted), lambda: debian.install(wanted))],
+        [Step("fetching Swagger UI", pins.swagger_ui().is_dir, _fetch_swagger_ui)],
+    ]
     if not in_docker:
         lanes += [
             [
@@ -139,6 +146,22 @@ def _fetch_cassandra() -> None:
             ]
         )
         jars.rename(pins.cassandra())
+
+
+def _fetch_swagger_ui() -> None:
+    """The package's archive alone: what it depends on only reports installations."""
+    _need("npm")
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+        run(["npm", "pack", "--ignore-scripts", "--pack-destination", folder, pins.SWAGGER_UI])
+        [archive] = Path(folder).glob("*.tgz")
+        found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        if found != pins.SWAGGER_UI_SHA512:
+            raise Failed(f"{pins.SWAGGER_UI} is not what was pinned: its SHA-512 is {found}")
+        with tarfile.open(archive) as packed:
+            members = [packed.getmember(f"package/{name}") for name in pins.SWAGGER_UI_FILES]
+            packed.extractall(folder, members, filter="data")
+        (Path(folder) / "package").rename(pins.swagger_ui())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,10 @@ from infra.stack.profiles import cache
 MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0"
 CASSANDRA = "5.0.8"
+SWAGGER_UI = "swagger-ui-dist@5.35.0"
+SWAGGER_UI_SHA512 = "U06rpMtW9V3XPGOBeamTUSr0Z09jMX4IJuANpE/EZbAhw0G8CgwrzU4YmXkn/h0wCDNsXdGarTNNHC3sU8yVUQ=="
+"""Of the package's archive, as its registry states it."""
+SWAGGER_UI_FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-bundle.js.LICENSE.txt", "LICENSE", "NOTICE")
 
 
 def minio() -> Path:
@@ -22,3 +26,8 @@ def toxiproxy() -> Path:
 def cassandra() -> Path:
     """The folder of Cassandra's jars."""
     return cache() / f"cassandra-{CASSANDRA}"
+
+
+def swagger_ui() -> Path:
+    """The folder of the viewer that shows the API's description."""
+    return cache() / SWAGGER_UI.replace("@", "-")

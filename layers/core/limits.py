@@ -10,6 +10,7 @@ MIB = 1024 * 1024
 FILE_BYTES = 10 * MIB
 JSON_BYTES = 100 * 1024
 TEXT_PART_BYTES = 64 * 1024
+FILE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic")
 POST_FILES = 10
 JPEG_PIXELS = 100_000_000
 PIXELS = 64_000_000

@@ -9,7 +9,7 @@ import msgspec
 from layers.core import limits, media_links
 from layers.core.errors import Invalid, UserNotFound
 
-Time = NewType("Time", str)
+Time = NewType("Time", Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})])
 """UTC in ISO 8601 with milliseconds and `Z`, as the connection reads timestamps."""
 
 Role = Literal["user", "verified", "admin"]
@@ -21,6 +21,12 @@ FILTERS: tuple[Filter, ...] = Filter.__args__  # type: ignore[attr-defined]
 
 SIZES = {"thumbnail": ("thumbnails", 150), "small": ("small", 320), "medium": ("medium", 640), "large": ("large", 1080)}
 """Rendition: its folder under `processed/` and the longest side in pixels."""
+
+type Caption = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.CAPTION_LENGTH})]
+type Location = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.LOCATION_LENGTH})]
+type DisplayName = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.DISPLAY_NAME_LENGTH})]
+type Bio = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.BIO_LENGTH})]
+# Said of these, checked by `text.bounded`: what counts is their length without markup and white space around them.
 
 _USERNAME = re.compile(r"[a-z0-9_]{3,30}")
 RESERVED_NAMES = frozenset({"me", "search"})
@@ -283,8 +289,10 @@ PageLimit = Annotated[int, msgspec.Meta(ge=1)]
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """The query of every list."""
 
-    cursor: str | None = None
+    cursor: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9._~:-]+$"})] | None = None
+    """`nextCursor` of the page before; none for the first page."""
     limit: PageLimit = 20
+    """How many to show; above 100 counts as 100."""
 
     @property
     def size(self) -> int:

@@ -17,6 +17,15 @@ class File(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """Under which names a form's files are read, and how many of them: said beside the field, for the documentation."""
+
+    names: tuple[str, ...]
+    """The first, and those that mean the same."""
+    at_least: int = 0
+    at_most: int = 1
+
+
 class Form(msgspec.Struct, frozen=True):
     """All parts of a form."""
 

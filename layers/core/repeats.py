@@ -13,7 +13,7 @@ import msgspec
 from layers.core.errors import Invalid
 
 HEADER: Final = "idempotency-key"
-_LENGTH: Final = 128
+LENGTH: Final = 128
 
 
 class Repeat(msgspec.Struct, frozen=True):
@@ -64,6 +64,6 @@ def repeats() -> Repeats:
 def key_of(headers: dict[str, str]) -> str | None:
     """The request's key, if it has one; raises `Invalid` for one that is too long or not visible ASCII."""
     key = headers.get(HEADER)
-    if key is not None and not (0 < len(key) <= _LENGTH and key.isascii() and key.isprintable() and " " not in key):
-        raise Invalid.field("Idempotency-Key", f"1 to {_LENGTH} visible ASCII characters")
+    if key is not None and not (0 < len(key) <= LENGTH and key.isascii() and key.isprintable() and " " not in key):
+        raise Invalid.field("Idempotency-Key", f"1 to {LENGTH} visible ASCII characters")
     return key

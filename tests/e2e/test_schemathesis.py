@@ -1,0 +1,219 @@
+"""What Schemathesis sends by the API's description, as anybody, as a user and as an admin: nothing fails on our side,
+and no answer has a status, a type or a form that is not described.
+
+Each operation gets its examples, the bounds of each of its parameters and fields, and PHOTOGRAM_EXAMPLES random
+requests of a fixed seed (`make schemathesis`: ten times as many), half of them to things that exist.
+"""
+
+import json
+import os
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import pytest
+import requests
+import schemathesis
+from hypothesis import strategies
+from requests.adapters import HTTPAdapter
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.transport.serialization import Binary
+
+from infra.demo import MEMBERS
+from infra.openapi import document
+from layers.core.ids import new_id
+from layers.core.models import Role
+from layers.postgres import comments, follows
+from layers.postgres.connection import transaction
+from tests.pictures import jpeg, of_type
+from tests.support.feed_posts import published
+from tests.support.http import PASSWORD, Caller, front_door
+from tests.support.people import new_person
+from tests.support.stories import new_story
+
+LOGIN: Final = "POST /api/v1/auth/login"
+REGISTER: Final = "POST /api/v1/auth/register"
+CHECKS: Final = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+CONFIG: Final = {
+    "generation": {
+        "deterministic": True,
+        "max-examples": int(os.environ.get("PHOTOGRAM_EXAMPLES", "25")),
+        "no-shrink": True,
+        "with-security-parameters": False,
+    },
+    "phases": {"coverage": {"unexpected-methods": ["patch", "trace"]}},
+}
+API = schemathesis.openapi.from_dict(
+    json.loads(document.FILE.read_text()), config=schemathesis.Config.from_dict(CONFIG)
+)
+_TAKEN: Final = {member.username for member in MEMBERS}
+_FILES: Final = (jpeg(60, 40), of_type("png"), of_type("webp"), jpeg(60, 40)[:200], b"GIF89a", b"")
+
+schemathesis.openapi.format("binary", strategies.sampled_from([Binary(file) for file in _FILES]))
+
+
+class Tally(msgspec.Struct):
+    """What was sent and what came back."""
+
+    phases: Counter[str] = msgspec.field(default_factory=Counter)
+    statuses: Counter[int] = msgspec.field(default_factory=Counter)
+    answered_well: set[str] = msgspec.field(default_factory=set)
+    started: float = msgspec.field(default_factory=time.monotonic)
+
+
+class Somebody:
+    """Who calls: an account and an address, others once a limit is reached or the session is over."""
+
+    def __init__(self, role: Role | None, addresses: Iterator[str]) -> None:
+        self.role = role
+        self._addresses = addresses
+        self._author = new_person("author")
+        self._credentials = {"username": Caller("known").username, "password": PASSWORD}
+        self._http = requests.Session()
+        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.change()
+
+    def change(self) -> None:
+        """Somebody else of that role."""
+        self._person = new_person("caller", role=self.role or "user", private=True)
+        self._http.close()
+        self._http.mount("http://", _From(next(self._addresses)))
+
+    def leave(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(self, case: schemathesis.Case) -> schemathesis.Response:
+        """The answer to a case."""
+        cookies = {"session_id": self._person.session_id} if self.role else {}
+        base = front_door().replace("localhost", "127.0.0.1")  # the address family of those that are called from
+        return case.call(base_url=base, session=self._http, cookies=cookies, timeout=30)
+
+    def is_spent(self, case: schemathesis.Case, status: int) -> bool:
+        """Whether the answer says more of the caller than of the case."""
+        lost_session = status == HTTPStatus.UNAUTHORIZED and self.role is not None and case.operation.label != LOGIN
+        return lost_session or status == HTTPStatus.TOO_MANY_REQUESTS
+
+    def name_what_exists(self, case: schemathesis.Case) -> None:
+        """Lead half of the requests to things that exist: new ones, as some requests take them away."""
+        if zlib.crc32(repr((case.path_parameters, case.query, case.headers)).encode()) % 2:
+            return
+        for name, given in case.path_parameters.items():
+            if _is_sound(given):
+                case.path_parameters[name] = self._existing(name, case.operation.path)
+        if case.operation.label == LOGIN and isinstance(case.body, dict):
+            case.body = self._credentials
+
+    def leave_names_free(self, case: schemathesis.Case) -> None:
+        """The demo's accounts are not for this test to register, though their names stand in the description."""
+        registers = case.operation.label == REGISTER and isinstance(case.body, dict)
+        if registers and str(case.body.get("username")).strip().lower() in _TAKEN:
+            case.body["username"] = self._author.username
+
+    def _existing(self, name: str, path: str) -> str:
+        match name:
+            case "post_id":
+                return str(published(self._author))
+            case "comment_id":
+                return str(self._comment())
+            case "story_id":
+                return str(new_story(self._author))
+        other = new_person("other")
+        if "follow-requests" in path:
+            with transaction() as db:
+                follows.follow(db, follower_id=other.id, target_id=self._person.id)
+        return str(other.id)
+
+    def _comment(self) -> UUID:
+        post_id, author = published(self._author), self._author.viewer
+        with transaction() as db:
+            added = comments.add(
+                db, comment_id=new_id(), post_id=post_id, parent_id=None, content="Lovely", viewer=author
+            )
+        return added.comment.id
+
+
+class _From(HTTPAdapter):
+    """Calls from this address, so that limits by address are the caller's own."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, source_address=(self._address, 0), **kwargs)
+
+
+def _is_sound(given: object) -> bool:
+    """Whether a path's value is one that could name something."""
+    try:
+        return str(UUID(str(given))) == given
+    except ValueError:
+        return isinstance(given, str) and given.isalnum()
+
+
+@pytest.fixture(scope="module")
+def addresses() -> Iterator[str]:
+    """Loopback addresses that nobody else calls from; those of an earlier run have room again."""
+    run = time.time_ns() // 10**9 % 250
+    return (f"127.{1 + run}.{number // 250}.{1 + number % 250}" for number in range(250 * 250))
+
+
+@pytest.fixture(scope="module", params=[None, "user", "admin"], ids=["anybody", "user", "admin"])
+def somebody(request: pytest.FixtureRequest, addresses: Iterator[str]) -> Iterator[Somebody]:
+    """Each of those who may call."""
+    caller = Somebody(request.param, addresses)
+    yield caller
+    caller.leave()
+
+
+@pytest.fixture(scope="module")
+def tally() -> Tally:
+    """Of this whole file."""
+    return Tally()
+
+
+@API.parametrize()
+def test_an_answer_is_a_described_one(case: schemathesis.Case, somebody: Somebody, tally: Tally) -> None:
+    somebody.name_what_exists(case)
+    somebody.leave_names_free(case)
+    for _ in range(2):
+        response = somebody.send(case)
+        tally.statuses[response.status_code] += 1
+        tally.phases[case.meta.phase.name.value if case.meta else "?"] += 1
+        if response.status_code in range(200, 300) and case.method == case.operation.method.upper():
+            tally.answered_well.add(case.operation.label)
+        case.validate_response(response, checks=CHECKS)
+        if not somebody.is_spent(case, response.status_code):
+            break
+        somebody.change()
+
+
+def test_every_operation_did_what_it_is_for(
+    tally: Tally, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
+) -> None:
+    seconds, told = time.monotonic() - tally.started, pytestconfig.get_terminal_writer()
+    with capsys.disabled():
+        told.line(f"\nSchemathesis: {tally.statuses.total()} requests in {seconds:.0f} s: {dict(tally.phases)}")
+        told.line(f"Answers: {dict(sorted(tally.statuses.items()))}")
+    asked = {operation.ok().label for operation in API.get_all_operations()}
+
+    assert asked - tally.answered_well == set()

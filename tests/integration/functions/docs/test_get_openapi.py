@@ -1,0 +1,18 @@
+"""GET /api/v1/openapi.json."""
+
+from functions.docs import get_openapi
+from infra.openapi import document
+from tests.support.calls import call
+from tests.support.people import Person
+
+
+def test_anybody_gets_the_description_of_the_api() -> None:
+    answer = call(get_openapi)
+
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json["openapi"] == document.document()["openapi"]
+    assert "/api/v1/posts/{post_id}" in answer.json["paths"]
+
+
+def test_a_session_changes_nothing_of_it(ada: Person) -> None:
+    assert call(get_openapi, session_id=ada.session_id).body == call(get_openapi).body == document.FILE.read_bytes()
