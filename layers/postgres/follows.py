@@ -72,12 +72,14 @@ UNFOLLOW: Final = """
         DELETE FROM follow_requests
          WHERE requester_id = %(follower_id)s AND target_id = %(target_id)s RETURNING true
     )
-    SELECT EXISTS (SELECT FROM ended), EXISTS (SELECT FROM withdrawn) FROM users WHERE id = %(target_id)s
+    SELECT EXISTS (SELECT FROM ended), EXISTS (SELECT FROM withdrawn)
+      FROM users
+     WHERE id = %(target_id)s AND (banned_at IS NULL OR EXISTS (SELECT FROM ended) OR EXISTS (SELECT FROM withdrawn))
 """
 
 
 def unfollow(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
-    """End a follow or withdraw a request; whether there was one."""
+    """End a follow or withdraw a request; whether there was one. A banned account is known to its followers alone."""
     people = {"follower_id": follower_id, "target_id": target_id}
     db.execute(LOCK, people)
     row = db.execute(UNFOLLOW, people).fetchone()
