@@ -1,0 +1,195 @@
+"""Eight viewers and, for each state, an account with a post, a comment with a reply, a story and a neighbour."""
+
+import functools
+import secrets
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+
+from functions.comments import create_comment
+from functions.posts import delete_post, like_post, save_post
+from functions.stories import delete_story, view_story
+from layers.core import admission
+from layers.media import photos, renditions, story_media
+from layers.media.renditions import Photo
+from layers.postgres import bans
+from layers.postgres.connection import transaction
+from layers.valkey import timelines
+from tests import pictures
+from tests.integration.visibility.table import STATES, VIEWERS
+from tests.support.calls import call
+from tests.support.feed_posts import published
+from tests.support.people import Person, follow, new_person
+from tests.support.stories import HOUR, grow_older, new_story
+
+RELATE = """
+    WITH followed AS (
+        INSERT INTO follows (follower_id, following_id) SELECT unnest(%(followers)s::uuid[]), %(owner)s
+        RETURNING follower_id
+    ), counted AS (
+        UPDATE users
+           SET follower_count = follower_count
+                              + CASE WHEN id = %(owner)s THEN cardinality(%(followers)s::uuid[]) ELSE 0 END,
+               following_count = following_count + CASE WHEN id = %(owner)s THEN 0 ELSE 1 END
+         WHERE id = %(owner)s OR id = ANY(%(followers)s)
+    ), saved AS (
+        INSERT INTO saves (user_id, post_id) SELECT unnest(%(savers)s::uuid[]), %(post)s
+    )
+    INSERT INTO follow_requests (requester_id, target_id) SELECT unnest(%(requested)s::uuid[]), %(owner)s
+"""
+
+
+class Owned(msgspec.Struct, kw_only=True):
+    """An account in its state and what is its."""
+
+    state: str
+    owner: Person
+    neighbour: Person
+    """Likes, saves, comments and follows, so that lists have something to show."""
+    post_id: UUID
+    caption: str
+    comment_id: UUID
+    comment: str
+    reply: str
+    story_id: UUID
+
+    def marks(self, about: str) -> tuple[str, ...]:
+        """The texts that show it."""
+        return {
+            "post": (str(self.post_id),),
+            "comment": (self.comment,),
+            "reply": (self.reply,),
+            "story": (str(self.story_id),),
+            "name": (self.owner.username,),
+            "neighbour": (self.neighbour.username,),
+            "nothing": (),
+        }[about]
+
+    @property
+    def score(self) -> int:
+        """By which explore orders its post."""
+        with transaction() as db:
+            row = db.execute(
+                "SELECT like_count + 2 * comment_count FROM posts WHERE id = %s", [self.post_id]
+            ).fetchone()
+        return row[0] if row else 0
+
+    @property
+    def post_marks(self) -> tuple[str, ...]:
+        """What nobody may find anywhere who may not see the post."""
+        return (str(self.post_id), self.caption, self.comment, self.reply)
+
+
+class World:
+    """All of them, with their relations."""
+
+    def __init__(self) -> None:
+        self.viewers = {
+            name: new_person(name, role="admin" if name == "admin" else "user")
+            for name in VIEWERS
+            if name not in ("anonymous", "owner")
+        }
+        self.owned = {state: made(state, self.viewers) for state in STATES}
+        _ban(self.viewers["banned"])
+
+    def viewer(self, name: str, owned: Owned) -> Person | None:
+        """Who asks; None is anonymous."""
+        return owned.owner if name == "owner" else self.viewers.get(name)
+
+
+def viewer_named(name: str, state: str) -> tuple[Owned, Person | None]:
+    """An account of its own in that state, and such a viewer, who is nothing to anybody else."""
+    if name in ("anonymous", "owner"):
+        owned = made(state, {})
+        return owned, owned.owner if name == "owner" else None
+    person = new_person(name, role="admin" if name == "admin" else "user")
+    return made(state, {name: person}), person
+
+
+def made(state: str, viewers: Mapping[str, Person]) -> Owned:
+    """An account in that state with all that is its, and each viewer's relation to it."""
+    token = secrets.token_hex(4)
+    owner, neighbour = new_person(f"own_{state[:6]}"), new_person("nb")
+    post_id = published(owner)
+    with transaction() as db:
+        db.execute("UPDATE posts SET caption = %s WHERE id = %s", [f"caption-{token}", post_id])
+    path = {"post_id": post_id}
+    for module in (like_post, save_post):
+        assert call(module, session_id=neighbour.session_id, path=path).status == 200
+    comment = _commented(neighbour, post_id, f"comment-{token}")
+    _commented(neighbour, post_id, f"reply-{token}", parentCommentId=str(comment))
+    story_id = new_story(owner)
+    call(view_story, session_id=neighbour.session_id, path={"story_id": story_id})
+    _rendered(post_id, story_id)
+    follow(neighbour, owner)
+    follow(owner, neighbour)
+    owned = Owned(
+        state=state,
+        owner=owner,
+        neighbour=neighbour,
+        post_id=post_id,
+        caption=f"caption-{token}",
+        comment_id=comment,
+        comment=f"comment-{token}",
+        reply=f"reply-{token}",
+        story_id=story_id,
+    )
+    _settle(owned, viewers)
+    return owned
+
+
+def _settle(owned: Owned, viewers: Mapping[str, Person]) -> None:
+    owner, is_private = owned.owner, owned.state != "public"
+    values = {
+        "owner": owner.id,
+        "post": owned.post_id,
+        "followers": [person.id for name, person in viewers.items() if name == "follower"],
+        "savers": [owner.id, *(person.id for person in viewers.values())],
+        "requested": [person.id for name, person in viewers.items() if name == "requested" and is_private],
+    }
+    with transaction() as db:
+        db.execute("UPDATE users SET is_private = %s WHERE id = %s", [is_private, owner.id])
+        db.execute(RELATE, values)
+        if owned.state == "processing":
+            db.execute("UPDATE posts SET status = 'processing' WHERE id = %s", [owned.post_id])
+            db.execute("UPDATE post_media SET status = 'processing' WHERE post_id = %s", [owned.post_id])
+    timelines.followed_by_all([*values["followers"], owner.id], owner.id)
+    if owned.state == "deleted":
+        for module, path in (
+            (delete_post, {"post_id": owned.post_id}),
+            (delete_story, {"story_id": owned.story_id}),
+        ):
+            assert call(module, session_id=owner.session_id, path=path).status == 200
+    if owned.state == "expired":
+        grow_older(owned.story_id, seconds=25 * HOUR)
+    if owned.state == "owner_banned":
+        _ban(owner)
+
+
+def _rendered(post_id: UUID, story_id: UUID) -> None:
+    photos.write_renditions(post_id, 0, _photo())
+    story_media.put(story_id, _story())
+
+
+@functools.cache
+def _photo() -> Photo:
+    return renditions.render_photo(pictures.jpeg(40, 30))
+
+
+@functools.cache
+def _story() -> Photo:
+    return renditions.render_story(pictures.jpeg(40, 30))
+
+
+def _commented(person: Person, post_id: UUID, content: str, **given: str) -> UUID:
+    body = {"content": content, **given}
+    reply = call(create_comment, session_id=person.session_id, path={"post_id": post_id}, body=body)
+    assert reply.status == 201, reply.body
+    return UUID(reply.json["comment"]["id"])
+
+
+def _ban(person: Person) -> None:
+    with transaction() as db:
+        banned = bans.begin(db, user_id=person.id)
+    assert admission.revoke(banned.revocation)
