@@ -25,7 +25,8 @@ def hashed(password: str) -> str:
 
 def matches(password: str, password_hash: str | None) -> bool:
     """Whether this is the password; without a hash (unknown user) the same work is done for a no."""
+    nobodys = _nobodys_hash()  # its first use costs a hash: for whoever comes first, not for the first unknown
     try:
-        return _hasher().verify(password_hash or _nobodys_hash(), password) and password_hash is not None
+        return _hasher().verify(password_hash or nobodys, password) and password_hash is not None
     except (VerificationError, InvalidHashError):
         return False
