@@ -46,8 +46,8 @@ POST = """
     INSERT INTO post_media (post_id, order_index, id, original_key, status, width, height)
     SELECT id, 0, gen_random_uuid(), 'originals/' || id, 'published', 40, 30 FROM post
 """
-MOST_LIKED = 1_000_000
-"""So many likes bring a post before all that other tests made."""
+MOST_LIKED = 1_000_000 + int(time.time()) % 2_000_000 * 1000
+"""So many likes bring a post before all that other tests, and earlier runs, have made."""
 
 
 class Ground(msgspec.Struct, frozen=True):
@@ -75,10 +75,15 @@ class Kind(msgspec.Struct, frozen=True):
     """A row's place, from its slot and id."""
     id_of: Callable[[int], UUID] | None = None
     """A row's id; without this, rows are those of people who are there already."""
-    is_shared: bool = False
-    """Others' rows follow."""
+    slot_of: Callable[[Mapping[str, Any]], int] | None = None
+    """Where others' rows stand around, the slot of one."""
     added: Callable[[Ground, UUID], object] = lambda _ground, _id: None
     removed: Callable[[UUID], object] = lambda _id: None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others' rows stand around."""
+        return self.slot_of is not None
 
 
 @functools.cache
@@ -103,6 +108,8 @@ class Listed:
         self.ground = kind.ground()
         self.keys: dict[UUID, tuple[int, ...]] = {}
         """Of all rows that ever were."""
+        self.others: dict[UUID, tuple[int, ...]] = {}
+        """Of rows that are not the test's, as they were last seen."""
         self.rows: set[UUID] = set()
         self._people = itertools.cycle(crowd())
 
@@ -155,7 +162,19 @@ class Listed:
         assert reply.status == 200, reply.body
         answer: dict[str, Any] = reply.json
         assert "fallback" not in answer
-        return [UUID(row["id"]) for row in answer[self.kind.items]], answer["nextCursor"]
+        ids = [UUID(row["id"]) for row in answer[self.kind.items]]
+        if self.kind.slot_of:
+            slots = map(self.kind.slot_of, answer[self.kind.items])
+            self.others = {id_: self.kind.order(slot, id_) for slot, id_ in zip(slots, ids, strict=True)}
+        return ids, answer["nextCursor"]
+
+    def place(self, id_: UUID) -> tuple[int, ...]:
+        """Where a row of the last page stands."""
+        return self.keys[id_] if id_ in self.keys else self.others[id_]
+
+    def own(self, shown: list[UUID]) -> list[UUID]:
+        """Without the rows of others."""
+        return [id_ for id_ in shown if not self.kind.is_shared or id_ in self.keys]
 
     def _new_id(self, slot: int) -> UUID:
         if self.kind.id_of:
@@ -299,7 +318,7 @@ KINDS = [
         delete=DELETE_POST,
         order=_most_liked,
         id_of=_in_slot,
-        is_shared=True,
+        slot_of=lambda row: row["likeCount"] + 2 * row["commentCount"] - MOST_LIKED,
     ),
     Kind(
         module=list_user_posts,
