@@ -32,7 +32,7 @@ logs: ## follow the logs; PART="rabbitmq consumer" for some
 
 dev: install ## like run, with hosts that start anew when a file changes
 	@$(STACK) up --profile run --reload
-	@$(STACK) logs --profile run light heavy consumer schedules
+	@$(STACK) logs --profile run light heavy live consumer schedules
 
 migrate: ## bring the schemas up to date (run does it by itself)
 	@$(WITH_SETTINGS) infra.migrate
@@ -72,6 +72,7 @@ bench: test-stack ## every benchmark against its baseline, on the test stack; pr
 
 soak: test-stack ## the property tests, ten times as long as in `make test`
 	@PHOTOGRAM_EXAMPLES=600 $(PYTHON) -m pytest tests/integration/functions/feed/test_feed_machine.py \
+		tests/integration/functions/messages/test_message_machine.py \
 		$(addprefix tests/integration/exactness/test_,state_machine.py paging.py orphans.py)
 
 schemathesis: test-stack ## requests generated from the API's description, ten times as many as in `make test`

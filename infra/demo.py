@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, Final, Self
+from uuid import NAMESPACE_URL, uuid5
 
 import httpx
 import msgspec
@@ -142,6 +143,15 @@ REMARKS = (
 )
 
 
+LETTERS = (
+    ("grace", "Did you see the light last night?"),
+    ("ada", "I was standing in it!"),
+    ("grace", "Send me the big one, please."),
+)
+GROUP = "Saturday walk"
+PLANS = (("linus", "Who comes along on Saturday?"), ("margaret", "I do, if the dog may."), ("ada", "It must."))
+
+
 class Failed(Exception):
     """The demo could not be made; says what was asked and what came back."""
 
@@ -205,6 +215,7 @@ def _make(accounts: dict[str, Account]) -> None:
         _wait_until_published(accounts, posted)
         _like(accounts)
         _talk(accounts, {photo.files[0]: post_id for post_id, photo in posted.items()})
+    _write(accounts)
 
 
 def _introduce(account: Account) -> None:
@@ -300,6 +311,19 @@ def _talk(accounts: dict[str, Account], posts: dict[str, str]) -> None:
             reply = {"content": text, "parentCommentId": said["comment"]["id"]}
             accounts[name].post(path, json=reply, headers={"idempotency-key": key})
         accounts[remark.by].post(f"/posts/{posts[remark.on]}/save")
+
+
+def _write(accounts: dict[str, Account]) -> None:
+    """A conversation of two, and a group's. The clients' ids keep a run cut short from saying anything twice."""
+    first, second, *_ = accounts.values()
+    pair = first.post("/messages/conversations", json={"recipientId": second.id})["conversationId"]
+    body = {"name": GROUP, "userIds": [account.id for account in accounts.values() if account is not first]}
+    group = first.post("/messages/groups", json=body, headers={"idempotency-key": "demo-group"})["conversationId"]
+    for number, (conversation, name, text) in enumerate(
+        [*((pair, *line) for line in LETTERS), *((group, *line) for line in PLANS)]
+    ):
+        message = {"content": text, "clientMessageId": str(uuid5(NAMESPACE_URL, f"demo-{number}"))}
+        accounts[name].post(f"/messages/conversations/{conversation}", json=message)
 
 
 def _tell_stories(url: str) -> None:

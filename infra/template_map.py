@@ -1,6 +1,7 @@
 """Reads template.yaml, the only list of what calls what."""
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
+LIVE_ROUTE = "AWS::ApiGatewayV2::Route"
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +146,26 @@ def queues() -> list[Queue]:
 def schedules() -> list[Schedule]:
     """Every schedule."""
     return [Schedule(expression=event["Schedule"], function=of) for of, _, event in _events("Schedule")]
+
+
+def live_routes() -> dict[str, Function]:
+    """Every route of the WebSocket API: its key (`$connect`) to the function behind its integration."""
+    resources = template()["Resources"]
+    by_id = {each.logical_id: each for each in functions()}
+    return {
+        resource["Properties"]["RouteKey"]: by_id[_integrated(resources, resource["Properties"]["Target"])]
+        for resource in resources.values()
+        if resource["Type"] == LIVE_ROUTE
+    }
+
+
+def _integrated(resources: Mapping[str, Any], target: str) -> str:
+    """`integrations/${ConnectIntegration}` to the logical id of its function."""
+    integration = resources[target.removeprefix("integrations/${").removesuffix("}")]["Properties"]
+    found = re.search(r"\$\{(\w+)\.Arn\}", integration["IntegrationUri"])
+    if found is None:
+        raise ValueError(f"not a function's: {integration['IntegrationUri']}")
+    return found[1]
 
 
 def layer_folders() -> dict[str, str]:

@@ -46,6 +46,7 @@ RULES: Final[dict[str, dict[str, str]]] = {
         "R-P4": "A pending request gives no right; unfollowing and declining end it at once.",
         "R-P5": "Explore never shows private accounts; search and headers do.",
         "R-P6": "Turning private takes effect in the next answer.",
+        "R-P7": "Only participants read or write a conversation; admins do not.",
     },
     "Feed and cursors": {
         "R-F1": "Paging yields each row once, in order, for any limit and while rows come and go.",
@@ -82,13 +83,21 @@ RULES: Final[dict[str, dict[str, str]]] = {
         "R-S6": "After a view the next list says `hasViewed`; the owner's always do.",
         "R-S7": "Strangers to a private account: 403 list, 404 story and view, nothing in the tray.",
     },
+    "Messages": {
+        "R-DM1": "Messages are ordered by id for all readers; an acknowledged one is in the next read.",
+        "R-DM2": "Paging back has no gaps or repeats, also within a millisecond.",
+        "R-DM3": "`unreadCount` rises with the others' messages and falls with the read mark.",
+        "R-DM4": "Typing shows within a second and ends after 5 s.",
+        "R-DM5": "The list shows the current name and picture within 5 min of a change.",
+        "R-DM6": "Two people opening a conversation at once get the same one.",
+    },
     "Operations": {
         "R-O1": "The original's targets at its own scale.",
         "R-O2": "The trace id is echoed, logged and passed into the image job.",
         "R-O3": "One JSON log line per request.",
     },
 }
-"""By section of the contract, in short. Messages (R-DM, R-P7) have no endpoints yet."""
+"""By section of the contract, in short."""
 
 _NUMBER: Final = re.compile(r"(?<=_)r_([a-z]{1,2}\d+)(?=_|$)")
 

@@ -5,13 +5,16 @@ from uuid import UUID
 
 from layers.core import admission
 from layers.core.admission import Revocation
+from layers.core.clock import now
 from layers.core.endpoint import endpoint
 from layers.core.errors import Invalid
+from layers.core.events import AccountRemoved, Note
 from layers.core.models import Admin, Done, Shape
 from layers.media import remains
-from layers.postgres import abandoned_files, audit, bans, removals, sessions
+from layers.postgres import abandoned_files, audit, bans, outbox, removals, sessions
 from layers.postgres.connection import retried
 from layers.postgres.removals import Removed
+from layers.rabbitmq import publishing
 from layers.valkey import fragments
 
 
@@ -51,20 +54,21 @@ def _banned(user_id: UUID, viewer: Admin, asked: Way) -> bans.Changed:
         if user_id == viewer.id:
             raise Invalid.field("user", "you cannot ban or remove yourself")
         banned = bans.begin(db, user_id=user_id)
-    _told(banned.revocation)
+        note = outbox.add(db, banned.profile)
+    _told(banned.revocation, note)
     return banned
 
 
 def _removed(user_id: UUID, viewer: Admin) -> Removed:
     """The rows go, with the names of their files kept; then the files, and by the sweeper once more."""
-    removed, keys = retried(lambda: _without_rows(user_id, viewer))
-    _told(removed.revocation)
+    removed, keys, note = retried(lambda: _without_rows(user_id, viewer))
+    _told(removed.revocation, note)
     fragments.all_counted({counts.post_id: counts for counts in removed.counts})
     remains.removed(keys)
     return removed
 
 
-def _without_rows(user_id: UUID, viewer: Admin) -> tuple[Removed, list[str]]:
+def _without_rows(user_id: UUID, viewer: Admin) -> tuple[Removed, list[str], Note]:
     with audit.noted(viewer=viewer, action="delete_user", target_id=user_id) as db:
         removed = removals.remove(db, user_id=user_id)
         posts = {post.id: post.original_keys for post in removed.posts}
@@ -72,9 +76,12 @@ def _without_rows(user_id: UUID, viewer: Admin) -> tuple[Removed, list[str]]:
         uploads = remains.of_uploads(removed.upload_ids)
         abandoned_files.add(db, keys=keys)
         abandoned_files.add(db, keys=uploads, writable_until=removed.uploads_end)
-    return removed, keys + uploads
+        note = outbox.add(db, AccountRemoved(user_id=user_id, removed_at=now()))
+    return removed, keys + uploads, note
 
 
-def _told(revocation: Revocation) -> None:
+def _told(revocation: Revocation, note: Note) -> None:
     if admission.revoke(revocation):
         sessions.forget(revocation)
+    if publishing.send(note):
+        outbox.forget(note)

@@ -1,6 +1,6 @@
 """Queue photo-uploaded: an original arrived in MinIO; render its sizes and publish its post."""
 
-from layers.core import trace
+from layers.core import live, trace
 from layers.core.errors import BadPicture, PostNotFound, StoreUnavailable
 from layers.core.queue import on_message
 from layers.media import photos, renditions
@@ -56,5 +56,8 @@ def _take_back(upload: photos.Uploaded) -> None:
 
 
 def _fail(upload: photos.Uploaded, reason: str) -> None:
+    place = upload.place
     with transaction() as db:
-        posts.fail_picture(db, post_id=upload.place.post_id, order_index=upload.place.order_index, reason=reason)
+        author_id = posts.fail_picture(db, post_id=place.post_id, order_index=place.order_index, reason=reason)
+    if author_id:
+        live.tell([author_id], live.PostProcessed(post_id=place.post_id, status="failed"))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from layers.core import admission, limits
+from layers.core import admission, limits, live
 from layers.core.errors import BadPicture, StoreUnavailable
 from layers.core.events import Note, PostPublished
 from layers.core.logging import logger
@@ -94,6 +94,7 @@ def _passed_on(note: Note) -> bool:
         if error.store == "valkey":
             return False
         raise
+    live.tell([published.author_id], live.PostProcessed(post_id=published.post_id, status="published"))
     return True
 
 
@@ -151,7 +152,9 @@ def _rendered(picture: posts.Unfinished) -> renditions.Photo | None:
 
 def _fail(picture: posts.Unfinished, reason: str) -> None:
     with transaction() as db:
-        posts.fail_picture(db, post_id=picture.post_id, order_index=picture.order_index, reason=reason)
+        author_id = posts.fail_picture(db, post_id=picture.post_id, order_index=picture.order_index, reason=reason)
+    if author_id:
+        live.tell([author_id], live.PostProcessed(post_id=picture.post_id, status="failed"))
 
 
 def _clear_remains(ends_at: float) -> int:

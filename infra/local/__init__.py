@@ -1,1 +1,1 @@
-"""The hosts on one machine: gateway environments, queue consumer, schedules, invoke."""
+"""The hosts on one machine: gateway environments, live connections, queue consumer, schedules, invoke."""

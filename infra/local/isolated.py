@@ -37,6 +37,18 @@ class TimedOut(InvocationFailed):
     """The handler took longer than the function's Timeout; its process was killed."""
 
 
+class Returned(msgspec.Struct, frozen=True, tag=True):
+    """What a handler gave."""
+
+    value: Any
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """What a handler raised."""
+
+    traceback: str
+
+
 class Environment:
     """Takes one event at a time; starts its process at first use and again after a crash."""
 
@@ -50,8 +62,8 @@ class Environment:
         """The process's id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def invoke(self, event: Mapping[str, Any], *, timeout_seconds: float) -> None:
-        """Run the handler with the event; raises `InvocationFailed`."""
+    def invoke(self, event: Mapping[str, Any], *, timeout_seconds: float) -> Any:
+        """What the handler returns for the event, by way of JSON; raises `InvocationFailed`."""
         self.start()
         assert self._pipe  # noqa: S101 (for the type checker)
         try:
@@ -59,8 +71,10 @@ class Environment:
         except OSError as error:
             self.kill()
             raise EnvironmentCrashed from error
-        if failure := self._answer(timeout_seconds):
-            raise InvocationFailed(failure.decode())
+        outcome = msgspec.json.decode(self._answer(timeout_seconds), type=Returned | Failed)
+        if isinstance(outcome, Failed):
+            raise InvocationFailed(outcome.traceback)
+        return outcome.value
 
     def kill(self) -> None:
         """End the process and all that it started."""
@@ -115,12 +129,12 @@ def main() -> None:
     with contextlib.suppress(EOFError, ConnectionResetError, BrokenPipeError):
         while True:
             event = msgspec.json.decode(pipe.recv_bytes())
+            outcome: Returned | Failed
             try:
-                handler(event, Context(function) if function else None)
+                outcome = Returned(handler(event, Context(function) if function else None))
             except Exception:  # noqa: BLE001 (the handler's, whatever it is)
-                pipe.send_bytes(traceback.format_exc().encode())
-            else:
-                pipe.send_bytes(b"")
+                outcome = Failed(traceback.format_exc())
+            pipe.send_bytes(msgspec.json.encode(outcome, enc_hook=str))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from layers.core.settings import settings
 
 NOTIFICATION = "arn:minio:sqs::UPLOADS:amqp"
 ORIGINALS = "originals/"
+MESSAGES = "messages/"
 READABLE = ("processed/*", "stories/*", "avatars/*", "messages/*")
 """What the front door may fetch; originals and presigned uploads are never served, not even to it."""
 
@@ -30,7 +31,7 @@ def main() -> None:
 
 
 def apply(*, endpoint: str, access_key: str, secret_key: str, bucket: str, referer: str) -> None:
-    """Bucket, policy and notification; raises botocore's errors when MinIO is away or knows no such notification."""
+    """Bucket, policy, expiry and notification; raises botocore's errors, also for a notification MinIO knows not."""
     store = boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -42,6 +43,7 @@ def apply(*, endpoint: str, access_key: str, secret_key: str, bucket: str, refer
     if bucket not in {each["Name"] for each in store.list_buckets()["Buckets"]}:
         store.create_bucket(Bucket=bucket)
     store.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy(bucket, referer)))
+    store.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=lifecycle())
     store.put_bucket_notification_configuration(
         Bucket=bucket,
         NotificationConfiguration={
@@ -55,6 +57,20 @@ def apply(*, endpoint: str, access_key: str, secret_key: str, bucket: str, refer
             ]
         },
     )
+
+
+def lifecycle() -> Any:
+    """Pictures of direct messages end a day after their messages; so does one whose message was never kept."""
+    return {
+        "Rules": [
+            {
+                "ID": "messages",
+                "Status": "Enabled",
+                "Filter": {"Prefix": MESSAGES},
+                "Expiration": {"Days": settings().message_retention_days + 1},
+            }
+        ]
+    }
 
 
 def policy(bucket: str, referer: str) -> dict[str, Any]:

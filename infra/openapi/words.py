@@ -16,7 +16,8 @@ TAGS: Final = {
     "comments": ("Comments", "Comments on posts, and replies to them."),
     "feed": ("Feed", "Posts of those whom one follows, and posts of others that are worth a look."),
     "stories": ("Stories", "Pictures that live for 24 h."),
-    "messages": ("Messages", "Conversations between two accounts."),
+    "messages": ("Messages", "Conversations of two accounts and, an extension of the contract, of groups."),
+    "live": ("Live", "What happens, as it happens (an extension of the contract; see Live events)."),
     "admin": ("Admin", "For admins only. Each call, reading or writing, is noted with the admin's id."),
     "health": ("Health", "Whether the system and its parts are well. No session, no limit."),
     "docs": ("Documentation", "What stands here, for programs."),
@@ -28,6 +29,8 @@ NOT_FOUND: Final[dict[str, type[PhotogramError]]] = {
     "post_id": errors.PostNotFound,
     "comment_id": errors.CommentNotFound,
     "story_id": errors.StoryNotFound,
+    "conversation_id": errors.ConversationNotFound,
+    "message_id": errors.MessageNotFound,
 }
 """What is not there when a variable of a path names nothing, or nothing that the caller may see."""
 
@@ -52,6 +55,9 @@ FIELDS: Final[dict[str, tuple[str, object]]] = {
     "isVerified": ("The role is verified or admin.", False),
     "isLiked": ("By the caller.", False),
     "isSaved": ("By the caller.", False),
+    "name": ("Of a group.", "Hikers"),
+    "unreadCount": ("From others; at most 100, exact below.", 3),
+    "lastId": ("Go on from here.", "1795435200000-0"),
     "commentCount": ("Replies count too.", 2),
 }
 """What a field means and how it looks wherever it has this name, unless its struct says otherwise."""

@@ -89,6 +89,7 @@ def _values(profile: Profile, environment: Mapping[str, str], folder: Path) -> d
         "heavy_routes": "\n".join(
             f'        "~^{method} {_pattern(path)}/?$" 1;' for method, path in sorted(heavy_routes())
         ),
+        "live_port": str(ports.live),
         "bucket": environment["S3_BUCKET"],
         "media_link_secret": environment["MEDIA_LINK_SECRET"],
         "media_referer": environment["MEDIA_REFERER"],

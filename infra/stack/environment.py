@@ -33,6 +33,7 @@ def write(profile: Profile) -> dict[str, str]:
     """The settings with this profile's ports; secrets that exist stay as they are."""
     found = read(profile)
     values = {name: found.get(name) or secrets.token_hex(24) for name in _SECRETS} | _addresses(profile)
+    values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
     values["DATABASE_URL"] = _with_password(values["DATABASE_URL"], values["POSTGRES_PASSWORD"])
     values["RABBITMQ_URL"] = _with_password(values["RABBITMQ_URL"], values["RABBITMQ_PASSWORD"])
     if profile.name == "test":
@@ -61,6 +62,9 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports.minio}",
         "S3_ACCESS_KEY_ID": USER,
         "S3_BUCKET": "instagram-media",
+        "LIVE_ENDPOINT_URL": f"http://127.0.0.1:{ports.live}",
+        "AWS_DEFAULT_REGION": "eu-central-1",  # Lambda gives its environments these three
+        "AWS_ACCESS_KEY_ID": USER,
         "MEDIA_BASE_URL": f"http://localhost:{ports.front}/media/",
         "UPLOADS_URL": f"http://localhost:{ports.front}",
         "OWN_ORIGINS": f"http://localhost:{ports.front},http://127.0.0.1:{ports.front}",

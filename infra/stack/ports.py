@@ -24,6 +24,7 @@ def wanted(profile: Profile) -> dict[str, list[int]]:
         "cassandra": [ports.cassandra, ports.cassandra_nodes],
         "nginx": [ports.front, *ports.api],
         "light": [ports.light + number for number in range(profile.light)],
+        "live": [ports.live],
         "heavy": [ports.heavy + number for number in range(profile.heavy)],
     }
 

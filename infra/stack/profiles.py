@@ -33,6 +33,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     light: int
     """The first of the light environments' ports."""
     heavy: int
+    live: int
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +82,7 @@ def profile(name: Name) -> Profile:
             cassandra_nodes=private + 700,
             light=private + 100,
             heavy=private + 150,
+            live=private + 190,
         ),
         light=int(os.environ.get("PHOTOGRAM_LIGHT") or 3 * max(_FEW_CORES, (os.cpu_count() or _FEW_CORES) // 2)),
         heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 2),

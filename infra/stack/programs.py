@@ -14,7 +14,7 @@ from infra.stack import debian, pins
 from infra.stack.environment import USER, of_functions
 from infra.stack.profiles import CLONE, Profile, is_root
 
-HOSTS = ("light", "heavy", "consumer", "schedules")
+HOSTS = ("light", "heavy", "live", "consumer", "schedules")
 """The programs that run functions; they start last and stop first."""
 
 _OLDEST_POSTGRES = 15
@@ -127,6 +127,12 @@ def hosts(profile: Profile, environment: Mapping[str, str], *, is_reloading: boo
             environment=settings,
             count=profile.heavy,
             first_port=profile.ports.heavy,
+            fingerprint=code,
+        ),
+        Program(
+            name="live",
+            command=[python, "-m", "infra.local.live", "--port", str(profile.ports.live), *reload],
+            environment=settings,
             fingerprint=code,
         ),
         Program(

@@ -41,8 +41,8 @@ def _ask(part: str, profile: Profile, environment: Mapping[str, str]) -> None:
             _cassandra(profile.ports.cassandra)
         case "nginx":
             _http(profile.ports.front, "/")
-        case "light" | "heavy":
-            first, count = (getattr(profile.ports, part), getattr(profile, part))
+        case "light" | "heavy" | "live":
+            first, count = getattr(profile.ports, part), getattr(profile, part, 1)
             for port in range(first, first + count):
                 _http(port, "/api/health/live")
         case _:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from layers.core.breaker import Breaker
@@ -19,6 +19,10 @@ _CONNECT_SECONDS = 2
 _ANSWER_SECONDS = 2
 _BACK_AFTER_SECONDS = 1
 
+type Row = dict[str, Any]
+type Statement = tuple[str, Mapping[str, object]]
+"""CQL with `:named` values, and the values; one that is not given is left as it is, and never written as null."""
+
 _breaker = Breaker("cassandra", failure_ratio=0.5, volume=3, reset_seconds=2)
 _lock = threading.Lock()
 
@@ -30,11 +34,24 @@ class _Link:
         self.session = session
         self._prepared: dict[str, PreparedStatement] = {}
 
-    def execute(self, statement: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
+    def execute(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """All at once; the rows of each, in order."""
+        futures = [self.session.execute_async(self._prepare(text), values) for text, values in statements]
+        return [list(future.result()) for future in futures]
+
+    def write_together(self, statements: Sequence[Statement]) -> None:
+        from cassandra.query import BatchStatement, BatchType  # noqa: PLC0415
+
+        batch = BatchStatement(BatchType.LOGGED)
+        for text, values in statements:
+            batch.add(self._prepare(text), values)
+        self.session.execute(batch)
+
+    def _prepare(self, statement: str) -> "PreparedStatement":
         prepared = self._prepared.get(statement)
         if prepared is None:
             prepared = self._prepared[statement] = self.session.prepare(statement)
-        return list(self.session.execute(prepared, values))
+        return prepared
 
     def close(self) -> None:
         self.session.cluster.shutdown()
@@ -43,13 +60,30 @@ class _Link:
 _held: _Link | None = None
 
 
-def execute(statement: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Run one statement with `:named` values; its rows as dicts. Reads and writes are of LOCAL_QUORUM.
+def execute(statement: str, values: Mapping[str, object]) -> list[Row]:
+    """Run one statement; its rows. Reads and writes are of LOCAL_QUORUM.
 
     So a read sees every write acknowledged before it, whichever replica takes it, as long as a majority of the
     data centre is up; other data centres may be away. Raises `StoreUnavailable` after 2 s at most per attempt;
     connections that died while idle are replaced once.
     """
+    return execute_all((statement, values))[0]
+
+
+def execute_all(*statements: Statement) -> list[list[Row]]:
+    """Run several at once, as long as the slowest of them takes; the rows of each, in order. Raises as `execute`."""
+    return _asked(lambda link: link.execute(statements)) if statements else []
+
+
+def write_together(statements: Sequence[Statement]) -> None:
+    """Write all of them or, where Cassandra is away, none: once one is seen, the others will be. Raises as `execute`.
+
+    A logged batch: the coordinator keeps it elsewhere until every part of it is written.
+    """
+    _asked(lambda link: link.write_together(statements))
+
+
+def _asked[Answer](ask: Callable[[_Link], Answer]) -> Answer:
     from cassandra import DriverException, InvalidRequest  # noqa: PLC0415 (the driver loads at first use)
     from cassandra.cluster import NoHostAvailable  # noqa: PLC0415
 
@@ -57,12 +91,12 @@ def execute(statement: str, values: Mapping[str, object]) -> list[dict[str, Any]
         try:
             link, is_fresh = _open()
             try:
-                return link.execute(statement, values)
+                return ask(link)
             except NoHostAvailable:
                 if is_fresh:
                     raise
                 _drop(link)
-                return _open()[0].execute(statement, values)
+                return ask(_open()[0])
         except InvalidRequest:
             raise  # ours to repair: the service answered
         except (NoHostAvailable, DriverException, OSError) as error:
@@ -86,6 +120,7 @@ def connect(keyspace: str | None) -> "Session":
     profile = ExecutionProfile(
         load_balancing_policy=DCAwareRoundRobinPolicy(),
         consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+        serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
         request_timeout=_ANSWER_SECONDS,
         row_factory=dict_factory,
     )

@@ -74,6 +74,14 @@ class CommentNotFound(NotFound):
     """There is no such comment."""
 
 
+class ConversationNotFound(NotFound):
+    """There is no such conversation."""
+
+
+class MessageNotFound(NotFound):
+    """There is no such message in this conversation."""
+
+
 class RequestNotFound(NotFound):
     """There is no such follow request."""
 

@@ -32,6 +32,8 @@ class ProfileUpdated(Event, frozen=True, kw_only=True):
     profile_picture_url: str | None
     updated_at: Time
     """An older event never overwrites a newer one."""
+    is_hidden: bool = False
+    """Whether the account was banned or removed."""
 
     @classmethod
     def of(cls, user: UserSelf) -> Self:
@@ -45,10 +47,18 @@ class ProfileUpdated(Event, frozen=True, kw_only=True):
         )
 
 
+class AccountRemoved(Event, frozen=True, kw_only=True):
+    """An account is gone: so is what it has written to others."""
+
+    queue: ClassVar[str] = "account-removed"
+    user_id: UUID
+    removed_at: Time
+
+
 PHOTO_UPLOADED: Final = "photo-uploaded"
 """The queue that the object store itself writes to: an original has come."""
 
-QUEUES: Final = (PHOTO_UPLOADED, PostPublished.queue, ProfileUpdated.queue)
+QUEUES: Final = (PHOTO_UPLOADED, PostPublished.queue, ProfileUpdated.queue, AccountRemoved.queue)
 """All queues that functions read; each has its dead letters in `{queue}.dead`."""
 
 

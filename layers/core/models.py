@@ -270,11 +270,75 @@ class StoryUser(Shape, frozen=True, kw_only=True):
     latest_story_time: Time
 
 
+type GroupName = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.GROUP_NAME_LENGTH})]
+MessageType = Literal["text", "image", "video", "heart", "story_reply"]
+ReactionName = Literal["heart", "laugh", "surprised", "sad", "angry", "thumbs_up"]
+
+
+class Reaction(Shape, frozen=True, kw_only=True):
+    """What somebody says of a message by a sign."""
+
+    user_id: UUID
+    reaction: ReactionName
+
+
+class Message(Shape, frozen=True, kw_only=True):
+    """A direct message."""
+
+    message_id: UUID
+    conversation_id: UUID
+    sender_id: UUID
+    content: str
+    """Empty when there is only media."""
+    content_type: MessageType
+    media_url: str | None
+    reply_to_message_id: UUID | None
+    created_at: Time
+    reactions: list[Reaction]
+
+
+class Person(Shape, frozen=True, kw_only=True):
+    """Somebody in a conversation."""
+
+    id: UUID
+    username: str
+    profile_picture: str | None
+
+
+class Conversation(Shape, frozen=True, kw_only=True):
+    """A conversation as its participant's list shows it; the last three members are for groups."""
+
+    conversation_id: UUID
+    other_user_id: UUID | None
+    """Null in a group."""
+    other_username: str
+    """In a group its name."""
+    other_profile_picture: str | None
+    last_message_preview: str
+    """The first 100 characters; empty when there is no message yet, or only a picture."""
+    last_message_sender_id: UUID | None
+    last_message_at: Time
+    unread_count: int
+    """At most 100: exact below."""
+    has_more_unread: bool
+    """Whether there are more than 100."""
+    is_muted: bool
+    is_group: bool
+    name: str | None
+    members: list[Person]
+
+
 class Done(Shape, frozen=True, kw_only=True):
     """An action's answer; `idempotent` is true when nothing changed."""
 
     message: str
     idempotent: bool
+
+
+class Succeeded(Shape, frozen=True, kw_only=True):
+    """An answer that says no more than that it is done."""
+
+    success: bool = True
 
 
 class Told(Shape, frozen=True, kw_only=True):
@@ -310,6 +374,17 @@ class ExplorePage(Page, frozen=True, kw_only=True):
     """The query of explore: 24 by default."""
 
     limit: PageLimit = 24
+
+
+class MessagesPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The query of a conversation's messages."""
+
+    before: UUID | None = None
+    """A message's id: older ones than this; `nextCursor` of the page before."""
+    cursor: UUID | None = None
+    """Another name of `before`."""
+    limit: PageLimit = 50
+    """How many to show; above 100 counts as 100."""
 
 
 class RepliesPage(Page, frozen=True, kw_only=True):

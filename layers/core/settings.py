@@ -23,6 +23,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     media_base_url: str = "http://localhost:3000/media/"
     uploads_url: str = "http://localhost:3000"
     """Where presigned uploads are sent: the front door, which passes them on with their Host, or the store itself."""
+    live_endpoint_url: str = "http://127.0.0.1:3009"
+    """API Gateway's management API of live connections."""
     media_link_secret: str = ""
     cursor_secret: str = ""
     allowed_origins: str = "http://localhost:5173,http://127.0.0.1:5173"
@@ -31,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_limits: str = "{}"
     """JSON that overrides limits: action to [requests, window in seconds]."""
     session_absolute_days: int = 30
+    message_retention_days: int = 365
+    """After this long a direct message is gone."""
     star_followers: int = 50_000
     """From this many followers on, an author's posts are merged at read instead of fanned out."""
     prometheus_multiproc_dir: str | None = None

@@ -29,6 +29,11 @@ def cleaned(typed: str) -> str:
     return _OPENED.sub("", text).strip()  # nested so deep by intent, to join or to keep us busy: nothing may open
 
 
+def plain(typed: str) -> str:
+    """The text as it was typed, but for line ends (LF) and control characters, which are gone."""
+    return _CONTROL.sub("", typed.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def bounded(field: str, typed: str | None, length: int) -> str | None:
     """The text, cleaned; raises `Invalid` for one that is longer then. None stays None."""
     if typed is None:

@@ -1,4 +1,4 @@
-"""The files made of an uploaded picture: four sizes of a photo, a story's, an avatar."""
+"""The files made of an uploaded picture: four sizes of a photo, a story's, a message's, an avatar."""
 
 import time
 from typing import Final
@@ -10,10 +10,11 @@ from layers.media import darkroom
 from layers.media.connection import processing
 from layers.media.orders import Order, Photo, Rendition, Size
 
-__all__ = ["Photo", "Rendition", "render_avatar", "render_photo", "render_story"]
+__all__ = ["Photo", "Rendition", "render_avatar", "render_message", "render_photo", "render_story"]
 
 PHOTO: Final = tuple(Size(name, side, side) for name, (_, side) in sorted(SIZES.items(), key=lambda size: -size[1][1]))
 STORY: Final = (Size("story", 1080, 1920), Size("thumbnail", 150, 150, is_cropped=True, encodings=("jpeg",)))
+MESSAGE: Final = (Size("message", 1080, 1080, encodings=("jpeg",)),)
 AVATAR: Final = (Size("avatar", 150, 150, is_cropped=True, encodings=("jpeg",)),)
 
 
@@ -34,6 +35,12 @@ def render_story(data: bytes) -> Photo:
     """
     with processing.guard(part=True):
         return _rendered(data, STORY, "story")
+
+
+def render_message(data: bytes) -> Photo:
+    """`message`, a JPEG fitting 1080 x 1080. Raises as `render_story`."""
+    with processing.guard(part=True):
+        return _rendered(data, MESSAGE, "message")
 
 
 def render_avatar(data: bytes) -> Photo:

@@ -7,8 +7,9 @@ import msgspec
 
 from layers.core.admission import Revocation
 from layers.core.errors import NotAllowed, UserNotFound
+from layers.core.events import ProfileUpdated
 from layers.postgres import sessions
-from layers.postgres.connection import Connection
+from layers.postgres.connection import Connection, rows_as
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -19,6 +20,8 @@ class Changed(msgspec.Struct, frozen=True):
     """False when it was so before."""
     revocation: Revocation
     """What Valkey must apply."""
+    profile: ProfileUpdated
+    """What copies of the account must know."""
 
 
 LOCK: Final = "SELECT username, role FROM users WHERE id = %(user_id)s FOR UPDATE"
@@ -45,7 +48,8 @@ def begin(db: Connection, *, user_id: UUID) -> Changed:
     """
     username = lock(db, user_id=user_id)
     is_new = db.execute(BAN, {"user_id": user_id}).rowcount > 0
-    return Changed(username=username, is_new=is_new, revocation=sessions.end_all(db, user_id=user_id))
+    revocation = sessions.end_all(db, user_id=user_id)
+    return Changed(username=username, is_new=is_new, revocation=revocation, profile=_profile(db, user_id))
 
 
 UNBAN: Final = "UPDATE users SET banned_at = NULL WHERE id = %(user_id)s AND banned_at IS NOT NULL"
@@ -55,7 +59,23 @@ def end(db: Connection, *, user_id: UUID) -> Changed:
     """Open an account again, also one that is open. Raises `UserNotFound`."""
     username, _ = _locked(db, user_id)
     is_new = db.execute(UNBAN, {"user_id": user_id}).rowcount > 0
-    return Changed(username=username, is_new=is_new, revocation=sessions.refresh(db, user_id=user_id))
+    revocation = sessions.refresh(db, user_id=user_id)
+    return Changed(username=username, is_new=is_new, revocation=revocation, profile=_profile(db, user_id))
+
+
+PROFILE: Final = """
+    SELECT u.id AS user_id, u.username, u.display_name, u.profile_picture_url, now() AS updated_at,
+           u.banned_at IS NOT NULL AS is_hidden
+      FROM users u WHERE u.id = %(user_id)s
+"""
+
+
+def _profile(db: Connection, user_id: UUID) -> ProfileUpdated:
+    with db.cursor(row_factory=rows_as(ProfileUpdated)) as cursor:
+        found = cursor.execute(PROFILE, {"user_id": user_id}).fetchone()
+    if found is None:
+        raise UserNotFound
+    return found
 
 
 def _locked(db: Connection, user_id: UUID) -> tuple[str, str]:

@@ -225,15 +225,16 @@ FAIL_PICTURE: Final = """
     )
     UPDATE posts SET status = 'failed', version = version + 1, updated_at = now()
      WHERE id = %(post_id)s
+    RETURNING user_id
 """
 
 
-def fail_picture(db: Connection, *, post_id: UUID, order_index: int, reason: str) -> bool:
-    """A picture can never be shown: its post has failed, and its owner can read why. Whether this changed anything."""
+def fail_picture(db: Connection, *, post_id: UUID, order_index: int, reason: str) -> UUID | None:
+    """A picture can never be shown: its post has failed, and its owner can read why. Whose it is, if that is news."""
     if _locked_state(db, post_id) != "processing":
-        return False
-    db.execute(FAIL_PICTURE, {"post_id": post_id, "order_index": order_index, "reason": reason})
-    return True
+        return None
+    row = db.execute(FAIL_PICTURE, {"post_id": post_id, "order_index": order_index, "reason": reason}).fetchone()
+    return row[0] if row else None
 
 
 def _locked_state(db: Connection, post_id: UUID) -> str:

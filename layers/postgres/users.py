@@ -1,5 +1,6 @@
 """Accounts and what others see of them."""
 
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from psycopg.errors import UniqueViolation
 
 from layers.core.errors import AlreadyTaken, UserNotFound
 from layers.core.models import Role, UserCard, UserProfile, UserRef, UserSelf, Viewer
-from layers.postgres.connection import Connection, rows_as, seen_by
+from layers.postgres.connection import Connection, autocommit, rows_as, seen_by
 
 CREATE: Final = """
     INSERT INTO users AS u (id, username, email, password_hash, display_name)
@@ -150,6 +151,18 @@ def credentials(db: Connection, *, login: str) -> Credentials | None:
     """The credentials of a username or e-mail address (folded); None when there is no such account."""
     with db.cursor(row_factory=rows_as(Credentials)) as cursor:
         return cursor.execute(READ_CREDENTIALS, {"login": login}).fetchone()
+
+
+SHOWN: Final = """
+    SELECT u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+      FROM users u WHERE u.id = ANY(%(user_ids)s) AND u.banned_at IS NULL
+"""
+
+
+def shown(user_ids: Collection[UUID]) -> dict[UUID, UserCard]:
+    """Those of these accounts that are there and not banned: the port that core's `people` names `Register`."""
+    with autocommit() as db, db.cursor(row_factory=rows_as(UserCard)) as cursor:
+        return {card.id: card for card in cursor.execute(SHOWN, {"user_ids": list(user_ids)})}
 
 
 GRANT: Final = "UPDATE users SET role = %(role)s, updated_at = now() WHERE username = %(username)s RETURNING id"

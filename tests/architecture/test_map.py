@@ -41,7 +41,7 @@ def _triggers(function: Function) -> list[str]:
                 rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", properties["Schedule"])
                 assert rate, "say here how the schedule reads in words"
                 found.append(f"Every {rate[2]}" if rate[1] == "1" else f"Every {rate[1]} {rate[2]}s")
-    return found
+    return found + [f"Live {key}" for key, each in template_map.live_routes().items() if each == function]
 
 
 def test_the_map_has_functions_of_every_kind() -> None:
@@ -136,6 +136,8 @@ def test_a_sample_is_what_its_trigger_sends(function: Function) -> None:
     elif kind == "Every":
         assert (sample["source"], sample["detail-type"]) == ("aws.events", "Scheduled Event")
         assert function.logical_id in sample["resources"][0]
+    elif kind == "Live":
+        assert sample["requestContext"]["routeKey"] == what
     else:
         context = sample["requestContext"]
         found = event.match(sample["path"])

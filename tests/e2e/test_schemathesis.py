@@ -33,6 +33,8 @@ from schemathesis.transport.serialization import Binary
 
 from infra.demo import MEMBERS
 from infra.openapi import document
+from layers.cassandra import conversations, messages
+from layers.core import message_ids
 from layers.core.ids import new_id
 from layers.core.models import Role
 from layers.postgres import comments, follows
@@ -117,10 +119,23 @@ class Somebody:
         if zlib.crc32(repr((case.path_parameters, case.query, case.headers)).encode()) % 2:
             return
         for name, given in case.path_parameters.items():
-            if _is_sound(given):
+            if name == "message_id" and _is_sound(case.path_parameters["conversation_id"]):
+                case.path_parameters[name] = self._message(UUID(case.path_parameters["conversation_id"]))
+            elif _is_sound(given):
                 case.path_parameters[name] = self._existing(name, case.operation.path)
         if case.operation.label == LOGIN and isinstance(case.body, dict):
             case.body = self._credentials
+        if isinstance(case.body, dict):
+            self._name_people(case.body, case.path_parameters.get("conversation_id"))
+
+    def _name_people(self, body: dict[str, Any], conversation_id: str | None) -> None:
+        """People and messages that a body names."""
+        if "recipientId" in body:
+            body["recipientId"] = str(new_person("other").id)
+        if "userIds" in body:
+            body["userIds"] = [str(new_person("other").id) for _ in range(2)]
+        if "lastMessageId" in body and conversation_id and _is_sound(conversation_id):
+            body["lastMessageId"] = self._message(UUID(conversation_id))
 
     def leave_names_free(self, case: schemathesis.Case) -> None:
         """The demo's accounts are not for this test to register, though their names stand in the description."""
@@ -136,11 +151,34 @@ class Somebody:
                 return str(self._comment())
             case "story_id":
                 return str(new_story(self._author))
+            case "conversation_id":
+                return str(self._talk(is_group="/groups/" in path))
         other = new_person("other")
         if "follow-requests" in path:
             with transaction() as db:
                 follows.follow(db, follower_id=other.id, target_id=self._person.id)
         return str(other.id)
+
+    def _talk(self, *, is_group: bool) -> UUID:
+        others = [new_person("other").id for _ in range(2)]
+        if not is_group:
+            return conversations.open_pair(self._person.id, others[0]).id
+        group_id = new_id()
+        conversations.open_group(group_id, name="Hikers", user_ids=[self._person.id, *others])
+        return group_id
+
+    def _message(self, conversation_id: UUID) -> str:
+        message_id = message_ids.of(new_id())
+        said = messages.Message(
+            message_id=message_id,
+            sender_id=self._person.id,
+            content="Hello",
+            content_type="text",
+            media_url=None,
+            reply_to_id=None,
+        )
+        messages.send(conversation_id, said, beside=[])
+        return str(message_id)
 
     def _comment(self) -> UUID:
         post_id, author = published(self._author), self._author.viewer

@@ -5,12 +5,26 @@ import secrets
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from functions.admin import remove_post, remove_user, unban_user
 from functions.auth import login, logout, register
 from functions.comments import create_comment, delete_comment, like_comment, unlike_comment
+from functions.messages import (
+    add_reaction,
+    leave_group,
+    mark_read,
+    mute_conversation,
+    open_conversation,
+    open_group,
+    remove_reaction,
+    rename_group,
+    send_message,
+    start_typing,
+    unmute_conversation,
+)
 from functions.posts import (
     create_post,
     create_uploads,
@@ -36,6 +50,7 @@ from tests.integration.exactness.lists import name_of
 from tests.support import direct_uploads
 from tests.support.calls import Reply, Upload, call
 from tests.support.feed_posts import published
+from tests.support.messages import opened, opened_group, sent
 from tests.support.people import Person, new_person
 from tests.support.stories import new_story
 
@@ -165,6 +180,50 @@ def _post_of_uploads() -> Change:
     return Change(create_post, author, body={"uploads": direct_uploads.send(author, JPEG), "caption": "said"})
 
 
+def _in_talk(module: ModuleType, **body: object) -> Prepare:
+    def prepare() -> Change:
+        actor = new_person("actor")
+        return Change(module, actor, {"conversation_id": opened(actor, new_person("other"))}, body or None)
+
+    return prepare
+
+
+def _picture_in_talk() -> Change:
+    return msgspec.structs.replace(_in_talk(send_message, content="said")(), files=(Upload(JPEG),))
+
+
+def _on_message(module: ModuleType, **body: object) -> Prepare:
+    def prepare() -> Change:
+        talk = _in_talk(module, **body)()
+        assert talk.person
+        conversation_id = talk.path["conversation_id"]
+        assert isinstance(conversation_id, UUID)
+        message_id = sent(talk.person, conversation_id)["messageId"]
+        if module is mark_read:
+            return msgspec.structs.replace(talk, body={"lastMessageId": message_id})
+        return msgspec.structs.replace(talk, path={**talk.path, "message_id": message_id})
+
+    return prepare
+
+
+def _in_group(module: ModuleType, **body: object) -> Prepare:
+    def prepare() -> Change:
+        actor = new_person("actor")
+        group = opened_group(actor, new_person("other"), new_person("other"))
+        return Change(module, actor, {"conversation_id": group}, body or None)
+
+    return prepare
+
+
+def _open_conversation() -> Change:
+    return Change(open_conversation, new_person("actor"), body={"recipientId": str(new_person("other").id)})
+
+
+def _open_group() -> Change:
+    others = [str(new_person("other").id) for _ in range(2)]
+    return Change(open_group, new_person("actor"), body={"name": "said", "userIds": others})
+
+
 CHANGES: dict[str, Prepare] = {
     "auth/register": _register,
     "auth/login": _login,
@@ -190,6 +249,18 @@ CHANGES: dict[str, Prepare] = {
     "stories/create_story as a form": _form(create_story, "media", filter="moon"),
     "stories/view_story": _on_story(view_story, is_own=False),
     "stories/delete_story": _on_story(delete_story, is_own=True),
+    "messages/open_conversation": _open_conversation,
+    "messages/send_message": _in_talk(send_message, content="said"),
+    "messages/send_message as a form": _picture_in_talk,
+    "messages/mark_read": _on_message(mark_read),
+    "messages/start_typing": _in_talk(start_typing),
+    "messages/add_reaction": _on_message(add_reaction, reaction="heart"),
+    "messages/remove_reaction": _on_message(remove_reaction),
+    "messages/mute_conversation": _in_talk(mute_conversation),
+    "messages/unmute_conversation": _in_talk(unmute_conversation),
+    "messages/open_group": _open_group,
+    "messages/rename_group": _in_group(rename_group, name="said"),
+    "messages/leave_group": _in_group(leave_group),
     "admin/remove_post": _on_post(remove_post, by_admin=True),
     "admin/remove_user": _on_person(remove_user, by_admin=True),
     "admin/unban_user": _on_person(unban_user, remove_user, by_admin=True),

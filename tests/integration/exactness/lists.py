@@ -50,6 +50,15 @@ MOST_LIKED = 1_000_000 + int(time.time()) % 2_000_000 * 1000
 """So many likes bring a post before all that other tests, and earlier runs, have made."""
 
 
+OF_MESSAGES = {
+    "messages/list_conversations",
+    "messages/list_messages",
+    "messages/list_receipts",
+    "messages/list_typing",
+}
+"""Lists of another store: tests/integration/functions/messages pages and measures them."""
+
+
 class Ground(msgspec.Struct, frozen=True):
     """What rows of a list hang on, and who reads it."""
 

@@ -26,26 +26,37 @@ def ask(name: str, owned: Owned, person: Person | None, *, unknown: bool = False
         "post_id": owned.post_id,
         "comment_id": owned.comment_id,
         "story_id": owned.story_id,
+        "conversation_id": owned.conversation_id,
+        "message_id": owned.message_id,
+        "neighbour": owned.neighbour.id,
     }
     if unknown:
-        about = dict.fromkeys(about, new_id())
+        about = {each: new_id() for each in about}
     query = dict(row.query or {})
     if name in ("GET /api/v1/users/search/users", "GET /api/v1/admin/users"):
         query["q"] = owned.owner.username
     if name == "GET /api/v1/admin/posts":
         query["userId"] = owned.owner.id
+    body = row.body and {field: _filled(value, about) for field, value in row.body.items()}
     path = {each: about[each] for each in about if f"{{{each}}}" in route.path}
     module: ModuleType = importlib.import_module(route.function.handler.rpartition(".")[0])
     session_id = person.session_id if person else None
 
     def answer(**more: object) -> Reply:
-        return call(module, session_id=session_id, path=path, query=query | more, body=row.body)
+        return call(module, session_id=session_id, path=path, query=query | more, body=body)
 
     if name != EXPLORE:
         return answer()
     reply = answer(cursor=_just_before(owned, person))
     # A cursor is its reader's alone, and whose session has ended is anonymous here.
     return answer(cursor=_just_before(owned, None)) if reply.status == 400 else reply
+
+
+def _filled(value: object, about: dict[str, object]) -> object:
+    """A body's value with `{user}` and its like in place."""
+    if isinstance(value, list):
+        return [_filled(each, about) for each in value]
+    return value.format_map(about) if isinstance(value, str) else value
 
 
 def _just_before(owned: Owned, reader: Person | None) -> str:

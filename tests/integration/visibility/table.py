@@ -237,6 +237,27 @@ NOBODY_ASKED: Final = _own("401   404   404   404   404   404   401   404")
 DECLINE: Final = _own("401   -     -     -     -     -     401   -")
 """U12: harmless where nobody has asked."""
 
+TALK: Final = _own("401   404   404   404   404   +     401   404")
+"""Section 9, R-P7: a conversation is its participants' alone, and not admins' either."""
+
+TALK_WRITE: Final = _silent(TALK)
+
+TALKS: Final = _own("401   -     -     -     -     +     401   -")
+"""M1: one's own conversations."""
+
+TALK_OPEN: Final = _cells(
+    public=            "401   -     -     -     -     400   401   -",
+    private=           "401   -     -     -     -     400   401   -",
+    processing=        "401   -     -     -     -     400   401   -",
+    deleted=           "401   -     -     -     -     400   401   -",
+    expired=           "401   -     -     -     -     400   401   -",
+    owner_banned=      "401   404   404   404   404   401   401   404",
+)
+"""M2: anybody may write to anybody, but not to a banned account; admins do not either."""
+
+NO_GROUP: Final = _own("401   404   404   404   404   404   401   404")
+"""A pair is no group, for nobody."""
+
 ADMINS: Final = _own("401   403   403   403   403   403   401   -")
 """Admins alone, before anything is looked up."""
 
@@ -255,7 +276,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     cells: Cells
     about: str = "nothing"
     """What `+` shows and `-` does not: `post` its id and caption, `comment` its text, `story` its id, `name` the
-    account's, `neighbour` somebody who likes the post or follows the account; `nothing` is never looked for."""
+    account's, `message` its last message's text, `neighbour` somebody who likes the post or follows the account;
+    `nothing` is never looked for."""
     body: dict[str, object] | None = None
     query: dict[str, object] | None = None
     uses_up: bool = False
@@ -306,6 +328,29 @@ ROWS: Final[dict[str, Row]] = {
     "POST /api/v1/posts": Row(cells=MALFORMED, body={"uploads": []}),
     "POST /api/v1/posts/uploads": Row(cells=SIGNED_IN, body={"files": [{"size": 1, "type": "image/png"}]}),
     "POST /api/v1/stories": Row(cells=MALFORMED, body={}),
+    # Messages
+    "GET /api/v1/messages/conversations": Row(cells=TALKS, about="message", query={"limit": 100}),
+    "POST /api/v1/messages/conversations": Row(cells=TALK_OPEN, body={"recipientId": "{user}"}),
+    "GET /api/v1/messages/conversations/{conversation_id}": Row(cells=TALK, about="message"),
+    "POST /api/v1/messages/conversations/{conversation_id}": Row(
+        cells=TALK_WRITE, body={"content": "hi"}, uses_up=True
+    ),
+    "POST /api/v1/messages/conversations/{conversation_id}/read": Row(
+        cells=TALK_WRITE, body={"lastMessageId": "{message_id}"}
+    ),
+    "GET /api/v1/messages/conversations/{conversation_id}/read": Row(cells=TALK_WRITE),
+    "POST /api/v1/messages/conversations/{conversation_id}/typing": Row(cells=TALK_WRITE),
+    "GET /api/v1/messages/conversations/{conversation_id}/typing": Row(cells=TALK_WRITE),
+    "POST /api/v1/messages/conversations/{conversation_id}/messages/{message_id}/reactions": Row(
+        cells=TALK_WRITE, body={"reaction": "heart"}
+    ),
+    "DELETE /api/v1/messages/conversations/{conversation_id}/messages/{message_id}/reactions": Row(cells=TALK_WRITE),
+    "PUT /api/v1/messages/conversations/{conversation_id}/mute": Row(cells=TALK_WRITE),
+    "DELETE /api/v1/messages/conversations/{conversation_id}/mute": Row(cells=TALK_WRITE),
+    "POST /api/v1/messages/groups": Row(cells=TALK_OPEN, body={"name": "Us", "userIds": ["{user}", "{neighbour}"]}),
+    "PUT /api/v1/messages/groups/{conversation_id}": Row(cells=NO_GROUP, body={"name": "Us"}),
+    "DELETE /api/v1/messages/groups/{conversation_id}": Row(cells=NO_GROUP),
+    "GET /api/v1/live/events": Row(cells=SIGNED_IN),
     # Nobody's
     "POST /api/v1/auth/register": Row(cells=_always("400 400 400 400 400 400 400 400"), body={}),
     "POST /api/v1/auth/login": Row(cells=_always("400 400 400 400 400 400 400 400"), body={}),

@@ -20,6 +20,7 @@ from tests import pictures
 from tests.integration.visibility.table import STATES, VIEWERS
 from tests.support.calls import call
 from tests.support.feed_posts import published
+from tests.support.messages import opened, sent
 from tests.support.people import Person, follow, new_person
 from tests.support.stories import HOUR, grow_older, new_story
 
@@ -53,6 +54,10 @@ class Owned(msgspec.Struct, kw_only=True):
     comment: str
     reply: str
     story_id: UUID
+    conversation_id: UUID
+    """With the neighbour."""
+    message_id: UUID
+    message: str
 
     def marks(self, about: str) -> tuple[str, ...]:
         """The texts that show it."""
@@ -62,6 +67,7 @@ class Owned(msgspec.Struct, kw_only=True):
             "reply": (self.reply,),
             "story": (str(self.story_id),),
             "name": (self.owner.username,),
+            "message": (self.message,),
             "neighbour": (self.neighbour.username,),
             "nothing": (),
         }[about]
@@ -122,6 +128,8 @@ def made(state: str, viewers: Mapping[str, Person]) -> Owned:
     story_id = new_story(owner)
     call(view_story, session_id=neighbour.session_id, path={"story_id": story_id})
     _rendered(post_id, story_id)
+    conversation_id = opened(owner, neighbour)
+    message = sent(neighbour, conversation_id, f"message-{token}")
     follow(neighbour, owner)
     follow(owner, neighbour)
     owned = Owned(
@@ -134,6 +142,9 @@ def made(state: str, viewers: Mapping[str, Person]) -> Owned:
         comment=f"comment-{token}",
         reply=f"reply-{token}",
         story_id=story_id,
+        conversation_id=conversation_id,
+        message_id=UUID(message["messageId"]),
+        message=message["content"],
     )
     _settle(owned, viewers)
     return owned

@@ -107,7 +107,7 @@ def test_the_file_of_a_post_that_was_withdrawn_is_removed_in_the_end(ada: Person
     deliver(resize_photo, post.event(), queue=queue, attempt=3)
 
     assert not media.exists(post.keys[0])
-    assert ready(f"{queue}.dead") == 1
+    assert until(lambda: ready(f"{queue}.dead") == 1)
 
 
 def test_renditions_of_a_post_deleted_meanwhile_are_removed_again(ada: Person):
@@ -131,7 +131,7 @@ def test_r_m6_a_picture_that_fails_in_all_tries_ends_failed(ada: Person, queue: 
 
     assert post.status == "failed"
     assert post.failure == "The picture could not be processed."
-    assert ready(f"{queue}.dead") == 1
+    assert until(lambda: ready(f"{queue}.dead") == 1)
 
 
 def test_a_store_that_was_away_in_all_tries_fails_no_post(ada: Person, queue: str, monkeypatch: pytest.MonkeyPatch):
@@ -146,7 +146,7 @@ def test_a_store_that_was_away_in_all_tries_fails_no_post(ada: Person, queue: st
         settings.cache_clear()
         media.close()
 
-    assert ready(f"{queue}.dead") == 1
+    assert until(lambda: ready(f"{queue}.dead") == 1)
     assert post.status in ("processing", "published")
 
 

@@ -23,7 +23,7 @@ def test_a_profile_is_read_as_it_was_put():
 
     found = profiles.read(user_id)
     assert found == profiles.Profile(
-        user_id=user_id, username="ada", display_name="Ada", profile_picture_url="avatars/a.jpg?v=1"
+        user_id=user_id, username="ada", display_name="Ada", profile_picture_url="avatars/a.jpg?v=1", is_hidden=False
     )
 
 

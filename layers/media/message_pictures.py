@@ -1,0 +1,30 @@
+"""The pictures of direct messages in the object store, one JPEG each. The store itself removes them in the end."""
+
+from typing import Final
+from uuid import UUID
+
+from layers.core import media_links
+from layers.media import connection
+from layers.media.connection import StoredFile, processing
+from layers.media.orders import Photo
+
+_FOLDER: Final = "messages"
+
+
+def put(picture_id: UUID, photo: Photo) -> str:
+    """Store a picture; its URL, to be signed while answering. Raises `StoreUnavailable`."""
+    [rendition] = photo.renditions
+    key = _key(picture_id)
+    with processing.guard():
+        connection.put_all([StoredFile(key=key, data=rendition.data, media_type=rendition.media_type)])
+    return media_links.POST_MARK + key
+
+
+def remove(url: str) -> None:
+    """Remove the picture behind a message's URL, if it is one of ours. Raises `StoreUnavailable`."""
+    if url.startswith(f"{media_links.POST_MARK}{_FOLDER}/"):
+        connection.remove([url.removeprefix(media_links.POST_MARK)])
+
+
+def _key(picture_id: UUID) -> str:
+    return f"{_FOLDER}/{picture_id}.jpg"

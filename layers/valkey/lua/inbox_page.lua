@@ -1,0 +1,28 @@
+-- A page of somebody's conversations, the latest activity first. Where their order is not known, whoever asked is to
+-- fill it, and meanwhile what happens is noted already.
+-- ARGV: user, the last entry's milliseconds and conversation or '' for the first page, entries, seconds to fill
+-- Gives: false where the order is not known; else conversation, milliseconds, conversation, milliseconds …
+local inbox = 'inbox:' .. ARGV[1]
+if not redis.call('ZSCORE', inbox, 'complete') then
+  redis.call('ZADD', inbox, 'NX', -2, 'filling')
+  redis.call('EXPIRE', inbox, ARGV[5])
+  return false
+end
+local start = 0
+if ARGV[3] ~= '' then
+  start = redis.call('ZCOUNT', inbox, '(' .. ARGV[2], '+inf')
+  for _, conversation in ipairs(redis.call('ZREVRANGEBYSCORE', inbox, ARGV[2], ARGV[2])) do
+    if not older(conversation, ARGV[3]) then
+      start = start + 1
+    end
+  end
+end
+local found = redis.call('ZREVRANGE', inbox, start, start + ARGV[4] - 1, 'WITHSCORES')
+local page = {}
+for i = 1, #found, 2 do
+  if #found[i] == 16 then
+    page[#page + 1] = found[i]
+    page[#page + 1] = found[i + 1]
+  end
+end
+return page

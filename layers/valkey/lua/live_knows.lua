@@ -1,0 +1,2 @@
+-- ARGV: connection
+return redis.call('EXISTS', 'connection:' .. ARGV[1])

@@ -1,0 +1,237 @@
+"""Direct messages in our tables and in the original design's, side by side in one Cassandra.
+
+python tests/bench/direct_messages.py [--messages 500000] [--rounds 200]
+
+A conversation of so many messages, sent over four months, beside one of 100: reading the last 50 of each (aim: at most
+1.5 times as long). An inbox after 5,000 messages in 12 conversations: tombstones read over, as Cassandra's tracing
+counts them (aim: at most 10). The largest partition of each table, as Cassandra estimates it (aim: below 100 MB).
+"""
+
+import argparse
+import random
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from cassandra.concurrent import execute_concurrent_with_args  # noqa: E402
+
+from infra.migrate import migrate_cassandra  # noqa: E402
+from layers.cassandra import connection, inboxes, messages  # noqa: E402
+from layers.cassandra.conversations import Conversation, Participant  # noqa: E402
+from layers.cassandra.messages import Message  # noqa: E402
+from layers.core import message_ids  # noqa: E402
+from layers.core.ids import floor_of, new_id  # noqa: E402
+from tests.support.stack import load_environment  # noqa: E402
+
+PAGE, SMALL = 50, 100
+INBOX_CONVERSATIONS, INBOX_MESSAGES = 12, 5000
+SPAN = timedelta(days=120)
+AT_ONCE = 32
+MEANWHILE = 32 * 1000 * 5 // 60
+"""Messages that a full group may send, at the general limit, until the next bucket begins."""
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "while", "it", "rains"]
+
+ORIGINAL = """
+    CREATE KEYSPACE IF NOT EXISTS original_dm
+      WITH replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 1};
+    DROP TABLE IF EXISTS original_dm.messages_by_conversation;
+    DROP TABLE IF EXISTS original_dm.conversations_by_user;
+    CREATE TABLE original_dm.messages_by_conversation (
+        conversation_id uuid, message_id timeuuid, sender_id uuid, content text, content_type text, media_url text,
+        reply_to_message_id timeuuid, created_at timestamp, PRIMARY KEY (conversation_id, message_id)
+    ) WITH CLUSTERING ORDER BY (message_id DESC) AND default_time_to_live = 31536000;
+    CREATE TABLE original_dm.conversations_by_user (
+        user_id uuid, last_message_at timestamp, conversation_id uuid, other_user_id uuid, other_username text,
+        other_profile_picture text, last_message_preview text, unread_count int, is_muted boolean,
+        PRIMARY KEY (user_id, last_message_at, conversation_id)
+    ) WITH CLUSTERING ORDER BY (last_message_at DESC)
+"""
+ORIGINAL_ADD = """
+    INSERT INTO original_dm.messages_by_conversation
+           (conversation_id, message_id, sender_id, content, content_type, created_at) VALUES (?, ?, ?, ?, 'text', ?)
+"""
+ORIGINAL_PAGE = "SELECT * FROM original_dm.messages_by_conversation WHERE conversation_id = ? LIMIT 50"
+ORIGINAL_MOVE = """
+    DELETE FROM original_dm.conversations_by_user WHERE user_id = ? AND last_message_at = ? AND conversation_id = ?
+"""
+ORIGINAL_PUT = """
+    INSERT INTO original_dm.conversations_by_user
+           (user_id, last_message_at, conversation_id, other_username, last_message_preview, unread_count)
+    VALUES (?, ?, ?, 'grace', ?, 1)
+"""
+ORIGINAL_INBOX = "SELECT * FROM original_dm.conversations_by_user WHERE user_id = ? LIMIT 20"
+
+
+def main() -> None:
+    """Fill, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=500_000)
+    parser.add_argument("--rounds", type=int, default=200)
+    given = parser.parse_args()
+    load_environment()
+    migrate_cassandra()
+    session = connection.connect(None)
+    for statement in ORIGINAL.split(";"):
+        session.execute(statement, timeout=30)
+    session.set_keyspace("instagram_dm")
+    large, small = new_id(), new_id()
+    for conversation_id, count in ((small, SMALL), (large, given.messages)):
+        started = time.monotonic()
+        _fill(session, conversation_id, count)
+        print(f"{count} messages, in both models: {time.monotonic() - started:.0f} s", flush=True)
+    _pages(session, small, large, given.rounds)
+    _inboxes(session)
+    _partitions(session)
+    session.cluster.shutdown()
+
+
+def _fill(session: Any, conversation_id: UUID, count: int) -> None:
+    """Messages over the span, the last one now; buckets begin where sending would have announced them."""
+    people = [new_id(), new_id()]
+    add = session.prepare(messages.ADD)
+    announce = session.prepare(messages.ANNOUNCE)
+    original = session.prepare(ORIGINAL_ADD)
+    ours, theirs, buckets = [], [], [datetime.fromtimestamp(0, UTC)]
+    in_bucket = 0
+
+    def flush() -> None:
+        for prepared, rows in ((add, ours), (original, theirs)):
+            execute_concurrent_with_args(session, prepared, rows, concurrency=AT_ONCE)
+            rows.clear()
+
+    for message_id in _ids(count):
+        at = message_ids.time_of(message_id)
+        calendar = messages._EPOCH + (at - messages._EPOCH) // messages._BUCKET * messages._BUCKET
+        if calendar > buckets[-1] or in_bucket >= messages._FULL:
+            buckets.append(
+                max(calendar, at.replace(microsecond=at.microsecond // 1000 * 1000)) if in_bucket else calendar
+            )
+            session.execute(announce, (conversation_id, buckets[-1], 10**7))
+            in_bucket = 0
+        in_bucket += 1
+        sender, content = random.choice(people), " ".join(random.choices(WORDS, k=random.randint(1, 40)))
+        values = {
+            "conversation_id": conversation_id,
+            "bucket": buckets[-1],
+            "message_id": message_id,
+            "sender_id": sender,
+            "content": content,
+            "content_type": "text",
+            "seconds": messages._retention(),
+            "sent": message_ids.microseconds(message_id),
+        }
+        ours.append(values)
+        theirs.append((conversation_id, message_id, sender, content, at))
+        if len(ours) == 5000:
+            flush()
+    flush()
+
+
+def _ids(count: int) -> Iterator[UUID]:
+    begin = datetime.now(UTC) - SPAN
+    for number in range(count):
+        of_then = floor_of(begin + SPAN * (number + 1) / count)
+        yield message_ids.of(UUID(int=of_then.int | (new_id().int & ((1 << 64) - 1)) | (0x7 << 76) | (0x2 << 62)))
+
+
+def _pages(session: Any, small: UUID, large: UUID, rounds: int) -> None:
+    page = session.prepare(ORIGINAL_PAGE)
+
+    def ours(conversation_id: UUID) -> Callable[[], int]:
+        def read() -> int:
+            found = list(islice(messages.newest_first(conversation_id, before=None, at_once=PAGE + 1), PAGE + 1))
+            messages.reactions(conversation_id, found)
+            return len(found)
+
+        return read
+
+    def original(conversation_id: UUID) -> Callable[[], int]:
+        return lambda: len(list(session.execute(page, (conversation_id,))))
+
+    sides = {
+        "ours, 100": ours(small),
+        "ours, large": ours(large),
+        "original, 100": original(small),
+        "original, large": original(large),
+    }
+    took: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, read in sides.items():
+            started = time.perf_counter()
+            assert read() >= PAGE
+            took[name].append((time.perf_counter() - started) * 1000)
+    medians = {name: statistics.median(times) for name, times in took.items()}
+    for name, median in medians.items():
+        print(f"last {PAGE} of a conversation, {name}: {median:.2f} ms")
+    print(f"ours, large against 100: {medians['ours, large'] / medians['ours, 100']:.2f} (aim: at most 1.5)")
+    print(f"original, large against 100: {medians['original, large'] / medians['original, 100']:.2f}")
+
+
+def _inboxes(session: Any) -> None:
+    reader, others = new_id(), [new_id() for _ in range(INBOX_CONVERSATIONS)]
+    talks = [
+        Conversation(
+            id=new_id(),
+            is_group=False,
+            name=None,
+            created_at=datetime.now(UTC),
+            participants=tuple(
+                Participant(user_id=user_id, is_member=True, last_read_id=None, last_read_at=None)
+                for user_id in (reader, other)
+            ),
+        )
+        for other in others
+    ]
+    move, put = session.prepare(ORIGINAL_MOVE), session.prepare(ORIGINAL_PUT)
+    last: dict[UUID, datetime] = {}
+    for number in range(INBOX_MESSAGES):
+        talk = talks[number % len(talks)]
+        message = Message(
+            message_id=message_ids.of(new_id()),
+            sender_id=others[number % len(talks)],
+            content="Hello",
+            content_type="text",
+            media_url=None,
+            reply_to_id=None,
+        )
+        connection.write_together(inboxes.telling(talk, message))
+        at = message_ids.time_of(message.message_id)
+        if talk.id in last:
+            session.execute(move, (reader, last[talk.id], talk.id))
+        session.execute(put, (reader, at, talk.id, "Hello"))
+        last[talk.id] = at
+    ours = session.prepare(inboxes.READ_ALL)
+    theirs = session.prepare(ORIGINAL_INBOX)
+    print(f"tombstones in an inbox after {INBOX_MESSAGES} messages: ", end="")
+    print(f"ours {_tombstones(session, ours, reader)} (aim: at most 10), ", end="")
+    print(f"the original's {_tombstones(session, theirs, reader)}")
+
+
+def _tombstones(session: Any, prepared: Any, reader: UUID) -> int:
+    result = session.execute(prepared, (reader,), trace=True)
+    assert len(list(result)) == INBOX_CONVERSATIONS
+    found = (re.search(r"and (\d+) tombstone", event.description) for event in result.get_query_trace().events)
+    return sum(int(each[1]) for each in found if each)
+
+
+def _partitions(session: Any) -> None:
+    rows = session.execute("SELECT keyspace_name, table_name, mebibytes FROM system_views.max_partition_size")
+    for row in sorted(rows, key=lambda row: -row["mebibytes"]):
+        if row["keyspace_name"] in ("instagram_dm", "original_dm") and "messages" in row["table_name"]:
+            print(f"largest partition of {row['keyspace_name']}.{row['table_name']}: {row['mebibytes']} MiB")
+    largest = messages._FULL + 20 * messages._LOOKED_AT + MEANWHILE
+    print(f"largest possible of ours: {largest} messages x 10 KiB = {largest * 10 / 1024:.0f} MiB (aim: below 100 MB)")
+
+
+if __name__ == "__main__":
+    main()

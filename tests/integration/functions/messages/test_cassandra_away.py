@@ -1,0 +1,66 @@
+"""With Cassandra away messages are 503 at once and everything else works; it is used again when it is back."""
+
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+
+from functions.auth import get_me
+from functions.feed import get_feed
+from functions.messages import (
+    list_conversations,
+    list_messages,
+    list_receipts,
+    list_typing,
+    open_conversation,
+    send_message,
+    start_typing,
+)
+from layers.cassandra import connection
+from layers.core.settings import settings
+from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.calls import call
+from tests.support.messages import ask, inbox, read, sent
+from tests.support.people import Person
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch, talk: UUID) -> Iterator[Pipe]:
+    """Cassandra behind a pipe that the test can close."""
+    with pipe_to(f"cql://127.0.0.1:{settings().cassandra_port}") as opened:
+        monkeypatch.setenv("CASSANDRA_PORT", str(opened.port))
+        settings.cache_clear()
+        connection.close()
+        yield opened
+        connection.close()
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+def test_r_d1_messages_are_503_at_once_and_all_else_works_and_it_recovers_without_a_restart(
+    ada: Person, grace: Person, talk: UUID, pipe: Pipe
+) -> None:
+    said = sent(ada, talk, "before")
+    pipe.close()
+    for module, given in (
+        (list_messages, {}),
+        (send_message, {"body": {"content": "x"}}),
+        (list_receipts, {}),
+        (start_typing, {}),
+        (list_typing, {}),
+    ):
+        started = time.monotonic()
+        reply = ask(module, ada, talk, **given)
+        assert (reply.status, time.monotonic() - started < 5) == (503, True), module
+        assert int(reply.headers["retry-after"]) >= 1
+    assert call(list_conversations, session_id=ada.session_id).status == 503
+    assert call(open_conversation, session_id=ada.session_id, body={"recipientId": str(grace.id)}).status == 503
+    assert call(get_me, session_id=ada.session_id).status == 200
+    assert call(get_feed, session_id=ada.session_id).status == 200
+    pipe.open()
+
+    assert until(lambda: ask(list_messages, ada, talk).status == 200, seconds=15)
+    assert read(ada, talk) == [said]
+    assert len(inbox(grace)) == 1

@@ -1,0 +1,142 @@
+"""Opening conversations and the list of them."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.messages import list_conversations, open_conversation
+from layers.core.ids import new_id
+from layers.valkey import inboxes
+from tests.support.calls import call
+from tests.support.feed_posts import counted_trips
+from tests.support.messages import ask, entry, inbox, opened, read_as_far_as, sent
+from tests.support.people import Person, new_person
+from tests.support.stores import valkey
+from tests.support.together import together
+
+
+def test_a_new_conversation_names_its_recipient_and_is_listed_by_who_opened_it(ada: Person, grace: Person) -> None:
+    reply = call(open_conversation, session_id=ada.session_id, body={"recipientId": str(grace.id)})
+
+    assert reply.status == 201
+    assert reply.json["idempotent"] is False
+    assert reply.json["recipient"] == {"id": str(grace.id), "username": grace.username, "profilePicture": None}
+    [listed] = inbox(ada)
+    assert listed["conversationId"] == reply.json["conversationId"]
+    assert (listed["otherUserId"], listed["otherUsername"]) == (str(grace.id), grace.username)
+    assert (listed["lastMessagePreview"], listed["lastMessageSenderId"], listed["unreadCount"]) == ("", None, 0)
+    assert inbox(grace) == []
+
+
+def test_r_dm6_both_opening_at_once_get_one_conversation_and_one_of_them_made_it(ada: Person, grace: Person) -> None:
+    pairs = [(ada, grace), (grace, ada)] * 5
+    replies = together(
+        lambda pair: call(open_conversation, session_id=pair[0].session_id, body={"recipientId": str(pair[1].id)}),
+        pairs,
+    )
+
+    assert {reply.status for reply in replies} == {201}
+    assert len({reply.json["conversationId"] for reply in replies}) == 1
+    assert [reply.json["idempotent"] for reply in replies].count(False) == 1
+
+
+@pytest.mark.parametrize("body", [{}, {"recipientId": "x"}, {"recipientId": None}])
+def test_a_recipient_is_needed(ada: Person, body: dict[str, object]) -> None:
+    assert call(open_conversation, session_id=ada.session_id, body=body).status == 400
+
+
+def test_nobody_writes_to_oneself_or_to_nobody(ada: Person) -> None:
+    assert call(open_conversation, session_id=ada.session_id, body={"recipientId": str(ada.id)}).status == 400
+    assert call(open_conversation, session_id=ada.session_id, body={"recipientId": str(uuid4())}).status == 404
+
+
+def test_the_latest_activity_comes_first_and_a_message_moves_its_conversation_up(ada: Person) -> None:
+    talks = [opened(ada, new_person()) for _ in range(4)]
+    assert [one["conversationId"] for one in inbox(ada)] == [str(talk) for talk in reversed(talks)]
+    sent(ada, talks[1])
+
+    order = [talks[1], talks[3], talks[2], talks[0]]
+    assert [one["conversationId"] for one in inbox(ada)] == [str(talk) for talk in order]
+    valkey().delete(b"inbox:" + ada.id.bytes)
+    assert [one["conversationId"] for one in inbox(ada)] == [str(talk) for talk in order]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+def test_r_f1_paging_gives_each_conversation_once(ada: Person, limit: int) -> None:
+    talks = [str(opened(ada, new_person())) for _ in range(7)]
+    for _ in range(2):  # filled from the rows, and from Valkey
+        found, cursor = [], None
+        while True:
+            query = {"limit": limit} | ({"cursor": cursor} if cursor else {})
+            reply = call(list_conversations, session_id=ada.session_id, query=query)
+            found += [one["conversationId"] for one in reply.json["conversations"]]
+            cursor = reply.json["nextCursor"]
+            if cursor is None:
+                break
+        assert found == talks[::-1]
+
+
+def test_a_message_while_the_order_is_being_filled_is_not_lost(ada: Person, grace: Person) -> None:
+    first, second = opened(ada, grace), opened(ada, new_person())
+    valkey().delete(b"inbox:" + ada.id.bytes)
+    assert inboxes.page(ada.id, after=None, at_most=10) is None
+    stale = {first: 1, second: 2}
+    sent(grace, first)
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    inboxes.fill(ada.id, {talk: datetime.fromtimestamp(age, UTC) for talk, age in stale.items()})
+    assert [one["conversationId"] for one in inbox(ada)] == [str(first), str(second)]
+
+
+def test_r_dm3_unread_rises_with_the_others_messages_and_falls_with_the_read_mark(
+    ada: Person, grace: Person, talk: UUID
+) -> None:
+    messages = [sent(ada, talk, f"{number}") for number in range(5)]
+
+    assert entry(grace, talk)["unreadCount"] == 5
+    assert entry(ada, talk)["unreadCount"] == 0
+    read_as_far_as(grace, talk, messages[2])
+    assert entry(grace, talk)["unreadCount"] == 2
+    read_as_far_as(grace, talk, messages[0])
+    assert entry(grace, talk)["unreadCount"] == 2
+    sent(grace, talk)
+    assert (entry(grace, talk)["unreadCount"], entry(ada, talk)["unreadCount"]) == (2, 1)
+    read_as_far_as(grace, talk, messages[4])
+    assert entry(grace, talk)["unreadCount"] == 0
+
+
+def test_unread_is_exact_to_a_hundred_and_then_shown_as_such(ada: Person, grace: Person, talk: UUID) -> None:
+    for _ in range(99):
+        sent(ada, talk)
+        sent(grace, talk) if _ == 50 else None
+    assert (entry(grace, talk)["unreadCount"], entry(grace, talk)["hasMoreUnread"]) == (99, False)
+    sent(ada, talk)
+    assert (entry(grace, talk)["unreadCount"], entry(grace, talk)["hasMoreUnread"]) == (100, False)
+    sent(ada, talk)
+    assert (entry(grace, talk)["unreadCount"], entry(grace, talk)["hasMoreUnread"]) == (100, True)
+
+
+def test_a_stranger_a_banned_viewer_and_an_unknown_conversation_get_the_same_404(
+    ada: Person, admin: Person, talk: UUID
+) -> None:
+    from functions.messages import list_messages  # noqa: PLC0415
+
+    replies = [ask(list_messages, person, talk) for person in (new_person(), admin)] + [
+        ask(list_messages, ada, new_id())
+    ]
+    assert [reply.status for reply in replies] == [404] * 3
+    assert len({reply.body for reply in replies}) == 1
+
+
+def test_a_long_list_costs_no_more_statements_of_sql_than_a_short_one(ada: Person) -> None:
+    def cost(limit: int) -> tuple[int, int]:
+        inbox(ada, limit=limit)
+        with counted_trips() as trips:
+            assert len(inbox(ada, limit=limit)) == limit
+        return trips.statements, trips.valkey
+
+    talks = [opened(ada, new_person()) for _ in range(12)]
+    for talk in talks:
+        sent(ada, talk)
+    assert cost(1) == cost(12)
+    assert cost(12)[0] <= 2

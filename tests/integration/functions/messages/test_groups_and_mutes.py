@@ -1,0 +1,95 @@
+"""Groups of up to 32 people with names and leaving, and muting."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.messages import (
+    leave_group,
+    list_messages,
+    mute_conversation,
+    open_group,
+    rename_group,
+    send_message,
+    unmute_conversation,
+)
+from tests.support.calls import call
+from tests.support.messages import ask, entry, inbox, opened_group, read, sent
+from tests.support.people import Person, new_person
+
+
+def test_a_group_is_in_everybodys_list_under_its_name(ada: Person, grace: Person) -> None:
+    linus = new_person("linus")
+    group = opened_group(ada, grace, linus, name="<b>Hikers</b>")
+
+    for person in (ada, grace, linus):
+        listed = entry(person, group)
+        assert (listed["isGroup"], listed["name"], listed["otherUsername"]) == (True, "Hikers", "Hikers")
+        assert listed["otherUserId"] is None
+        assert {member["username"] for member in listed["members"]} == {ada.username, grace.username, linus.username}
+
+
+def test_all_members_count_what_the_others_say(ada: Person, grace: Person) -> None:
+    linus = new_person("linus")
+    group = opened_group(ada, grace, linus)
+    sent(ada, group), sent(grace, group), sent(grace, group)
+
+    assert [entry(person, group)["unreadCount"] for person in (ada, grace, linus)] == [2, 1, 3]
+
+
+def test_a_group_of_32_talks(ada: Person) -> None:
+    others = [new_person() for _ in range(31)]
+    group = opened_group(ada, *others)
+    said = sent(ada, group, "x" * 2200)
+
+    assert read(others[-1], group) == [said]
+    assert len(entry(ada, group)["members"]) == 32
+
+
+@pytest.mark.parametrize("people", [0, 1, 32])
+def test_a_group_has_3_to_32_people(ada: Person, people: int) -> None:
+    others = [str(new_person().id) for _ in range(people)]
+    assert call(open_group, session_id=ada.session_id, body={"name": "x", "userIds": others}).status == 400
+
+
+def test_a_group_needs_a_name_and_people_that_exist(ada: Person, grace: Person) -> None:
+    linus = new_person("linus")
+    known = [str(grace.id), str(linus.id)]
+    for name in ("", "<b></b>", "x" * 101):
+        assert call(open_group, session_id=ada.session_id, body={"name": name, "userIds": known}).status == 400
+    unknown = {"name": "x", "userIds": [*known, str(uuid4())]}
+    assert call(open_group, session_id=ada.session_id, body=unknown).status == 404
+
+
+def test_who_leaves_neither_reads_nor_writes_nor_lists_it_and_the_others_go_on(ada: Person, grace: Person) -> None:
+    linus = new_person("linus")
+    group = opened_group(ada, grace, linus)
+    first = sent(linus, group, "bye")
+    assert ask(leave_group, linus, group).status == 200
+    second = sent(ada, group, "pity")
+
+    assert inbox(linus) == []
+    assert ask(list_messages, linus, group).status == 404
+    assert ask(send_message, linus, group, body={"content": "x"}).status == 404
+    assert ask(leave_group, linus, group).status == 404
+    assert read(grace, group) == [second, first]
+    assert {member["id"] for member in entry(ada, group)["members"]} == {str(ada.id), str(grace.id)}
+
+
+def test_any_member_renames_a_group_and_nobody_renames_or_leaves_a_pair(ada: Person, grace: Person, talk: UUID) -> None:
+    group = opened_group(ada, grace, new_person())
+    assert ask(rename_group, grace, group, body={"name": "Climbers"}).status == 200
+    assert entry(ada, group)["name"] == "Climbers"
+    assert ask(rename_group, new_person(), group, body={"name": "Mine"}).status == 404
+    assert ask(rename_group, ada, talk, body={"name": "Us"}).status == 404
+    assert ask(leave_group, ada, talk).status == 404
+
+
+def test_muting_is_ones_own_and_can_be_taken_back(ada: Person, grace: Person, talk: UUID) -> None:
+    sent(grace, talk)
+    assert ask(mute_conversation, ada, talk).status == 200
+    sent(grace, talk)
+    assert (entry(ada, talk)["isMuted"], entry(grace, talk)["isMuted"]) == (True, False)
+    assert ask(unmute_conversation, ada, talk).status == 200
+    assert entry(ada, talk)["isMuted"] is False
+    assert ask(mute_conversation, new_person(), talk).status == 404

@@ -1,0 +1,166 @@
+"""How messages lie in Cassandra: in buckets, for a while, without a null."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from layers.cassandra import connection, conversations, inboxes, messages
+from layers.cassandra.messages import Message, Stretch
+from layers.core import message_ids
+from layers.core.ids import floor_of, new_id
+from layers.core.settings import settings
+
+
+@pytest.fixture
+def talk() -> UUID:
+    """The conversation of two people."""
+    return conversations.open_pair(new_id(), new_id()).id
+
+
+def message(at: datetime | None = None, *, content: str = "Hello", sender_id: UUID | None = None) -> Message:
+    made = new_id()
+    if at is not None:
+        made = UUID(int=floor_of(at).int | (made.int & ((1 << 64) - 1)) | (0x7 << 76))
+    return Message(
+        message_id=message_ids.of(made),
+        sender_id=sender_id or new_id(),
+        content=content,
+        content_type="text",
+        media_url=None,
+        reply_to_id=None,
+    )
+
+
+def keep(talk: UUID, *given: Message) -> None:
+    for each in given:
+        messages.send(talk, each, beside=[])
+
+
+def read(talk: UUID, *, before: UUID | None = None, at_once: int = 7) -> list[str]:
+    return [found.message.content for found in messages.newest_first(talk, before=before, at_once=at_once)]
+
+
+def buckets(talk: UUID) -> list[datetime]:
+    rows = connection.execute("SELECT starts_at FROM buckets WHERE conversation_id = :id", {"id": talk})
+    return [row["starts_at"].replace(tzinfo=UTC) for row in rows]
+
+
+def test_ids_sort_in_cassandra_as_they_were_made_and_as_we_sort_them(talk: UUID) -> None:
+    made = [message(content=str(number)) for number in range(300)]
+    keep(talk, *made)
+
+    assert read(talk) == [str(number) for number in reversed(range(300))]
+    assert sorted((each.message_id for each in made), key=message_ids.order) == [each.message_id for each in made]
+
+
+def test_messages_of_years_lie_in_buckets_and_empty_ones_are_never_read(talk: UUID) -> None:
+    now = datetime.now(UTC)
+    days = [700, 400, 395, 90, 31, 1]
+    keep(talk, *(message(now - timedelta(days=day), content=str(day)) for day in days))
+
+    assert len(buckets(talk)) == len(
+        {(now - timedelta(days=day) - messages._EPOCH) // messages._BUCKET for day in days}
+    )
+    assert read(talk) == ["1", "31", "90", "395", "400", "700"]
+    assert messages.unread([Stretch(talk, after=None)], passed_over=frozenset()) == [6]
+
+
+def test_a_full_bucket_is_followed_by_another_and_nothing_is_lost_or_moved(
+    talk: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "_FULL", 20)
+    monkeypatch.setattr(messages, "_LOOKED_AT", 1)
+    monkeypatch.setattr(messages, "_ANNOUNCED", timedelta(milliseconds=40))
+    made: list[Message] = []
+    for number in range(200):
+        made.append(message(content=str(number)))
+        keep(talk, made[-1])
+
+    assert len(buckets(talk)) > 3
+    assert read(talk) == [each.content for each in reversed(made)]
+    assert read(talk, before=made[100].message_id) == [each.content for each in reversed(made[:100])]
+    assert all(messages.find(talk, each.message_id).message == each for each in made)
+    after = made[120].message_id
+    assert messages.unread([Stretch(talk, after=after)], passed_over=frozenset()) == [79]
+    assert messages.unread([Stretch(talk, after=None)], passed_over=frozenset()) == [101]
+
+
+def test_what_is_sent_again_lies_in_the_same_place(talk: UUID) -> None:
+    again = message()
+    keep(talk, again, again)
+
+    assert read(talk) == ["Hello"]
+
+
+def test_a_clients_id_is_one_message_also_when_the_first_try_was_cut_off(talk: UUID) -> None:
+    sender, client_id = new_id(), uuid4()
+
+    def claimed(one: Message) -> UUID:
+        return messages.claimed(talk, sender_id=sender, client_message_id=client_id, message_id=one.message_id)
+
+    first, second, late = message(), message(), message(datetime.now(UTC) + timedelta(minutes=2))
+    assert claimed(first) == first.message_id
+    assert claimed(second) == first.message_id  # somebody may still be at work on it
+    assert claimed(late) == late.message_id  # nobody can be any more, and it was never kept
+    keep(talk, msgspec.structs.replace(first, message_id=late.message_id))
+    assert claimed(message(datetime.now(UTC) + timedelta(minutes=9))) == late.message_id
+
+
+def test_a_message_ends_after_the_retention_that_is_set(talk: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seconds_left(one: Message) -> int:
+        keep(talk, one)
+        place = messages.find(talk, one.message_id)
+        [row] = connection.execute(
+            "SELECT TTL(content) AS left FROM messages WHERE conversation_id = :id AND bucket = :bucket"
+            " AND message_id = :message_id",
+            {"id": talk, "bucket": place.bucket, "message_id": one.message_id},
+        )
+        left: int = row["left"]
+        return left
+
+    assert 365 * 86400 - 60 < seconds_left(message()) <= 365 * 86400
+    monkeypatch.setenv("MESSAGE_RETENTION_DAYS", "7")
+    settings.cache_clear()
+    try:
+        assert 7 * 86400 - 60 < seconds_left(message()) <= 7 * 86400
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+
+
+@pytest.fixture
+def traced() -> Iterator[Any]:
+    """A session whose queries tell what they read."""
+    session = connection.connect(settings().cassandra_keyspace)
+    yield lambda text, values: session.execute(session.prepare(text), values, trace=True).get_query_trace().events
+    session.cluster.shutdown()
+
+
+def test_nothing_that_happens_leaves_a_tombstone(traced: Any) -> None:
+    ada, grace = new_id(), new_id()
+    talk = conversations.open_pair(ada, grace)
+    found = conversations.read(talk.id, user_id=ada)
+    for number in range(60):
+        one = message(content=str(number), sender_id=(ada, grace)[number % 2])
+        beside = [*inboxes.telling(found, one), *conversations.marked(talk.id, one.sender_id, one.message_id)]
+        messages.send(talk.id, one, beside=beside)
+        place = messages.find(talk.id, one.message_id)
+        messages.react(talk.id, place, user_id=grace, reaction="heart")
+        messages.take_back(talk.id, place, user_id=grace)
+        inboxes.mute(ada, talk.id, is_muted=bool(number % 2))
+    bucket = next(islice(messages.newest_first(talk.id, before=None, at_once=1), 1)).bucket
+    for text, values in (
+        (inboxes.READ_ALL, {"user_id": ada}),
+        (conversations.READ, {"conversation_id": talk.id}),
+        ("SELECT * FROM messages WHERE conversation_id = :id AND bucket = :bucket", {"id": talk.id, "bucket": bucket}),
+        ("SELECT * FROM reactions WHERE conversation_id = :id AND bucket = :bucket", {"id": talk.id, "bucket": bucket}),
+        ("SELECT * FROM buckets WHERE conversation_id = :id", {"id": talk.id}),
+    ):
+        told = [event.description for event in traced(text, values) if "tombstone" in event.description]
+        assert [each for each in told if "and 0 tombstone" not in each and "due to tombstones" not in each] == [], text
+        assert any("and 0 tombstone" in each for each in told), told
