@@ -151,12 +151,14 @@ def send(conversation_id: UUID, message: Message, *, beside: Sequence[Statement]
 
 
 COUNT: Final = "SELECT count(*) FROM messages WHERE conversation_id = :conversation_id AND bucket = :bucket"
+LAST_BUCKET: Final = "SELECT starts_at FROM buckets WHERE conversation_id = :conversation_id LIMIT 1"
 
 
 def _divide(conversation_id: UUID, bucket: datetime) -> None:
-    """Announce the next bucket if this one is full."""
-    [row] = connection.execute(COUNT, {"conversation_id": conversation_id, "bucket": bucket})
-    if row["count"] >= _FULL:
+    """Announce the next bucket if this one is full, and none is announced yet."""
+    place = {"conversation_id": conversation_id, "bucket": bucket}
+    [row], [last] = connection.execute_all((COUNT, place), (LAST_BUCKET, {"conversation_id": conversation_id}))
+    if row["count"] >= _FULL and last["starts_at"].replace(tzinfo=UTC) == bucket:
         _announce(conversation_id, datetime.now(UTC) + _ANNOUNCED)
 
 

@@ -14,7 +14,7 @@ import importlib
 import re
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, ClassVar, Final, Literal, Protocol, cast
 from uuid import UUID
 
 import msgspec
@@ -37,6 +37,8 @@ _SENDING_SECONDS: Final = 2
 class Event(Shape, frozen=True, kw_only=True, tag_field="type"):
     """Something that happened; `at` is when."""
 
+    is_passing: ClassVar[bool] = False
+    """Whether it is of no use later: kept for those alone who listen now."""
     id: str | UnsetType = UNSET
     """Where it stands among the user's events: they come in the order of their ids."""
     at: Time = msgspec.field(default_factory=now)
@@ -59,6 +61,7 @@ class MessageRead(Event, frozen=True, kw_only=True, tag="read"):
 class Typing(Event, frozen=True, kw_only=True, tag="typing"):
     """Somebody types, for 5 s from `at`."""
 
+    is_passing: ClassVar[bool] = True
     conversation_id: UUID
     user_id: UUID
 
@@ -105,8 +108,8 @@ class Beginning(msgspec.Struct, frozen=True):
 class Mailboxes(Protocol):
     """`layers.valkey.live`. Each raises `StoreUnavailable`."""
 
-    def tell(self, event: bytes, user_ids: Sequence[UUID]) -> list[str]:
-        """Keep an event for these users; the connections over which some of them listen."""
+    def tell(self, event: bytes, user_ids: Sequence[UUID], *, is_passing: bool) -> list[str]:
+        """Keep an event for these users, a passing one for those who listen now; the connections over which they do."""
 
     def opened(self, connection_id: str, *, user_id: UUID, session_id: str) -> bool:
         """A user has connected; False for one who listens over very many connections already."""
@@ -143,7 +146,7 @@ def known(event_id: str | None) -> str | None:
 def tell(user_ids: Iterable[UUID], event: Event) -> None:
     """These users learn of it at once, or when they ask. Call after what it tells of was written."""
     try:
-        listening = mailboxes().tell(msgspec.json.encode(event), list(user_ids))
+        listening = mailboxes().tell(msgspec.json.encode(event), list(user_ids), is_passing=event.is_passing)
         ends_at = time.monotonic() + _SENDING_SECONDS
         for connection_id in listening:
             if time.monotonic() > ends_at:

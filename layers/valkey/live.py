@@ -23,9 +23,10 @@ _AT_ONCE: Final = 100
 TELL: Final = Script("live_tell")
 
 
-def tell(event: bytes, user_ids: Sequence[UUID]) -> list[str]:
-    """Keep an event for these users; the connections over which some of them listen."""
-    listening = TELL(event, _KEPT, _SECONDS, b"".join(user_id.bytes for user_id in user_ids))
+def tell(event: bytes, user_ids: Sequence[UUID], *, is_passing: bool) -> list[str]:
+    """Keep an event for these users, a passing one for those who listen now; the connections over which they do."""
+    people = b"".join(user_id.bytes for user_id in user_ids)
+    listening = TELL(event, _KEPT, _SECONDS, people, int(is_passing))
     return [connection_id.decode() for connection_id in listening]
 
 

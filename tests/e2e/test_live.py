@@ -185,6 +185,13 @@ def test_polling_gives_the_same_events(ada: Caller, grace: Caller, talk: str) ->
     assert grace.http.get("/live/events", params={"after": "x"}).status_code == 400
 
 
+def test_typing_is_told_to_who_listens_and_kept_for_nobody(ada: Caller, grace: Caller, talk: str) -> None:
+    begins = grace.http.get("/live/events").json()["lastId"]
+    ada.http.post(f"/messages/conversations/{talk}/typing")
+
+    assert grace.http.get("/live/events", params={"after": begins}).json()["events"] == []
+
+
 def test_nobody_connects_without_a_session_or_from_a_foreign_page(grace: Caller) -> None:
     nobody = Caller("nobody")
     nobody.http.post("/auth/logout")
