@@ -7,6 +7,7 @@ requests of a fixed seed (`make schemathesis`: ten times as many), half of them 
 
 import json
 import os
+import secrets
 import time
 import zlib
 from collections import Counter
@@ -119,23 +120,26 @@ class Somebody:
         if zlib.crc32(repr((case.path_parameters, case.query, case.headers)).encode()) % 2:
             return
         for name, given in case.path_parameters.items():
-            if name == "message_id" and _is_sound(case.path_parameters["conversation_id"]):
-                case.path_parameters[name] = self._message(UUID(case.path_parameters["conversation_id"]))
+            if name == "message_id" and (talk := _id_of(case.path_parameters["conversation_id"])):
+                case.path_parameters[name] = self._message(talk)
             elif _is_sound(given):
                 case.path_parameters[name] = self._existing(name, case.operation.path)
         if case.operation.label == LOGIN and isinstance(case.body, dict):
             case.body = self._credentials
+        if case.operation.label == REGISTER and isinstance(case.body, dict):
+            name = f"new_{secrets.token_hex(5)}"
+            case.body |= {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
         if isinstance(case.body, dict):
-            self._name_people(case.body, case.path_parameters.get("conversation_id"))
+            self._name_people(case.body, _id_of(case.path_parameters.get("conversation_id")))
 
-    def _name_people(self, body: dict[str, Any], conversation_id: str | None) -> None:
+    def _name_people(self, body: dict[str, Any], conversation_id: UUID | None) -> None:
         """People and messages that a body names."""
         if "recipientId" in body:
             body["recipientId"] = str(new_person("other").id)
         if "userIds" in body:
             body["userIds"] = [str(new_person("other").id) for _ in range(2)]
-        if "lastMessageId" in body and conversation_id and _is_sound(conversation_id):
-            body["lastMessageId"] = self._message(UUID(conversation_id))
+        if "lastMessageId" in body and conversation_id:
+            body["lastMessageId"] = self._message(conversation_id)
 
     def leave_names_free(self, case: schemathesis.Case) -> None:
         """The demo's accounts are not for this test to register, though their names stand in the description."""
@@ -200,12 +204,18 @@ class _From(HTTPAdapter):
         super().init_poolmanager(*args, source_address=(self._address, 0), **kwargs)
 
 
+def _id_of(given: object) -> UUID | None:
+    """The id that a path's value is."""
+    try:
+        found = UUID(str(given))
+    except ValueError:
+        return None
+    return found if str(found) == given else None
+
+
 def _is_sound(given: object) -> bool:
     """Whether a path's value is one that could name something."""
-    try:
-        return str(UUID(str(given))) == given
-    except ValueError:
-        return isinstance(given, str) and given.isalnum()
+    return _id_of(given) is not None or (isinstance(given, str) and given.isalnum())
 
 
 @pytest.fixture(scope="module")
