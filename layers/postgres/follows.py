@@ -184,26 +184,20 @@ def requests(db: Connection, *, user_id: UUID, window: Window[tuple[str, UUID]])
 
 
 ACCEPT: Final = """
-    WITH requester AS (
-        SELECT id FROM users WHERE id = %(follower_id)s AND banned_at IS NULL
-    ), asked AS (
-        DELETE FROM follow_requests USING requester
-         WHERE requester_id = requester.id AND target_id = %(target_id)s
+    WITH asked AS (
+        DELETE FROM follow_requests WHERE requester_id = %(follower_id)s AND target_id = %(target_id)s
         RETURNING requester_id, target_id
     ), followed AS (
         INSERT INTO follows (follower_id, following_id) SELECT requester_id, target_id FROM asked
         ON CONFLICT DO NOTHING RETURNING true
     )
     SELECT EXISTS (SELECT FROM followed),
-           EXISTS (SELECT FROM follows JOIN requester ON requester.id = follower_id WHERE following_id = %(target_id)s)
+           EXISTS (SELECT FROM follows WHERE follower_id = %(follower_id)s AND following_id = %(target_id)s)
 """
 
 
 def accept(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
-    """Make a request a follow; false when it is one already.
-
-    Raises `RequestNotFound` when there is neither, or nobody sees whose it is: banned people ask for nothing.
-    """
+    """Make a request a follow; false when it is one already. Raises `RequestNotFound` when there is neither."""
     people = {"follower_id": follower_id, "target_id": target_id}
     db.execute(LOCK, people)
     is_new, was_following = db.execute(ACCEPT, people).fetchone() or (False, False)

@@ -115,18 +115,6 @@ def test_a_withdrawn_request_cannot_be_accepted(ada: Person) -> None:
     assert _accept(owner, ada).status == 404
 
 
-def test_a_banned_accounts_request_is_as_if_there_were_none(ada: Person) -> None:
-    shy = new_person("shy", private=True)
-    call(follow_user, session_id=ada.session_id, path={"user": shy.id})
-    with transaction() as db:
-        db.execute("UPDATE users SET banned_at = now() WHERE id = %s", [ada.id])
-    assert _accept(shy, ada).status == 404
-
-    with transaction() as db:
-        db.execute("UPDATE users SET banned_at = NULL WHERE id = %s", [ada.id])
-    assert _accept(shy, ada).json["idempotent"] is False
-
-
 def test_nobody_accepts_for_another(ada: Person, grace: Person) -> None:
     owner = new_person("owner", private=True)
     _ask(ada, owner)
