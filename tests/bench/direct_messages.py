@@ -36,7 +36,8 @@ from tests.support.stack import load_environment  # noqa: E402
 PAGE, SMALL = 50, 100
 INBOX_CONVERSATIONS, INBOX_MESSAGES = 12, 5000
 SPAN = timedelta(days=120)
-AT_ONCE = 32
+AT_ONCE = 128
+FILL_SECONDS = 60
 MEANWHILE = 32 * 1000 * 5 // 60
 """Messages that a full group may send, at the general limit, until the next bucket begins."""
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "while", "it", "rains"]
@@ -81,6 +82,7 @@ def main() -> None:
     load_environment()
     migrate_cassandra()
     session = connection.connect(None)
+    session.cluster.profile_manager.default.request_timeout = FILL_SECONDS
     for statement in ORIGINAL.split(";"):
         session.execute(statement, timeout=30)
     session.set_keyspace("instagram_dm")
