@@ -309,7 +309,7 @@ def _talk(accounts: dict[str, Account], posts: dict[str, str]) -> None:
         if remark.reply:
             name, text = remark.reply
             reply = {"content": text, "parentCommentId": said["comment"]["id"]}
-            accounts[name].post(path, json=reply, headers={"idempotency-key": key})
+            accounts[name].post(path, json=reply, headers={"idempotency-key": f"{key}-{said['comment']['id']}"})
         accounts[remark.by].post(f"/posts/{posts[remark.on]}/save")
 
 
@@ -318,7 +318,8 @@ def _write(accounts: dict[str, Account]) -> None:
     first, second, *_ = accounts.values()
     pair = first.post("/messages/conversations", json={"recipientId": second.id})["conversationId"]
     body = {"name": GROUP, "userIds": [account.id for account in accounts.values() if account is not first]}
-    group = first.post("/messages/groups", json=body, headers={"idempotency-key": "demo-group"})["conversationId"]
+    key = str(uuid5(NAMESPACE_URL, repr(body)))  # an account that was removed and made anew is another one
+    group = first.post("/messages/groups", json=body, headers={"idempotency-key": key})["conversationId"]
     for number, (conversation, name, text) in enumerate(
         [*((pair, *line) for line in LETTERS), *((group, *line) for line in PLANS)]
     ):
