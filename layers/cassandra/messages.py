@@ -30,6 +30,7 @@ _LOOKED_AT: Final = 64
 _ANNOUNCED: Final = timedelta(seconds=5)
 """Longer than a statement takes, and clocks differ: 32 people at the general limit send some 2,700 messages then."""
 _CHUNK: Final = 128
+_SIDE_BY_SIDE: Final = 4
 _AT_WORK: Final = timedelta(seconds=35)
 """Longer than a request can take."""
 
@@ -180,16 +181,27 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def newest_first(conversation_id: UUID, *, before: UUID | None, at_once: int) -> Iterator[Found]:
-    """All messages, the newest first, or those older than `before`; read `at_once` at a time, as they are taken."""
+    """All messages, the newest first, or those older than `before`; read `at_once` at a time, as they are taken.
+
+    A conversation of few messages a month lies in many small buckets: one is read, then two side by side, then four.
+    """
     before = before or message_ids.LAST
-    for bucket in _spanned(connection.execute(*_buckets(conversation_id, before)), after=message_ids.FIRST):
-        while True:
-            place = {"conversation_id": conversation_id, "bucket": bucket, "before": before, "at_most": at_once}
-            rows = connection.execute(BEFORE, place)
+    buckets = _spanned(connection.execute(*_buckets(conversation_id, before)), after=message_ids.FIRST)
+    side_by_side = 1
+    while buckets:
+        some, buckets = buckets[:side_by_side], buckets[side_by_side:]
+        beginnings = connection.execute_all(*(_older(conversation_id, bucket, before, at_once) for bucket in some))
+        for bucket, beginning in zip(some, beginnings, strict=True):
+            rows = beginning
             yield from (Found(bucket, Message(**row)) for row in rows)
-            if len(rows) < at_once:
-                break
-            before = rows[-1]["message_id"]
+            while len(rows) == at_once:
+                rows = connection.execute(*_older(conversation_id, bucket, rows[-1]["message_id"], at_once))
+                yield from (Found(bucket, Message(**row)) for row in rows)
+        side_by_side = min(2 * side_by_side, _SIDE_BY_SIDE)
+
+
+def _older(conversation_id: UUID, bucket: datetime, before: UUID, at_most: int) -> Statement:
+    return BEFORE, {"conversation_id": conversation_id, "bucket": bucket, "before": before, "at_most": at_most}
 
 
 ONE: Final = """

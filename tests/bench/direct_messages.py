@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import batched, islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,8 @@ from uuid import UUID
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from cassandra.concurrent import execute_concurrent_with_args  # noqa: E402
+from cassandra.concurrent import execute_concurrent  # noqa: E402
+from cassandra.query import BatchStatement, BatchType  # noqa: E402
 
 from infra.migrate import migrate_cassandra  # noqa: E402
 from layers.cassandra import connection, inboxes, messages  # noqa: E402
@@ -36,7 +37,7 @@ from tests.support.stack import load_environment  # noqa: E402
 PAGE, SMALL = 50, 100
 INBOX_CONVERSATIONS, INBOX_MESSAGES = 12, 5000
 SPAN = timedelta(days=120)
-AT_ONCE = 128
+AT_ONCE, IN_BATCH = 32, 50
 FILL_SECONDS = 60
 MEANWHILE = 32 * 1000 * 5 // 60
 """Messages that a full group may send, at the general limit, until the next bucket begins."""
@@ -107,9 +108,15 @@ def _fill(session: Any, conversation_id: UUID, count: int) -> None:
     in_bucket = 0
 
     def flush() -> None:
+        batches = []
         for prepared, rows in ((add, ours), (original, theirs)):
-            execute_concurrent_with_args(session, prepared, rows, concurrency=AT_ONCE)
+            for some in batched(rows, IN_BATCH, strict=False):
+                batch = BatchStatement(BatchType.UNLOGGED)
+                for row in some:
+                    batch.add(prepared, row)
+                batches.append((batch, ()))
             rows.clear()
+        execute_concurrent(session, batches, concurrency=AT_ONCE)
 
     for message_id in _ids(count):
         at = message_ids.time_of(message_id)
