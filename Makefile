@@ -1,6 +1,6 @@
 # Thin: each target calls a module that can as well be called by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run stop status clean logs dev migrate demo grant invoke openapi test test-stack lint check bench soak schemathesis lock rules
+.PHONY: help install run stop status clean package localstack localstack-stop logs dev migrate demo grant invoke openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -9,7 +9,7 @@ PROFILE ?= run
 WITH_SETTINGS := $(PYTHON) -m infra.stack.with_settings --profile $(PROFILE)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## install what is missing: Python and Debian packages, MinIO, Cassandra
 	@infra/stack/install.sh --profile $(PROFILE)
@@ -27,12 +27,27 @@ status: ## each part, and the log of each dead one
 clean: ## delete all data (asks first)
 	@$(STACK) clean --profile $(PROFILE)
 
-logs: ## follow the logs; PART="rabbitmq consumer" for some
+logs: ## follow the logs; PART="rabbitmq consumer" for some; FN=posts/like_post [HOST=localstack] for a function's
+ifdef FN
+	@$(WITH_SETTINGS) infra.local.follow $(FN) $(if $(HOST),--host $(HOST))
+else
 	@$(STACK) logs --profile $(PROFILE) $(PART)
+endif
 
 dev: install ## like run, with hosts that start anew when a file changes
 	@$(STACK) up --profile run --reload
 	@$(STACK) logs --profile run light heavy live consumer schedules
+
+package: ## build/: one zip file per function and layer, and the template for sam deploy
+	@infra/stack/install.sh --only-python
+	@$(PYTHON) -m infra.package
+
+localstack: ## the same functions as Lambdas in LocalStack, without Docker; prints the API's address
+	@infra/stack/install.sh --profile $(PROFILE) --localstack
+	@$(PYTHON) -m infra.localstack up --profile $(PROFILE)
+
+localstack-stop: ## end LocalStack; the stores go on
+	@$(PYTHON) -m infra.localstack down --profile $(PROFILE)
 
 migrate: ## bring the schemas up to date (run does it by itself)
 	@$(WITH_SETTINGS) infra.migrate
@@ -43,8 +58,8 @@ demo: ## fill the running stack with the demo accounts
 grant: ## USER=… ROLE=user|verified|admin
 	@$(WITH_SETTINGS) infra.grant --user $(USER) --role $(ROLE)
 
-invoke: ## FN=posts/like_post [EVENT=file]: run one function with its sample event
-	@$(WITH_SETTINGS) infra.local.invoke $(FN) $(EVENT)
+invoke: ## FN=posts/like_post [EVENT=file] [HOST=localstack]: run one function with its sample event
+	@$(WITH_SETTINGS) infra.local.invoke $(FN) $(EVENT) $(if $(HOST),--host $(HOST))
 
 openapi: ## write functions/docs/openapi.json, the API's description, from the code
 	@$(PYTHON) -m infra.openapi
@@ -61,6 +76,7 @@ lint: ## ruff, mypy, import-linter, cfn-lint
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@cd infra/localstack/executor && ../../../.venv/bin/mypy --config-file ../../../pyproject.toml -p localstack_process_executor
 	@.venv/bin/lint-imports
 	@.venv/bin/cfn-lint template.yaml
 
@@ -78,9 +94,11 @@ soak: test-stack ## the property tests, ten times as long as in `make test`
 schemathesis: test-stack ## requests generated from the API's description, ten times as many as in `make test`
 	@PHOTOGRAM_EXAMPLES=250 $(PYTHON) -m pytest tests/e2e/test_schemathesis.py --override-ini timeout=900
 
-lock: ## resolve pyproject.toml anew into requirements.lock
+lock: ## resolve pyproject.toml anew into requirements.lock, and LocalStack's own environments
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
 		--group local --group test pyproject.toml --output-file requirements.lock
+	@for name in requirements runtime; do .venv/bin/uv pip compile --quiet --python-version 3.13 --generate-hashes \
+		--no-header --no-annotate infra/localstack/$$name.in --output-file infra/localstack/$$name.lock; done
 
 rules: ## write tests/RULES.md, which test covers which rule of the HTTP contract
 	@$(PYTHON) -m tests.rules

@@ -1,15 +1,25 @@
 """Fixtures that every suite may use."""
 
+import os
+
 import pytest
 
+from infra.localstack import cloud
 from tests.support.people import Person, new_person
 from tests.support.stack import load_environment
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Journeys can be made on either host."""
+    parser.addoption("--host", choices=["local", "localstack"], default="local", help="where journeys are made")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Suites that need the stores get the test stack's settings; unit and architecture tests run without any."""
-    if any({"integration", "e2e"} & set(item.path.parts) for item in items):
+    if any({"integration", "e2e", "journeys", "localstack"} & set(item.path.parts) for item in items):
         load_environment()
+    if config.getoption("--host") == "localstack":
+        os.environ["PHOTOGRAM_API"] = cloud.api_url()
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """The queue consumer: for every `Type: MQ` event of template.yaml, what Lambda's Amazon MQ event source mapping does.
 
-python -m infra.local.consume_queues [--reload]
+python -m infra.local.consume_queues [--reload] [--host localstack]
 
-Each mapping has a connection, a thread that polls, and one environment in a process of its own. A batch is
-acknowledged after the handler has succeeded, and goes back whole when it raises, crashes or runs out of time.
+Each mapping has a connection, a thread that polls, and one environment: a process of its own, or one of LocalStack's. A
+batch is acknowledged after the handler has succeeded, and goes back whole when it raises, crashes or runs out of time.
 """
 
 import argparse
@@ -14,8 +14,8 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 import pika
@@ -25,7 +25,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from infra.local import reloading
 from infra.local.isolated import Environment, InvocationFailed
 from infra.local.queue_event import Delivery, event_of
-from infra.template_map import queues
+from infra.template_map import Function, queues
 from layers.core.errors import StoreUnavailable
 from layers.core.logging import logger
 from layers.rabbitmq.connection import AWAY, parameters
@@ -45,21 +45,32 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One event source mapping."""
 
     function: str
-    handler: str
-    """As Python imports it: `functions.images.resize_photo.handler`."""
     queue: str
     batch_size: int = 100
     window_seconds: float = 0.5
     timeout_seconds: float = 3
 
 
+class Invocable(Protocol):
+    """What a mapping invokes."""
+
+    def start(self) -> None:
+        """Be ready before the first event."""
+
+    def invoke(self, event: Mapping[str, Any], *, timeout_seconds: float) -> Any:
+        """What the handler returns; raises `InvocationFailed`."""
+
+    def kill(self) -> None:
+        """Let go of what was started."""
+
+
 class Poller(threading.Thread):
     """Polls one queue until it is told to stop; survives its broker and its environment."""
 
-    def __init__(self, source: Source, stopping: threading.Event) -> None:
+    def __init__(self, source: Source, stopping: threading.Event, environment: Invocable) -> None:
         super().__init__(name=source.queue)
         self.source = source
-        self.environment = Environment(source.handler)
+        self.environment = environment
         self.turned_at = time.monotonic()
         """When its loop last turned: a thread that hangs shows."""
         self._stopping = stopping
@@ -185,9 +196,9 @@ def _beat(pollers: Sequence[Poller]) -> None:
         heartbeats.beat("queues")
 
 
-def consume(sources: Sequence[Source], stopping: threading.Event) -> None:
+def consume(mappings: Sequence[tuple[Source, Invocable]], stopping: threading.Event) -> None:
     """Poll all queues until told to stop; batches in work are finished and acknowledged first."""
-    pollers = [Poller(source, stopping) for source in sources]
+    pollers = [Poller(source, stopping, environment) for source, environment in mappings]
     for poller in pollers:
         poller.start()
     while True:
@@ -198,27 +209,41 @@ def consume(sources: Sequence[Source], stopping: threading.Event) -> None:
         poller.join()
 
 
-def sources() -> list[Source]:
-    """Every event source mapping of the template."""
+def mappings(environment_of: Callable[[Function], Invocable]) -> list[tuple[Source, Invocable]]:
+    """Every event source mapping of the template, with one environment each."""
     return [
-        Source(
-            function=queue.function.name,
-            handler=queue.function.handler,
-            queue=queue.name,
-            batch_size=queue.batch_size,
-            window_seconds=queue.window_seconds,
-            timeout_seconds=queue.function.timeout_seconds,
+        (
+            Source(
+                function=queue.function.name,
+                queue=queue.name,
+                batch_size=queue.batch_size,
+                window_seconds=queue.window_seconds,
+                timeout_seconds=queue.function.timeout_seconds,
+            ),
+            environment_of(queue.function),
         )
         for queue in queues()
     ]
+
+
+def _local(function: Function) -> Invocable:
+    return Environment(function.handler)
+
+
+def _deployed(function: Function) -> Invocable:
+    from infra.localstack import functions  # noqa: PLC0415 (boto3, which our own host does without)
+
+    return functions.Environment(function)
 
 
 def main() -> None:
     """Consume every queue of the template until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.consume_queues", description=__doc__)
     parser.add_argument("--reload", action="store_true", help="start anew when a file of the functions changes")
+    parser.add_argument("--host", choices=["local", "localstack"], default="local", help="where the functions run")
     given = parser.parse_args()
-    reloading.run("infra.local.consume_queues", functools.partial(consume, sources()), is_reloading=given.reload)
+    work = functools.partial(consume, mappings(_deployed if given.host == "localstack" else _local))
+    reloading.run("infra.local.consume_queues", work, is_reloading=given.reload)
 
 
 if __name__ == "__main__":

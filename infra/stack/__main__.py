@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -49,7 +49,7 @@ def main() -> int:
         match given.verb:
             case "up":
                 with _alone(chosen):
-                    up(chosen, only_stores=given.only == "stores", is_reloading=given.reload)
+                    up(chosen, given.only or "hosts", is_reloading=given.reload)
             case "down":
                 with _alone(chosen):
                     down(chosen)
@@ -68,8 +68,12 @@ def main() -> int:
     return 0
 
 
-def up(profile: Profile, *, only_stores: bool = False, is_reloading: bool = False) -> None:
-    """Everything answers when this returns; what runs already and has not changed is left alone."""
+type Wanted = Literal["stores", "hosts", "localstack"]
+"""How much of a stack: the stores and the front door; with them our own hosts; or with them LocalStack."""
+
+
+def up(profile: Profile, wanted: Wanted, *, is_reloading: bool = False) -> None:
+    """All that is wanted answers when this returns; what runs already and has not changed is left alone."""
     started = time.monotonic()
     clusters.make_folders(profile)
     values = environment.write(profile)
@@ -78,13 +82,19 @@ def up(profile: Profile, *, only_stores: bool = False, is_reloading: bool = Fals
     in_docker = compose.is_chosen(profile)
     stores = [] if in_docker else programs.stores(profile, values, rendered)
     hosts = programs.hosts(profile, values, is_reloading=is_reloading)
+    in_localstack = programs.in_localstack(profile, values)
+    last = {
+        "stores": [],
+        "hosts": [each.name for each in hosts],
+        "localstack": ["live", *programs.IN_LOCALSTACK],
+    }[wanted]
     conf = profile.state / "supervisord.conf"
     conf.touch(mode=0o600)
-    conf.write_text(programs.supervisord(profile, [*stores, *hosts]))
+    conf.write_text(programs.supervisord(profile, [*stores, *hosts, *in_localstack]))
     if supervision.connect(profile) is None:
         supervision.end_orphans(profile)
         clusters.empty_metrics(profile)
-        _refuse_taken_ports(profile, [each.name for each in (stores if only_stores else [*stores, *hosts])])
+        _refuse_taken_ports(profile, [*(each.name for each in stores), *last])
     if not in_docker:
         clusters.make_cluster(profile, values)
     calls = supervision.start(profile)
@@ -102,26 +112,38 @@ def up(profile: Profile, *, only_stores: bool = False, is_reloading: bool = Fals
         bucket=values["S3_BUCKET"],
         referer=values["MEDIA_REFERER"],
     )
-    if not only_stores:
+    supervision.stop_programs(calls, {"stores": (), "hosts": ("invoker",), "localstack": programs.TRIGGERS}[wanted])
+    if last:
         subprocess.run(
             [sys.executable, "-m", "infra.migrate"],
             cwd=CLONE,
             env={**os.environ, **environment.of_functions(values)},
             check=True,
         )
-        _bring_up(profile, calls, [each.name for each in hosts], values)
+        _bring_up(profile, calls, last, values)
     print(f"Up in {time.monotonic() - started:.1f} s: http://localhost:{profile.ports.front}", flush=True)
 
 
 def down(profile: Profile) -> None:
     """Nothing of this profile runs when this returns; its data stay."""
     started = time.monotonic()
-    is_stopped = supervision.stop(profile, first=programs.HOSTS)
+    is_stopped = supervision.stop(profile, first=programs.RUNNING_FUNCTIONS)
     compose.down(profile)
     if is_stopped:
         print(f"Stopped in {time.monotonic() - started:.1f} s")
     else:
         print("Nothing was running")
+
+
+def leave_localstack(profile: Profile) -> None:
+    """LocalStack and what is deployed in it are gone when this returns; hosts that run take the triggers over."""
+    calls = supervision.connect(profile)
+    if calls is None or not supervision.stop_programs(calls, programs.IN_LOCALSTACK):
+        print("LocalStack was not running")
+        return
+    if "light" in supervision.running(calls):
+        supervision.start_programs(calls, list(programs.TRIGGERS))
+    print("LocalStack is stopped; the stores go on: make stop ends them")
 
 
 def status(profile: Profile) -> int:
@@ -163,7 +185,7 @@ def clean(profile: Profile, *, is_sure: bool) -> None:
         if input(f"Delete all data in {profile.state}? [y/N] ").strip().lower() not in {"y", "yes"}:
             print("Kept")
             return
-    supervision.stop(profile, first=programs.HOSTS)
+    supervision.stop(profile, first=programs.RUNNING_FUNCTIONS)
     compose.down(profile, and_data=True)
     shutil.rmtree(profile.state)
     print(f"Deleted {profile.state}")
@@ -198,7 +220,7 @@ def _alone(profile: Profile) -> Iterator[None]:
 
 def _bring_up(profile: Profile, calls: Any, names: list[str], values: Mapping[str, str]) -> None:
     """Start what does not run and wait until each answers; says how long each took."""
-    running = {each["group"] for each in calls.getAllProcessInfo() if each["statename"] in {"RUNNING", "STARTING"}}
+    running = supervision.running(calls)
     new = [name for name in names if name not in running]
     _refuse_taken_ports(profile, new)
     _wait(profile, calls, names, values, tells=bool(supervision.start_programs(calls, names)))

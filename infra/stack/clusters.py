@@ -25,6 +25,7 @@ def make_folders(profile: Profile) -> None:
     for name in ("logs", "minio", "cassandra", "rabbitmq", "nginx", "metrics", "config"):
         (profile.state / name).mkdir(exist_ok=True)
     (profile.state / "logs").chmod(0o700)
+    (profile.state / "localstack" / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in ("minio", "cassandra", "rabbitmq"):
         (profile.state / folder).chmod(0o700)
 

@@ -68,6 +68,7 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "MEDIA_BASE_URL": f"http://localhost:{ports.front}/media/",
         "UPLOADS_URL": f"http://localhost:{ports.front}",
         "OWN_ORIGINS": f"http://localhost:{ports.front},http://127.0.0.1:{ports.front}",
+        "LOCALSTACK_HOST": f"127.0.0.1:{ports.localstack}",
         "PHOTOGRAM_URL": f"http://localhost:{ports.front}",
         "SECURE_COOKIES": "false",
         "SESSION_ABSOLUTE_DAYS": "30",

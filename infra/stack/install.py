@@ -1,4 +1,4 @@
-"""Installs what the stack runs on: Debian packages, MinIO, Cassandra, toxiproxy, Swagger UI.
+"""Installs what the stack runs on: Debian packages, MinIO, Cassandra, toxiproxy, Swagger UI, LocalStack.
 
 python -m infra.stack.install (after install.sh has made .venv)
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.localstack import environments
 from infra.stack import compose, debian, pins
 from infra.stack.commands import Failed, run
 from infra.stack.profiles import CLONE, cache, profile
@@ -44,7 +45,9 @@ def main() -> int:
     """Install what is missing, independent parts side by side; 0 if all of it is there at the end."""
     parser = argparse.ArgumentParser(prog="python -m infra.stack.install", description=__doc__)
     parser.add_argument("--profile", choices=["run", "test"], default="run")
-    in_docker = compose.is_chosen(profile(parser.parse_args().profile))
+    parser.add_argument("--localstack", action="store_true", help="LocalStack too; the test stack always has it")
+    given = parser.parse_args()
+    in_docker = compose.is_chosen(profile(given.profile))
     wanted = debian.PHOTOGRAPHS if in_docker else debian.ALL
     lanes = [
         [Step("Debian packages", lambda: debian.are_installed(wanted), lambda: debian.install(wanted))],
@@ -58,6 +61,8 @@ def main() -> int:
             ],
             [Step("fetching Cassandra", pins.cassandra().is_dir, _fetch_cassandra)],
         ]
+    if given.localstack or given.profile == "test":
+        lanes.append(_localstack())
     missing = [[step for step in lane if not step.is_done()] for lane in lanes]
     total = sum(map(len, missing))
     if not total:
@@ -70,6 +75,14 @@ def main() -> int:
         print(f"\n{error}", file=sys.stderr)
     print(f"Installed in {time.monotonic() - started:.0f} s" if not failures else "Installation failed")
     return 1 if failures else 0
+
+
+def _localstack() -> list[Step]:
+    return [
+        Step("LocalStack", environments.LOCALSTACK.is_installed, environments.LOCALSTACK.install),
+        Step("the functions' runtime", environments.RUNTIME.is_installed, environments.RUNTIME.install),
+        Step("LocalStack's process executor", environments.executor().is_dir, environments.install_executor),
+    ]
 
 
 def _run(lane: list[Step], numbers: Iterator[int], total: int) -> Exception | None:

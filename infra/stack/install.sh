@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv with the locked packages, then hands over to Python for the rest of the installation.
+# Makes .venv with the locked packages, then hands over to Python for the rest of the installation (--only-python: not).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -28,4 +28,4 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
     echo "$wanted" >"$stamp"
     echo "Python packages: $((SECONDS - started)) s"
 fi
-exec .venv/bin/python -m infra.stack.install "$@"
+[ "${1:-}" = --only-python ] || exec .venv/bin/python -m infra.stack.install "$@"

@@ -25,6 +25,7 @@ def wanted(profile: Profile) -> dict[str, list[int]]:
         "nginx": [ports.front, *ports.api],
         "light": [ports.light + number for number in range(profile.light)],
         "live": [ports.live],
+        "localstack": [ports.localstack],
         "heavy": [ports.heavy + number for number in range(profile.heavy)],
     }
 

@@ -34,6 +34,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """The first of the light environments' ports."""
     heavy: int
     live: int
+    localstack: int
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +84,7 @@ def profile(name: Name) -> Profile:
             light=private + 100,
             heavy=private + 150,
             live=private + 190,
+            localstack=private + 566,
         ),
         light=int(os.environ.get("PHOTOGRAM_LIGHT") or 3 * max(_FEW_CORES, (os.cpu_count() or _FEW_CORES) // 2)),
         heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 2),

@@ -10,12 +10,18 @@ from pathlib import Path
 
 import msgspec
 
+from infra.localstack import environments
 from infra.stack import debian, pins
 from infra.stack.environment import USER, of_functions
 from infra.stack.profiles import CLONE, Profile, is_root
 
 HOSTS = ("light", "heavy", "live", "consumer", "schedules")
-"""The programs that run functions; they start last and stop first."""
+IN_LOCALSTACK = ("localstack", "invoker")
+"""What runs functions in LocalStack; `live` and the HTTP environments may go on beside it."""
+RUNNING_FUNCTIONS = (*HOSTS, *IN_LOCALSTACK)
+"""They start last and stop first."""
+TRIGGERS = ("consumer", "schedules")
+"""What LocalStack's rules and the invoker stand in for."""
 
 _OLDEST_POSTGRES = 15
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -147,6 +153,42 @@ def hosts(profile: Profile, environment: Mapping[str, str], *, is_reloading: boo
             command=["nice", "-n", "5", python, "-m", "infra.local.run_schedules", *reload],
             environment=settings,
             fingerprint=code,
+        ),
+    ]
+
+
+def in_localstack(profile: Profile, environment: Mapping[str, str]) -> list[Program]:
+    """LocalStack, and the queue consumer that invokes the functions there."""
+    port, folder = profile.ports.localstack, profile.state / "localstack"
+    return [
+        Program(
+            name="localstack",
+            command=[str(environments.LOCALSTACK.python), "-m", "localstack.runtime.main"],
+            environment={
+                "GATEWAY_LISTEN": f"127.0.0.1:{port}",
+                "LOCALSTACK_HOST": f"localhost:{port}",
+                "SERVICES": "apigateway,cloudformation,cloudwatch,events,iam,lambda,logs,s3,sqs,ssm,sts",
+                "STRICT_SERVICE_LOADING": "1",
+                "SKIP_SSL_CERT_DOWNLOAD": "1",
+                "DISABLE_EVENTS": "1",  # no telemetry
+                "LS_LOG": "warning",
+                "DNS_ADDRESS": "0",  # no name server: nothing here asks one
+                "FS_ROOT": str(folder),
+                "TMPDIR": str(folder / "tmp"),
+                "PYTHONPATH": str(environments.executor()),
+                "LAMBDA_RUNTIME_EXECUTOR": "process",
+                "LAMBDA_DISABLE_AWS_ENDPOINT_URL": "1",  # the functions' S3 is MinIO, as their settings say
+                "PROCESS_EXECUTOR_RUNTIMES": f"python3.13={environments.RUNTIME.python}",
+                "PROCESS_EXECUTOR_STATE": str(folder / "executor"),
+            },
+            stop_seconds=30,
+        ),
+        Program(
+            name="invoker",
+            command=["nice", "-n", "5", sys.executable, "-m", "infra.local.consume_queues", "--host", "localstack"],
+            environment={**of_functions(environment), "PYTHONUNBUFFERED": "1"},
+            stop_seconds=35,
+            fingerprint=_code(),
         ),
     ]
 

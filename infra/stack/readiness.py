@@ -41,10 +41,10 @@ def _ask(part: str, profile: Profile, environment: Mapping[str, str]) -> None:
             _cassandra(profile.ports.cassandra)
         case "nginx":
             _http(profile.ports.front, "/")
-        case "light" | "heavy" | "live":
+        case "light" | "heavy" | "live" | "localstack":
             first, count = getattr(profile.ports, part), getattr(profile, part, 1)
             for port in range(first, first + count):
-                _http(port, "/api/health/live")
+                _http(port, "/_localstack/health" if part == "localstack" else "/api/health/live")
         case _:
             pass
 

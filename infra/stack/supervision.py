@@ -69,6 +69,21 @@ def start_programs(calls: Any, names: list[str]) -> list[str]:
     return started
 
 
+def stop_programs(calls: Any, names: Collection[str]) -> set[str]:
+    """Stop those of the named groups that run, side by side; their names."""
+    stopped = running(calls) & set(names)
+    for name in stopped:
+        calls.stopProcessGroup(name, False)
+    while any(each["group"] in stopped and each["statename"] in _RUNNING for each in calls.getAllProcessInfo()):
+        time.sleep(_PAUSE_SECONDS)
+    return stopped
+
+
+def running(calls: Any) -> set[str]:
+    """The groups with a process that runs, or is about to."""
+    return {each["group"] for each in calls.getAllProcessInfo() if each["statename"] in _RUNNING}
+
+
 def stop(profile: Profile, *, first: Collection[str]) -> bool:
     """Stop the programs named `first`, then the others, each lot side by side, and supervisord; False if there was
     nothing.
@@ -79,10 +94,7 @@ def stop(profile: Profile, *, first: Collection[str]) -> bool:
     watched = psutil.Process(calls.getPID())
     groups = {process["group"] for process in calls.getAllProcessInfo()}
     for lot in (groups & set(first), groups - set(first)):
-        for name in lot:
-            calls.stopProcessGroup(name, False)
-        while any(each["group"] in lot and each["statename"] in _RUNNING for each in calls.getAllProcessInfo()):
-            time.sleep(_PAUSE_SECONDS)
+        stop_programs(calls, lot)
     calls.shutdown()
     watched.wait()
     end_orphans(profile)

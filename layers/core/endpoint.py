@@ -41,7 +41,7 @@ from layers.core.errors import (
 )
 from layers.core.ids import NewId, new_id
 from layers.core.limits import SESSION_SECONDS, Limit
-from layers.core.logging import logger
+from layers.core.logging import function_name, logger
 from layers.core.models import Admin, Session, UserRef, Verified, Viewer
 from layers.core.repeats import Answered, Repeat, key_of, repeats
 from layers.core.request import SESSION_COOKIE, Request
@@ -141,7 +141,7 @@ def endpoint(
 
 def _endpoint(handler: Handler, **decorated: Any) -> Endpoint:
     signature = Signature.of(handler, **decorated)
-    name = handler.__module__.removeprefix("functions.")
+    name = function_name(handler)
 
     @functools.wraps(handler)
     def answer(event: Mapping[str, Any], context: object) -> Reply:  # noqa: ARG001 (Lambda's form)

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -35,6 +36,11 @@ class _LineFormatter(LambdaPowertoolsFormatter):
 
 def _serialized(record: Any) -> str:
     return msgspec.json.encode(record, enc_hook=str).decode()
+
+
+def function_name(handler: Callable[..., object]) -> str:
+    """A function's name in the log: its file's, which is all of it that Lambda knows (`like_post`)."""
+    return handler.__module__.rpartition(".")[2]
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from layers.core import trace
-from layers.core.logging import logger
+from layers.core.logging import function_name, logger
 
 ATTEMPT_HEADER = "x-attempt"
 TRACE_HEADER = "x-trace-id"
@@ -87,7 +87,7 @@ def on_message[Body](
     """
 
     def door(handler: Callable[[Body], object]) -> Callable[[Mapping[str, Any], object], None]:
-        name = handler.__module__.removeprefix("functions.")
+        name = function_name(handler)
 
         @functools.wraps(handler)
         def deliver(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001 (Lambda's form)

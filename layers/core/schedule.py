@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from layers.core.logging import logger
+from layers.core.logging import function_name, logger
 
 
 def on_schedule[Done](handler: Callable[[], Done]) -> Callable[[Mapping[str, Any], object], Done]:
     """Make a Lambda handler of a function that takes nothing; what it returns is logged and returned."""
-    name = handler.__module__.removeprefix("functions.")
+    name = function_name(handler)
 
     @functools.wraps(handler)
     def fire(event: Mapping[str, Any], context: object) -> Done:  # noqa: ARG001 (Lambda's form)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from layers.core.logging import logger
+from layers.core.logging import function_name, logger
 from layers.core.request import SESSION_COOKIE
 from layers.core.response import Reply, problem
 
@@ -34,7 +34,7 @@ class Call(msgspec.Struct, frozen=True):
 
 def on_call(handler: Callable[[Call], None]) -> Callable[[Mapping[str, Any], object], Reply]:
     """Make a Lambda handler of a function that takes one event of a connection; what it raises is the refusal."""
-    name = handler.__module__.removeprefix("functions.")
+    name = function_name(handler)
 
     @functools.wraps(handler)
     def answer(event: Mapping[str, Any], context: object) -> Reply:  # noqa: ARG001 (Lambda's form)

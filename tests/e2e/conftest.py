@@ -1,4 +1,4 @@
-"""Journeys through the front door."""
+"""Through the front door."""
 
 from collections.abc import Iterator
 

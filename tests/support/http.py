@@ -14,13 +14,18 @@ def front_door() -> str:
     return os.environ["OWN_ORIGINS"].split(",")[0]
 
 
+def api() -> str:
+    """Where the API answers: at the front door, or in LocalStack when the tests run with `--host localstack`."""
+    return os.environ.get("PHOTOGRAM_API") or front_door()
+
+
 class Caller:
     """Somebody with a cookie jar; registered and signed in from the start."""
 
     _present: ClassVar[list[httpx.Client]] = []
 
     def __init__(self, name: str = "u") -> None:
-        self.http = httpx.Client(base_url=f"{front_door()}/api/v1", timeout=30)
+        self.http = httpx.Client(base_url=f"{api()}/api/v1", timeout=30)
         self._present.append(self.http)
         self.username = f"{name}_{secrets.token_hex(5)}"
         registration = {"username": self.username, "email": f"{self.username}@example.org", "password": PASSWORD}

@@ -16,6 +16,7 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes.rabbit_mq_event import RabbitMQEvent
 
 from infra.local.consume_queues import EVENT_BYTES, Poller, Source
+from infra.local.isolated import Environment
 from infra.local.queue_event import Delivery, event_of
 from infra.migrate import migrate_cassandra
 from layers.cassandra import profiles
@@ -47,13 +48,12 @@ def start(queue: str) -> Iterator[Start]:
     def begin(handler: str = "handler", *, batch: int = 1, window: float = 0.5, timeout: float = 10) -> Poller:
         source = Source(
             function=handler,
-            handler=f"tests.integration.hosts.effects.{handler}",
             queue=queue,
             batch_size=batch,
             window_seconds=window,
             timeout_seconds=timeout,
         )
-        poller = Poller(source, stopping)
+        poller = Poller(source, stopping, Environment(f"tests.integration.hosts.effects.{handler}"))
         poller.start()
         pollers.append(poller)
         return poller

@@ -29,7 +29,7 @@ def test_a_function_runs_with_its_sample() -> None:
     log, _, result = told.stdout.partition("\n")
 
     assert told.returncode == 0, told.stderr
-    assert json.loads(log)["function"] == "health.get_health"
+    assert json.loads(log)["function"] == "get_health"
     assert json.loads(result)["body"]["status"] == "ok"
     assert "health/get_health took" in told.stderr
 

@@ -1,0 +1,148 @@
+"""`make package`: what `sam deploy` takes, one zip file per function and per layer, and the template that names them.
+
+python -m infra.package [--to build]
+
+A function's zip holds its own file and the data files beside it; a layer's what `sam build` would put there, compiled,
+since Lambda's folders are read-only and would be compiled again at every cold start. Equal sources give equal bytes.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+from samtranslator.yaml_helper import yaml_parse
+
+from infra import template_map
+from infra.stack.commands import Failed, run
+from infra.stack.profiles import CLONE, cache
+from infra.template_map import FUNCTION, LAYER, TEMPLATE, Function
+
+UNZIPPED_BYTES = 250 * 1024 * 1024
+"""Lambda's limit for a function and its layers together."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The oldest time that a zip file can hold: equal contents are equal files."""
+_READABLE = 0o100644 << 16
+_LAYERS = CLONE / "layers"
+
+
+def function_files(function: Function) -> dict[str, bytes]:
+    """What a function's zip holds, by name: its own file, and what is not Python beside it."""
+    source = CLONE / "functions" / f"{function.name}.py"
+    data = [path for path in source.parent.iterdir() if path.is_file() and path.suffix != ".py"]
+    return {path.name: path.read_bytes() for path in [source, *data]}
+
+
+def write_function(function: Function, target: Path) -> None:
+    """A function's zip file."""
+    _write_zip(target, function_files(function).items())
+
+
+def write_layer(logical_id: str, target: Path) -> None:
+    """A layer's zip file; one that was built from the same sources is taken from the cache. Raises `Failed`."""
+    kept = cache() / "layers" / f"{logical_id}-{_fingerprint(logical_id)}.zip"
+    if not kept.exists():
+        _build_layer(logical_id, kept)
+    shutil.copyfile(kept, target)
+
+
+def _fingerprint(logical_id: str) -> str:
+    folder = _LAYERS / template_map.layer_folders()[logical_id]
+    digest = hashlib.sha256(sys.version.encode())
+    for path in sorted([_LAYERS / "Makefile", *folder.rglob("*")]):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(_LAYERS)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _build_layer(logical_id: str, kept: Path) -> None:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"  # uv, and this very Python
+    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+        built = Path(folder) / "built"
+        run(["make", "-C", str(_LAYERS), f"build-{logical_id}", f"ARTIFACTS_DIR={built}"], PATH=programs)
+        zipped = Path(folder) / "zip"
+        files = sorted(path for path in built.rglob("*") if path.is_file())
+        _write_zip(zipped, ((path.relative_to(built).as_posix(), path.read_bytes()) for path in files))
+        zipped.rename(kept)
+
+
+def _write_zip(target: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in sorted(files):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = _READABLE
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+
+
+def write_archives(target: Path) -> dict[str, Path]:
+    """Every function's and layer's zip file below a folder, by logical id, the layers side by side."""
+    for folder in ("functions", "layers"):
+        shutil.rmtree(target / folder, ignore_errors=True)
+        (target / folder).mkdir(parents=True)
+    functions = {each.logical_id: target / "functions" / f"{each.logical_id}.zip" for each in template_map.functions()}
+    for each in template_map.functions():
+        write_function(each, functions[each.logical_id])
+    layers = {logical_id: target / "layers" / f"{logical_id}.zip" for logical_id in template_map.layer_folders()}
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(write_layer, layers, layers.values()))
+    return layers | functions
+
+
+def template_with(places: Mapping[str, str]) -> dict[str, Any]:
+    """The template with the code of its functions and layers at these places, by logical id.
+
+    Intrinsic functions are in their long form: `{"Ref": "CoreLayer"}`.
+    """
+    template: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] == FUNCTION:
+            resource["Properties"]["CodeUri"] = places[logical_id]
+        elif resource["Type"] == LAYER:
+            resource["Properties"]["ContentUri"] = places[logical_id]
+            del resource["Metadata"]  # how to build what is built
+    return template
+
+
+def main() -> int:
+    """Write the zip files and the template; 0 if all of it is there and within Lambda's limits."""
+    parser = argparse.ArgumentParser(prog="python -m infra.package", description=__doc__)
+    parser.add_argument("--to", type=Path, default=CLONE / "build", metavar="FOLDER")
+    target = parser.parse_args().to
+    started = time.monotonic()
+    try:
+        archives = write_archives(target)
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
+    places = {logical_id: path.relative_to(target).as_posix() for logical_id, path in archives.items()}
+    (target / "template.yaml").write_text(yaml.safe_dump(template_with(places), sort_keys=False))
+    unzipped = {name: sum(each.file_size for each in zipfile.ZipFile(path).filelist) for name, path in archives.items()}
+    largest = 0
+    for function in template_map.functions():
+        layers = [name for name, folder in template_map.layer_folders().items() if folder in function.layers]
+        size = sum(unzipped[name] for name in [function.logical_id, *layers])
+        largest = max(largest, size)
+        if size > UNZIPPED_BYTES:
+            print(f"{function.name} and its layers are {size >> 20} MB; Lambda takes 250", file=sys.stderr)
+    print(
+        f"{len(archives)} zip files, {sum(path.stat().st_size for path in archives.values()) >> 20} MB, in {target}; "
+        f"the largest function has {largest >> 20} MB with its layers ({time.monotonic() - started:.1f} s)\n"
+        f"Deploy them with: sam deploy --guided --template-file {target / 'template.yaml'}"
+    )
+    return 1 if largest > UNZIPPED_BYTES else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
