@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Suites that need the stores get the test stack's settings; unit and architecture tests run without any."""
     if any({"integration", "e2e", "journeys", "localstack"} & set(item.path.parts) for item in items):
         load_environment()
-    if config.getoption("--host") == "localstack":
+    if items and config.getoption("--host") == "localstack":
         os.environ["PHOTOGRAM_API"] = cloud.api_url()
 
 

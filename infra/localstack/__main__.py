@@ -8,7 +8,7 @@ import sys
 import time
 
 from infra import stack_settings
-from infra.localstack import cloud, deploy
+from infra.localstack import cloud, deploy, environments
 from infra.stack import __main__ as stack
 from infra.stack import commands, environment, ports
 from infra.stack.profiles import profile
@@ -24,6 +24,9 @@ def main() -> int:
     if given.verb == "down":
         stack.leave_localstack(chosen)
         return 0
+    if not environments.are_installed():
+        print("LocalStack is not installed; run: make localstack", file=sys.stderr)
+        return 1
     started = time.monotonic()
     try:
         stack.up(chosen, "localstack")

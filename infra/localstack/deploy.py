@@ -8,14 +8,14 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from infra import package, template_map
 from infra.localstack import cloud, deployed_template
 
-_BUCKET = "photogram-artifacts"
+BUCKET = "photogram-artifacts"
 _TAG = "photogram-fingerprint"
 _DEADLINE_SECONDS = 240
 _PAUSE_SECONDS = 0.2
@@ -38,6 +38,11 @@ class Artifacts(msgspec.Struct, frozen=True):
     digests: Mapping[str, str]
     """SHA-256 in hexadecimal."""
 
+    @classmethod
+    def of(cls, paths: Mapping[str, Path]) -> Self:
+        """The files as they are now."""
+        return cls(paths, {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()})
+
     def key(self, logical_id: str) -> str:
         """Where its zip lies in the bucket; another content lies elsewhere."""
         return f"{logical_id}-{self.digests[logical_id]}.zip"
@@ -45,13 +50,12 @@ class Artifacts(msgspec.Struct, frozen=True):
 
 def artifacts(folder: Path) -> Artifacts:
     """All of them, written anew; raises `infra.stack.commands.Failed`."""
-    paths = package.write_archives(folder)
-    return Artifacts(paths, {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()})
+    return Artifacts.of(package.write_archives(folder))
 
 
 def deploy(made: Artifacts, settings: Mapping[str, str], tell: Tell) -> None:
     """Nothing differs from the artifacts and the template when this returns, and a route answers. Raises `Failed`."""
-    copy = deployed_template.copy_with({name: f"s3://{_BUCKET}/{made.key(name)}" for name in made.paths}, settings)
+    copy = deployed_template.copy_with({name: f"s3://{BUCKET}/{made.key(name)}" for name in made.paths}, settings)
     parameters = deployed_template.parameters(copy, settings)
     wanted = _fingerprint(copy, parameters, made)
     deployed = _deployed_fingerprint()
@@ -93,15 +97,15 @@ def _deployed_fingerprint() -> str | None:
 def _upload(made: Artifacts) -> None:
     s3 = cloud.client("s3")
     with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
-        s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": cloud.REGION})
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": cloud.REGION})
     there = {
         each["Key"]
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=_BUCKET)
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         for each in page.get("Contents", ())
     }
     for name, path in made.paths.items():
         if made.key(name) not in there:
-            s3.put_object(Bucket=_BUCKET, Key=made.key(name), Body=path.read_bytes())
+            s3.put_object(Bucket=BUCKET, Key=made.key(name), Body=path.read_bytes())
 
 
 def _update_code(made: Artifacts) -> list[str]:
@@ -120,7 +124,7 @@ def _update_code(made: Artifacts) -> list[str]:
     ]
     for each in changed:
         functions.update_function_code(
-            FunctionName=names[each.logical_id], S3Bucket=_BUCKET, S3Key=made.key(each.logical_id)
+            FunctionName=names[each.logical_id], S3Bucket=BUCKET, S3Key=made.key(each.logical_id)
         )
     for each in changed:
         functions.get_waiter("function_updated_v2").wait(
@@ -140,11 +144,11 @@ def _names_of_functions() -> dict[str, str]:
 
 
 def _create(copy: Mapping[str, Any], parameters: list[dict[str, str]], fingerprint: str, tell: Tell) -> None:
-    cloud.client("s3").put_object(Bucket=_BUCKET, Key="template.json", Body=json.dumps(copy).encode())
+    cloud.client("s3").put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(copy).encode())
     formation = cloud.client("cloudformation")
     formation.create_stack(
         StackName=cloud.STACK,
-        TemplateURL=f"{formation.meta.endpoint_url}/{_BUCKET}/template.json",
+        TemplateURL=f"{formation.meta.endpoint_url}/{BUCKET}/template.json",
         Parameters=parameters,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         Tags=[{"Key": _TAG, "Value": fingerprint}],

@@ -65,6 +65,11 @@ def executor() -> Path:
     return cache() / f"process-executor-{digest.hexdigest()[:12]}"
 
 
+def are_installed() -> bool:
+    """Whether LocalStack can be started, and functions in it."""
+    return LOCALSTACK.is_installed() and RUNTIME.is_installed() and executor().is_dir()
+
+
 def install_executor() -> None:
     """Install the process executor; raises `Failed`."""
     cache().mkdir(parents=True, exist_ok=True)

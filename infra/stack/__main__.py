@@ -83,15 +83,17 @@ def up(profile: Profile, wanted: Wanted, *, is_reloading: bool = False) -> None:
     stores = [] if in_docker else programs.stores(profile, values, rendered)
     hosts = programs.hosts(profile, values, is_reloading=is_reloading)
     in_localstack = programs.in_localstack(profile, values)
+    before = supervision.connect(profile)
+    go_on = programs.HTTP & supervision.running(before) if before else set()
     last = {
         "stores": [],
         "hosts": [each.name for each in hosts],
-        "localstack": ["live", *programs.IN_LOCALSTACK],
+        "localstack": ["live", *go_on, *programs.IN_LOCALSTACK],
     }[wanted]
     conf = profile.state / "supervisord.conf"
     conf.touch(mode=0o600)
     conf.write_text(programs.supervisord(profile, [*stores, *hosts, *in_localstack]))
-    if supervision.connect(profile) is None:
+    if before is None:
         supervision.end_orphans(profile)
         clusters.empty_metrics(profile)
         _refuse_taken_ports(profile, [*(each.name for each in stores), *last])

@@ -17,9 +17,11 @@ from infra.stack.profiles import CLONE, Profile, is_root
 
 HOSTS = ("light", "heavy", "live", "consumer", "schedules")
 IN_LOCALSTACK = ("localstack", "invoker")
-"""What runs functions in LocalStack; `live` and the HTTP environments may go on beside it."""
+"""What runs functions in LocalStack."""
 RUNNING_FUNCTIONS = (*HOSTS, *IN_LOCALSTACK)
 """They start last and stop first."""
+HTTP = frozenset({"light", "heavy"})
+"""They go on answering at the front door beside LocalStack, where they ran before."""
 TRIGGERS = ("consumer", "schedules")
 """What LocalStack's rules and the invoker stand in for."""
 
@@ -181,7 +183,7 @@ def in_localstack(profile: Profile, environment: Mapping[str, str]) -> list[Prog
                 "PROCESS_EXECUTOR_RUNTIMES": f"python3.13={environments.RUNTIME.python}",
                 "PROCESS_EXECUTOR_STATE": str(folder / "executor"),
             },
-            stop_seconds=30,
+            stop_signal="KILL",  # it keeps nothing, and asked politely it takes half a minute
         ),
         Program(
             name="invoker",

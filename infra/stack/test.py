@@ -11,16 +11,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
+from infra.localstack import environments
 from infra.stack.profiles import CLONE
 
 _COUNT = re.compile(r"(\d+) (passed|failed|error)s?\b")
 _STACK = [sys.executable, "-m", "infra.stack"]
 _MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "infra.migrate"]
 _PYTEST = [sys.executable, "-m", "pytest"]
-_AFTER_HOSTS = ("e2e", "faults")
-"""Suites that need the function hosts; the consumer would take the messages of the others."""
+_LOCALSTACK = [sys.executable, "-m", "infra.localstack", "up", "--profile", "test"]
+_EXECUTOR = [
+    *("env", f"PROCESS_EXECUTOR_RUNTIMES=python3.13={environments.RUNTIME.python}"),
+    *(str(environments.LOCALSTACK.python), "-m", "pytest", "infra/localstack/executor"),
+]
+_WITHOUT_HOSTS = ("architecture", "unit", "integration")
+"""Suites whose messages the hosts' consumer would take."""
 
 
 def main() -> int:
@@ -36,13 +41,21 @@ def main() -> int:
             is_well &= has_stores and not lint.wait()
         if has_stores:
             with _timed("architecture, unit and integration tests", seconds):
-                is_well &= _suite([path.name for path in _suites() if path.name not in _AFTER_HOSTS], counts)
+                is_well &= _suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_HOSTS)], counts)
             with _timed("function hosts", seconds):
                 has_hosts = _run([*_STACK, "up", "--profile", "test"])
                 is_well &= has_hosts
-            for name in [path.name for path in _suites() if path.name in _AFTER_HOSTS] if has_hosts else []:
-                with _timed(f"{name} tests", seconds):
-                    is_well &= _suite([name], counts)
+            if has_hosts:
+                with _timed("e2e tests and journeys", seconds):
+                    is_well &= _suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
+            with _timed("LocalStack, deployed", seconds):
+                has_lambdas = _run(_LOCALSTACK)
+                is_well &= has_lambdas
+            if has_lambdas:
+                with _timed("the same journeys, and more, in LocalStack", seconds):
+                    is_well &= _suite([*_PYTEST, "--host", "localstack", "tests/journeys", "tests/localstack"], counts)
+            with _timed("the process executor's own tests", seconds):
+                is_well &= _suite(_EXECUTOR, counts)
     finally:
         with _timed("stopping", seconds):
             _run([*_STACK, "down", "--profile", "test"])
@@ -56,17 +69,10 @@ def main() -> int:
     return 0 if is_well else 1
 
 
-def _suites() -> list[Path]:
-    """The folders of tests/ that hold tests; benchmarks are not among them."""
-    return [path for path in sorted((CLONE / "tests").iterdir()) if any(path.rglob("test_*.py"))]
-
-
-def _suite(names: list[str], counts: Counter[str]) -> bool:
-    """Run one pytest process over these folders, its output shown as it comes; whether all passed."""
+def _suite(command: list[str], counts: Counter[str]) -> bool:
+    """Run one pytest process, its output shown as it comes; whether all passed."""
     last = ""
-    with subprocess.Popen(
-        [*_PYTEST, *(f"tests/{name}" for name in names)], cwd=CLONE, stdout=subprocess.PIPE, text=True
-    ) as running:
+    with subprocess.Popen(command, cwd=CLONE, stdout=subprocess.PIPE, text=True) as running:
         for line in running.stdout or ():
             print(line, end="", flush=True)
             last = line if _COUNT.search(line) else last

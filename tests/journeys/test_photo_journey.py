@@ -51,6 +51,20 @@ def test_a_photo_travels_from_the_upload_to_the_followers_feed(author: Caller, f
                 assert not picture.getexif()
 
 
+def test_a_photo_sent_straight_to_the_store_is_published_too(author: Caller, follower: Caller) -> None:
+    photo = phone_photo(width=2400, height=1800)
+    asked = author.http.post("/posts/uploads", json={"files": [{"size": len(photo), "type": "image/jpeg"}]})
+    assert asked.status_code == 201, asked.text
+    [upload] = asked.json()["uploads"]
+    sent = httpx.request(upload["method"], upload["url"], content=photo, headers=upload["headers"], timeout=30)
+    assert sent.status_code == 200, sent.text
+    created = author.http.post("/posts", json={"uploads": [upload["id"]], "caption": "Straight"})
+    assert created.status_code == 202, created.text
+
+    shown = until(lambda: follower.in_feed(created.json()["post_id"]), seconds=50, every=1)
+    assert (shown["caption"], shown["media"][0]["width"]) == ("Straight", 2400)
+
+
 def test_r_f4_a_post_is_nobody_elses_until_it_is_published(author: Caller, follower: Caller) -> None:
     post_id = author.upload(phone_photo())["post_id"]
     while not author.published(post_id):

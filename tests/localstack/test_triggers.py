@@ -1,0 +1,77 @@
+"""What calls functions in LocalStack besides the API: EventBridge's rules, and the invoker for RabbitMQ."""
+
+import json
+from collections.abc import Iterator
+from uuid import UUID
+
+import httpx
+import pytest
+
+from infra import template_map
+from infra.localstack import cloud, functions
+from layers.core.limits import STORY_GRACE_SECONDS, STORY_SECONDS
+from tests.pictures import phone_photo
+from tests.support import services
+from tests.support.http import Caller
+from tests.support.stories import grow_older
+from tests.support.waiting import until
+
+CLEANUP = template_map.function("stories/delete_expired_stories")
+
+
+@pytest.fixture
+def every_minute() -> Iterator[None]:
+    """The rule of the cleanup, which would fire within the hour, fires within the minute."""
+    events = cloud.client("events")
+    arn = cloud.client("lambda").get_function(FunctionName=cloud.function_name(CLEANUP.logical_id))
+    events.put_rule(Name="sooner", ScheduleExpression="rate(1 minute)")
+    events.put_targets(Rule="sooner", Targets=[{"Id": "cleanup", "Arn": arn["Configuration"]["FunctionArn"]}])
+    yield
+    events.remove_targets(Rule="sooner", Ids=["cleanup"])
+    events.delete_rule(Name="sooner")
+
+
+def test_each_schedule_of_the_template_is_a_rule_with_its_function() -> None:
+    events = cloud.client("events")
+    rules = {rule["Name"]: rule for rule in events.list_rules()["Rules"] if rule["Name"].startswith(cloud.STACK)}
+    found = {
+        (rule["ScheduleExpression"], target["Arn"].rpartition(":")[2])
+        for rule in rules.values()
+        for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        if rule["State"] == "ENABLED"
+    }
+
+    assert found == {
+        (schedule.expression, cloud.function_name(schedule.function.logical_id))
+        for schedule in template_map.schedules()
+    }
+
+
+def test_r_s2_a_rule_fires_and_an_ended_story_is_cleared_away_with_its_files(every_minute: None) -> None:
+    teller = Caller("teller")
+    story = teller.http.post("/stories", files={"media": ("a.jpg", phone_photo(400, 300))}).json()["story"]
+    assert httpx.get(story["mediaUrl"]).status_code == 200
+    grow_older(UUID(story["id"]), seconds=STORY_SECONDS + STORY_GRACE_SECONDS + 1)
+
+    until(
+        lambda: httpx.get(story["mediaUrl"], headers={"cache-control": "no-cache"}).status_code == 404,
+        seconds=100,
+        every=2,
+    )
+
+
+def test_an_invoker_that_is_killed_in_the_middle_loses_no_message() -> None:
+    author = Caller("author")
+    posts = [author.upload(phone_photo())["post_id"] for _ in range(4)]
+    services.process("invoker").kill()
+    assert not all(author.published(post_id) for post_id in posts)
+
+    until(lambda: all(author.published(post_id) for post_id in posts), seconds=60, every=1)
+
+
+def test_a_message_goes_back_when_its_function_fails_in_lambda() -> None:
+    """The door of queues publishes a failing message anew by itself; only one that it cannot read raises."""
+    event = json.loads('{"eventSource": "aws:rmq", "rmqMessagesByQueue": {"q::/": [{"data": "e30="}]}}')
+    outcome = functions.invoke(template_map.function("images/resize_photo"), event)
+
+    assert outcome.error == "Unhandled"
