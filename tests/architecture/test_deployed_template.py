@@ -1,0 +1,87 @@
+"""What LocalStack gets differs from template.yaml in nothing but what its community edition lacks."""
+
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from infra import template_map
+from infra.localstack import deployed_template
+from infra.template_map import TEMPLATE
+
+LIVE = "http://127.0.0.1:1"
+ORIGINAL: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
+PLACES = {
+    name: f"s3://bucket/{name}.zip"
+    for name in [*template_map.layer_folders(), *(each.logical_id for each in template_map.functions())]
+}
+COPY = deployed_template.copy_with(PLACES, {"LIVE_ENDPOINT_URL": LIVE})
+NOT_THERE = {name for name, each in ORIGINAL["Resources"].items() if each["Type"].startswith("AWS::ApiGatewayV2::")}
+
+
+def _differences(original: object, copy: object, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """Where the two are not equal, as deep as they are alike."""
+    if isinstance(original, list) and isinstance(copy, list) and len(original) == len(copy):
+        original, copy = ({str(number): each for number, each in enumerate(every)} for every in (original, copy))
+    if isinstance(original, dict) and isinstance(copy, dict):
+        found: set[tuple[str, ...]] = set()
+        for name in original.keys() | copy.keys():
+            found |= _differences(original.get(name), copy.get(name), (*path, name))
+        return found
+    return set() if original == copy else {path}
+
+
+def _expected() -> set[tuple[str, ...]]:
+    found = {("Globals", "Function", "Environment", "Variables", "LIVE_ENDPOINT_URL")}
+    for name, resource in ORIGINAL["Resources"].items():
+        place = ("Resources", name)
+        if name in NOT_THERE:
+            found.add(place)
+        elif resource["Type"] == "AWS::Serverless::LayerVersion":
+            found |= {(*place, "Metadata"), (*place, "Properties", "ContentUri")}
+        elif resource["Type"] == "AWS::Serverless::Function":
+            found.add((*place, "Properties", "CodeUri"))
+            events = resource["Properties"].get("Events", {})
+            found |= {(*place, "Properties", "Events", key) for key, event in events.items() if event["Type"] == "MQ"}
+    return found
+
+
+def test_the_copy_lacks_queues_and_live_connections_and_differs_in_nothing_else() -> None:
+    differences = _differences(ORIGINAL, COPY)
+    of_missing_api = {place for place in differences if "Fn::Sub" in place}
+
+    assert differences - of_missing_api == _expected()
+    assert len(NOT_THERE) > 5
+    for *place, _ in of_missing_api:
+        assert "${LiveApi}" in _at(ORIGINAL, place)["Fn::Sub"]
+        assert _at(COPY, place)["Fn::Sub"] == _at(ORIGINAL, place)["Fn::Sub"].replace("${LiveApi}", "local")
+
+
+def _at(template: Any, place: list[str]) -> Any:
+    for name in place:
+        template = template[int(name) if isinstance(template, list) else name]
+    return template
+
+
+@pytest.mark.parametrize("kind", ["Api", "Schedule"])
+def test_every_route_and_schedule_is_in_the_copy(kind: str) -> None:
+    def triggers(template: dict[str, Any]) -> set[tuple[str, str]]:
+        return {
+            (name, key)
+            for name, resource in template["Resources"].items()
+            for key, event in resource.get("Properties", {}).get("Events", {}).items()
+            if event["Type"] == kind
+        }
+
+    assert triggers(COPY) == triggers(ORIGINAL)
+    assert triggers(COPY)
+
+
+def test_each_setting_of_the_stack_becomes_a_parameter() -> None:
+    variables = ORIGINAL["Globals"]["Function"]["Environment"]["Variables"]
+    settings = dict.fromkeys(variables, "value")
+
+    given = deployed_template.parameters(COPY, settings)
+
+    assert {each["ParameterKey"] for each in given} == set(ORIGINAL["Parameters"]) - {"BrokerArn", "BrokerSecretArn"}
+    assert all(each["ParameterValue"] == "value" for each in given)
