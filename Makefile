@@ -76,7 +76,7 @@ lint: ## ruff, mypy, import-linter, cfn-lint
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@cd infra/localstack/executor && ../../../.venv/bin/mypy --config-file ../../../pyproject.toml -p localstack_process_executor
+	@cd infra/localstack/process_executor && ../../../.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/cfn-lint template.yaml
 

@@ -15,7 +15,7 @@ from infra.stack.commands import run
 from infra.stack.profiles import cache
 
 _HERE = Path(__file__).parent
-_EXECUTOR = _HERE / "executor"
+_EXECUTOR = _HERE / "process_executor"
 
 
 class Environment(msgspec.Struct, frozen=True):

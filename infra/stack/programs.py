@@ -165,11 +165,11 @@ def in_localstack(profile: Profile, environment: Mapping[str, str]) -> list[Prog
     return [
         Program(
             name="localstack",
-            command=[str(environments.LOCALSTACK.python), "-m", "localstack.runtime.main"],
+            command=[str(environments.LOCALSTACK.python), str(CLONE / "infra" / "localstack" / "start.py")],
             environment={
                 "GATEWAY_LISTEN": f"127.0.0.1:{port}",
                 "LOCALSTACK_HOST": f"localhost:{port}",
-                "SERVICES": "apigateway,cloudformation,cloudwatch,events,iam,lambda,logs,s3,sqs,ssm,sts",
+                "SERVICES": "apigateway,cloudformation,events,iam,lambda,logs,s3,sqs,ssm,sts",  # cloudwatch is slow
                 "STRICT_SERVICE_LOADING": "1",
                 "SKIP_SSL_CERT_DOWNLOAD": "1",
                 "DISABLE_EVENTS": "1",  # no telemetry

@@ -21,8 +21,9 @@ _MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "tes
 _PYTEST = [sys.executable, "-m", "pytest"]
 _LOCALSTACK = [sys.executable, "-m", "infra.localstack", "up", "--profile", "test"]
 _EXECUTOR = [
-    *("env", f"PROCESS_EXECUTOR_RUNTIMES=python3.13={environments.RUNTIME.python}"),
-    *(str(environments.LOCALSTACK.python), "-m", "pytest", "infra/localstack/executor"),
+    *("env", f"PYTHONPATH={environments.executor()}"),
+    f"PROCESS_EXECUTOR_RUNTIMES=python3.13={environments.RUNTIME.python}",
+    *(str(environments.LOCALSTACK.python), "-m", "pytest", "infra/localstack/process_executor"),
 ]
 _WITHOUT_HOSTS = ("architecture", "unit", "integration")
 """Suites whose messages the hosts' consumer would take."""

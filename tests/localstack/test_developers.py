@@ -41,6 +41,7 @@ def edited(tmp_path: Path) -> Iterator[Path]:
     shutil.copy(ROOT / "functions/health/get_health.py", tmp_path)
     names = {"FunctionName": cloud.function_name(HEALTH.logical_id)}
     lambdas = cloud.client("lambda")
+    tmp_path.chmod(0o755)  # functions run as a user of their own
     deployed = deploy.artifacts(tmp_path / "artifacts")
     lambdas.update_function_code(**names, S3Bucket="hot-reload", S3Key=str(tmp_path))
     yield tmp_path / "get_health.py"

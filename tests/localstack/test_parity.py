@@ -7,6 +7,7 @@ compared with ids, times, names and links taken out.
 import base64
 import json
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -129,8 +130,13 @@ def _event(function: Function, world: Owned) -> dict[str, Any]:
         event["body"] = SAMPLE_ID.sub(message if of_messages else neighbour, event["body"])
     if function.name == "auth/login":
         event["body"] = json.dumps({"username": world.owner.username, "password": "not the right one"})
-    cookie = f"session_id={world.owner.session_id}"
-    headers = {**event["headers"], "cookie": cookie}
+    address = f"192.0.2.{secrets.randbelow(256)}"  # logins are counted by it
+    headers = {
+        **event["headers"],
+        "cookie": f"session_id={world.owner.session_id}",
+        "x-forwarded-for": address,
+    }
+    event["requestContext"]["identity"]["sourceIp"] = address
     return {**event, "headers": headers, "multiValueHeaders": {name: [value] for name, value in headers.items()}}
 
 

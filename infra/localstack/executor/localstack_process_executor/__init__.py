@@ -1,1 +1,0 @@
-"""LocalStack's Lambda functions as processes of this machine."""

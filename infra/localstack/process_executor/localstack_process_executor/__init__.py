@@ -1,0 +1,1 @@
+"""Runs LocalStack's Lambda functions as ordinary processes of the host."""

@@ -1,0 +1,1 @@
+"""What runs inside an environment: the standard library alone, for LocalStack is not there."""

@@ -1,0 +1,39 @@
+"""All environments of one LocalStack: not more than a fixed number at a time."""
+
+import threading
+
+from .environment import Environment
+from .sandbox import Function, Sandbox
+
+
+class PoolExhausted(Exception):
+    """Every environment is in use."""
+
+
+class Pool:
+    """Starts environments and ends the one that was idle longest to make room."""
+
+    def __init__(self, sandbox: Sandbox, limit: int) -> None:
+        self._sandbox = sandbox
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._environments: list[Environment] = []
+
+    def start(self, function: Function) -> Environment:
+        """A new environment, reserved for the caller and not yet initialised; raises `PoolExhausted`."""
+        with self._lock:
+            self._environments = [each for each in self._environments if not each.has_ended]
+            if len(self._environments) >= self._limit:
+                self._make_room()
+            environment = Environment(function, self._sandbox)
+            self._environments.append(environment)
+            return environment
+
+    def _make_room(self) -> None:
+        for environment in sorted(self._environments, key=lambda each: each.idle_since):
+            if environment.reserve():
+                environment.stop()
+                environment.release()
+                self._environments.remove(environment)
+                return
+        raise PoolExhausted(f"All {self._limit} environments are in use.")

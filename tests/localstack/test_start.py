@@ -1,0 +1,14 @@
+"""How LocalStack is started."""
+
+import psutil
+
+from infra.stack.profiles import profile
+
+
+def test_it_listens_on_loopback_alone() -> None:
+    port = profile("test").ports.localstack
+    listening = {
+        each.laddr.ip for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == port
+    }
+
+    assert listening == {"127.0.0.1"}
