@@ -174,6 +174,8 @@ class LocalStack:
             "SKIP_SSL_CERT_DOWNLOAD": "1",
             "TMPDIR": str(self.temporary),
         }
+        if path := os.environ.get("PYTHONPATH"):
+            variables["PYTHONPATH"] = path  # the package may lie beside LocalStack's environment
         with self.log.open("w") as log:
             command = [sys.executable, "-m", "localstack.runtime.main"]
             self._process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
