@@ -29,14 +29,20 @@ clean: ## delete all data (asks first)
 
 logs: ## follow the logs; PART="rabbitmq consumer" for some; FN=posts/like_post [HOST=localstack] for a function's
 ifdef FN
-	@$(WITH_SETTINGS) infra.local.follow $(FN) $(if $(HOST),--host $(HOST))
+	@$(WITH_SETTINGS) infra.local.follow $(FN) --profile $(PROFILE) $(if $(HOST),--host $(HOST))
 else
 	@$(STACK) logs --profile $(PROFILE) $(PART)
 endif
 
-dev: install ## like run, with hosts that start anew when a file changes
+dev: ## like run, and what is edited is served at once; HOST=localstack: there
+ifeq ($(HOST),localstack)
+	@$(MAKE) localstack
+	@$(WITH_SETTINGS) infra.localstack.watch
+else
+	@$(MAKE) install
 	@$(STACK) up --profile run --reload
 	@$(STACK) logs --profile run light heavy live consumer schedules
+endif
 
 package: ## build/: one zip file per function and layer, and the template for sam deploy
 	@infra/stack/install.sh --only-python

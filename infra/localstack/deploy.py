@@ -21,7 +21,6 @@ _DEADLINE_SECONDS = 240
 _PAUSE_SECONDS = 0.2
 _TELL_SECONDS = 5
 _ROUTE = "/api/health"
-_AT_ONCE = 8
 
 type Tell = Callable[[str], None]
 

@@ -59,8 +59,8 @@ RUNTIME = Environment("lambda-python3.13", _HERE / "runtime.lock")
 def executor() -> Path:
     """The folder with the installed process executor, to be put on LocalStack's PYTHONPATH."""
     digest = hashlib.sha256()
-    for path in sorted(_EXECUTOR.rglob("*")):
-        if path.is_file() and not {"__pycache__", "tests"} & set(path.parts):
+    for path in sorted([*_EXECUTOR.glob("*.*"), *(_EXECUTOR / "localstack_process_executor").rglob("*.py")]):
+        if path.is_file():
             digest.update(f"{path.relative_to(_EXECUTOR)}\0".encode() + path.read_bytes())
     return cache() / f"process-executor-{digest.hexdigest()[:12]}"
 

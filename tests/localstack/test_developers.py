@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from infra import template_map
 from infra.localstack import cloud, deploy, functions
 from infra.stack import environment
 from infra.stack.profiles import profile
+from tests.support.hosts import copy_of_the_code
 from tests.support.http import api
 from tests.support.stack import ROOT
 from tests.support.waiting import until
@@ -37,15 +37,27 @@ def _run(*words: str, seconds: float = 30) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def edited(tmp_path: Path) -> Iterator[Path]:
-    """The health function's file in a folder that LocalStack serves as it is edited; afterwards it is as deployed."""
-    shutil.copy(ROOT / "functions/health/get_health.py", tmp_path)
+    """The health function's file in a copy of the code that is watched; afterwards it is as deployed."""
+    clone = copy_of_the_code(tmp_path)
     names = {"FunctionName": cloud.function_name(HEALTH.logical_id)}
-    lambdas = cloud.client("lambda")
-    tmp_path.chmod(0o755)  # functions run as a user of their own
     deployed = deploy.artifacts(tmp_path / "artifacts")
-    lambdas.update_function_code(**names, S3Bucket="hot-reload", S3Key=str(tmp_path))
-    yield tmp_path / "get_health.py"
-    lambdas.update_function_code(**names, S3Bucket=deploy.BUCKET, S3Key=deployed.key(HEALTH.logical_id))
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "infra.localstack.watch"],
+        cwd=clone,
+        env={**os.environ, "PYTHONPATH": str(clone)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert watching.stdout
+        assert "Watching" in watching.stdout.readline()
+        yield clone / "functions/health/get_health.py"
+    finally:
+        watching.kill()
+        watching.communicate()
+        cloud.client("lambda").update_function_code(
+            **names, S3Bucket=deploy.BUCKET, S3Key=deployed.key(HEALTH.logical_id)
+        )
 
 
 def _health() -> Any:
@@ -81,11 +93,11 @@ def test_its_log_is_followed_by_name() -> None:
 
 
 def test_an_edited_function_is_served_as_it_was_saved(edited: Path) -> None:
-    until(lambda: _health()["status"] == "ok", seconds=20)
-    for said in ("first", "second"):
+    assert _health()["status"] == "ok"
+    for said in ("first", "second", "third"):
         edited.write_text(ANSWERING.format(said))
 
-        until(lambda said=said: _health()["status"] == said, seconds=5)
+        until(lambda said=said: _health()["status"] == said, seconds=10)
 
 
 def test_an_undeclared_layer_is_missing_there(tmp_path: Path) -> None:

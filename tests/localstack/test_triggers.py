@@ -1,10 +1,12 @@
 """What calls functions in LocalStack besides the API: EventBridge's rules, and the invoker for RabbitMQ."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from uuid import UUID
 
 import httpx
+import psutil
 import pytest
 
 from infra import template_map
@@ -67,6 +69,32 @@ def test_an_invoker_that_is_killed_in_the_middle_loses_no_message() -> None:
     assert not all(author.published(post_id) for post_id in posts)
 
     until(lambda: all(author.published(post_id) for post_id in posts), seconds=60, every=1)
+
+
+def test_a_queue_has_one_environment_whatever_waits_in_it() -> None:
+    author = Caller("author")
+    name = cloud.function_name(template_map.function("images/resize_photo").logical_id)
+    posts = [author.upload(phone_photo())["post_id"] for _ in range(4)]
+    most = 0
+
+    def all_published() -> bool:
+        nonlocal most
+        most = max(most, _environments(name))
+        return all(author.published(post_id) for post_id in posts)
+
+    until(all_published, seconds=60, every=0.05)
+    assert most == 1
+
+
+def _environments(name: str) -> int:
+    """How many processes run this function."""
+    found = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            found += (
+                process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name and "bootstrap.py" in process.cmdline()[-1]
+            )
+    return found
 
 
 def test_a_message_goes_back_when_its_function_fails_in_lambda() -> None:
