@@ -91,9 +91,8 @@ def _environments(name: str) -> int:
     found = 0
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            found += (
-                process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name and "bootstrap.py" in process.cmdline()[-1]
-            )
+            runs_a_function = any("bootstrap.py" in word for word in process.cmdline())
+            found += runs_a_function and process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name
     return found
 
 
