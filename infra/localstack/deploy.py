@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,6 +46,10 @@ class Artifacts(msgspec.Struct, frozen=True):
         """Where its zip lies in the bucket; another content lies elsewhere."""
         return f"{logical_id}-{self.digests[logical_id]}.zip"
 
+    def sha256(self, logical_id: str) -> str:
+        """Its digest as Lambda tells it, in base64."""
+        return base64.b64encode(bytes.fromhex(self.digests[logical_id])).decode()
+
 
 def artifacts(folder: Path) -> Artifacts:
     """All of them, written anew; raises `infra.stack.commands.Failed`."""
@@ -60,24 +64,28 @@ def deploy(made: Artifacts, settings: Mapping[str, str], tell: Tell) -> None:
     deployed = _deployed_fingerprint()
     _upload(made)
     if deployed == wanted:
-        changed = _update_code(made)
-        tell(f"Code updated: {', '.join(changed)}" if changed else "Nothing has changed")
+        layers, functions = _update_layers(made), _update_code(made)
+        for kind, changed in (("Layers", layers), ("Code", functions)):
+            if changed:
+                tell(f"{kind} updated: {', '.join(changed)}")
+        if not layers and not functions:
+            tell("Nothing has changed")
     else:
         if deployed is not None:
-            tell("Removing the stack: more than the code of functions has changed…")
+            tell("Removing the stack: more than code has changed…")
             _delete()
         _create(copy, parameters, wanted, tell)
     _call_a_route()
 
 
 def _fingerprint(copy: Mapping[str, Any], parameters: object, made: Artifacts) -> str:
-    """Of all but the functions' code, which alone can be updated.
+    """Of all but the code of functions and layers, which alone can be updated.
 
     An update of a deployed API reports success, and loses it.
     """
     text = json.dumps([copy, parameters], sort_keys=True)
-    for function in template_map.functions():
-        text = text.replace(made.key(function.logical_id), function.logical_id)
+    for logical_id in made.paths:
+        text = text.replace(made.key(logical_id), logical_id)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -117,27 +125,51 @@ def _update_code(made: Artifacts) -> list[str]:
     }
     names = _names_of_functions()
     changed = [
-        each
-        for each in template_map.functions()
-        if deployed[names[each.logical_id]] != base64.b64encode(bytes.fromhex(made.digests[each.logical_id])).decode()
+        each for each in template_map.functions() if deployed[names[each.logical_id]] != made.sha256(each.logical_id)
     ]
     for each in changed:
         functions.update_function_code(
             FunctionName=names[each.logical_id], S3Bucket=BUCKET, S3Key=made.key(each.logical_id)
         )
-    for each in changed:
-        functions.get_waiter("function_updated_v2").wait(
-            FunctionName=names[each.logical_id], WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
-        )
+    _wait_for_updates([names[each.logical_id] for each in changed])
     return [each.name for each in changed]
 
 
+def _update_layers(made: Artifacts) -> list[str]:
+    """Publish each layer that has changed, and give it to the functions that declare it; the names of those layers."""
+    lambdas = cloud.client("lambda")
+    newest: dict[str, str] = {}
+    changed = []
+    for logical_id, folder in template_map.layer_folders().items():
+        [latest] = lambdas.list_layer_versions(LayerName=logical_id, MaxItems=1)["LayerVersions"]
+        content = lambdas.get_layer_version(LayerName=logical_id, VersionNumber=latest["Version"])["Content"]
+        if content["CodeSha256"] != made.sha256(logical_id):
+            place = {"S3Bucket": BUCKET, "S3Key": made.key(logical_id)}
+            latest = lambdas.publish_layer_version(
+                LayerName=logical_id, Content=place, CompatibleRuntimes=latest["CompatibleRuntimes"]
+            )
+            changed.append(folder)
+        newest[folder] = latest["LayerVersionArn"]
+    names = _names_of_functions()
+    affected = [each for each in template_map.functions() if set(each.layers) & set(changed)]
+    for each in affected:
+        lambdas.update_function_configuration(
+            FunctionName=names[each.logical_id], Layers=[newest[folder] for folder in each.layers]
+        )
+    _wait_for_updates([names[each.logical_id] for each in affected])
+    return changed
+
+
+def _wait_for_updates(names: Collection[str]) -> None:
+    waiter = cloud.client("lambda").get_waiter("function_updated_v2")
+    for name in names:
+        waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+
+
 def _names_of_functions() -> dict[str, str]:
-    pages = cloud.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=cloud.STACK)
     return {
         each["LogicalResourceId"]: each["PhysicalResourceId"]
-        for page in pages
-        for each in page["StackResourceSummaries"]
+        for each in _resources()
         if each["ResourceType"] == "AWS::Lambda::Function"
     }
 

@@ -157,7 +157,8 @@ def status(profile: Profile) -> int:
     problems = {name: readiness.problem(name, profile, values) for name in ports.wanted(profile)}
     dead, alive = 0, 0
     for process in calls.getAllProcessInfo():
-        if process["statename"] == "STOPPED" and not process["start"]:
+        is_resting = not process["start"] or process["group"] in programs.RUNNING_FUNCTIONS
+        if process["statename"] == "STOPPED" and is_resting:
             print(f"{process['name']:<14}not asked for")
             continue
         is_dead = process["statename"] != "RUNNING"

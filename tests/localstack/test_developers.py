@@ -143,6 +143,31 @@ def test_a_second_deployment_changes_nothing_and_one_of_changed_code_that_functi
     assert told[2:] == ["Code updated: health/get_health"]
 
 
+def test_a_changed_layer_is_given_to_the_functions_that_declare_it(tmp_path: Path) -> None:
+    settings = environment.of_functions(environment.read(profile("test")))
+    made = deploy.artifacts(tmp_path)
+    told: list[str] = []
+    before = _layers("health/get_detailed"), _layers("images/resize_photo")
+    with zipfile.ZipFile(made.paths["RabbitmqLayer"], "a") as appended:
+        appended.writestr("python/note.txt", "another state of the layer")
+    deploy.deploy(deploy.Artifacts.of(made.paths), settings, told.append)
+    after = _layers("health/get_detailed"), _layers("images/resize_photo")
+    deploy.deploy(made, settings, told.append)
+
+    assert told == ["Layers updated: rabbitmq"] * 2
+    assert after[0] == before[0]
+    assert [old for old, new in zip(before[1], after[1], strict=True) if old != new] == [
+        arn for arn in before[1] if ":RabbitmqLayer:" in arn
+    ]
+
+
+def _layers(name: str) -> list[str]:
+    deployed = cloud.function_name(template_map.function(name).logical_id)
+    return [
+        layer["Arn"] for layer in cloud.client("lambda").get_function(FunctionName=deployed)["Configuration"]["Layers"]
+    ]
+
+
 def _event() -> dict[str, Any]:
     event: dict[str, Any] = json.loads((ROOT / "events/health/get_health.json").read_text())
     return event

@@ -2,6 +2,7 @@
 
 import psutil
 
+from infra.stack import supervision
 from infra.stack.profiles import profile
 
 
@@ -12,3 +13,10 @@ def test_it_listens_on_loopback_alone() -> None:
     }
 
     assert listening == {"127.0.0.1"}
+
+
+def test_nobody_else_takes_its_triggers() -> None:
+    running = supervision.running(supervision.connect(profile("test")))
+
+    assert {"localstack", "invoker", "live"} <= running
+    assert not {"consumer", "schedules"} & running
