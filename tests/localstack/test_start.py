@@ -2,8 +2,8 @@
 
 import psutil
 
-from infra.stack import supervision
 from infra.stack.profiles import profile
+from tests.support import services
 
 
 def test_it_listens_on_loopback_alone() -> None:
@@ -16,7 +16,5 @@ def test_it_listens_on_loopback_alone() -> None:
 
 
 def test_nobody_else_takes_its_triggers() -> None:
-    running = supervision.running(supervision.connect(profile("test")))
-
-    assert {"localstack", "invoker", "live"} <= running
-    assert not {"consumer", "schedules"} & running
+    assert {"localstack", "invoker", "live"} <= services.running()
+    assert not {"consumer", "schedules"} & services.running()

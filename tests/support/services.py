@@ -8,7 +8,7 @@ from xmlrpc.client import ServerProxy
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from infra.stack import environment, readiness
+from infra.stack import environment, readiness, supervision
 from infra.stack.profiles import profile
 from tests.support.waiting import until
 
@@ -26,6 +26,12 @@ def answers(part: str) -> bool:
     """Whether the part can be used."""
     stack = profile("test")
     return readiness.problem(part, stack, environment.read(stack)) is None
+
+
+def running() -> set[str]:
+    """The parts that run."""
+    with _supervisor() as calls:
+        return supervision.running(calls)
 
 
 @contextmanager
