@@ -3,9 +3,9 @@ LocalStack's own overhead (a proxy route to a static answer), our Chalice host a
 
 python tests/bench/lambda_hosts.py [--rounds 3] [--seconds 4]
 
-Needs the test stack with both hosts: `make test-stack`, then `make localstack PROFILE=test`. Cold is the time of the
-first invocation in a new environment, its `init` the part that the import takes; warm is the median of ten. Sides of
-the second part take turns; `wrk` asks over two connections.
+Needs the test stack, and starts LocalStack beside it. Cold is the time of the first invocation in a new environment, its
+`init` the part that the import takes; warm is the median of ten. Sides of the second part take turns; `wrk` asks over
+two connections.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from tests.support.hosts import free_port, running  # noqa: E402
 from tests.support.http import front_door  # noqa: E402
 from tests.support.stack import load_environment  # noqa: E402
 
+LOCALSTACK = [sys.executable, "-m", "infra.localstack", "--profile", "test"]
 WARM = 10
 PATH = "/api/health/live"
 CONNECTIONS = 2
@@ -44,8 +45,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4)
     given = parser.parse_args()
     load_environment()
-    _functions()
-    _hosts(given.rounds, given.seconds)
+    subprocess.run([*LOCALSTACK, "up"], cwd=ROOT, check=True)
+    try:
+        _functions()
+        _hosts(given.rounds, given.seconds)
+    finally:
+        subprocess.run([*LOCALSTACK, "down"], cwd=ROOT, check=True)
 
 
 def _functions() -> None:
