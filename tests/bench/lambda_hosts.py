@@ -3,9 +3,9 @@ LocalStack's own overhead (a proxy route to a static answer), our Chalice host a
 
 python tests/bench/lambda_hosts.py [--rounds 3] [--seconds 4]
 
-Needs the test stack, and starts LocalStack beside it. Cold is the time of the first invocation in a new environment, its
-`init` the part that the import takes; warm is the median of ten. Sides of the second part take turns; `wrk` asks over
-two connections.
+Needs the test stack, and starts LocalStack beside it. Cold is the time of the first invocation in a new environment,
+its `init` the part that the import takes; warm is the median of ten. Sides of the second part take turns; `wrk` asks
+over two connections.
 """
 
 import argparse
