@@ -70,7 +70,7 @@ def _happen() -> None:
 def test_every_metric_of_the_original_is_served_under_its_name_and_labels() -> None:
     _happen()
 
-    assert set(NAMES) - _names() == set()
+    until(lambda: set(NAMES) <= _names(), seconds=30, every=1)  # a store's size is left out where it takes too long
 
 
 def test_routes_are_templates_and_never_hold_an_id() -> None:
