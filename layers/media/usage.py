@@ -1,5 +1,6 @@
 """How much the object store holds."""
 
+import threading
 import time
 from typing import Final
 
@@ -8,17 +9,35 @@ from layers.media import connection
 _SECONDS: Final = 2
 
 
-def stored_bytes(*, seconds: float = _SECONDS) -> int | None:
-    """Bytes of all objects in the bucket; None when they cannot all be listed in that time.
+class Count:
+    """Counts a bucket's bytes, however many objects it has: each call goes on where the last one ran out of time."""
 
-    Raises `StoreUnavailable`.
-    """
-    ends_at = time.monotonic() + seconds
-    total, after = 0, None
-    while time.monotonic() < ends_at:
-        listed = connection.listed(after=after)
-        total += sum(listed.sizes)
-        after = listed.last
-        if after is None:
-            return total
-    return None
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = 0
+        self._after: str | None = None
+        self._whole: int | None = None
+
+    def stored_bytes(self, *, seconds: float = _SECONDS) -> int | None:
+        """Bytes of all objects when they were last counted to the end; None until that is done.
+
+        Raises `StoreUnavailable`.
+        """
+        ends_at = time.monotonic() + seconds
+        with self._lock:
+            while time.monotonic() < ends_at:
+                listed = connection.listed(after=self._after)
+                self._total += sum(listed.sizes)
+                self._after = listed.last
+                if self._after is None:
+                    self._whole, self._total = self._total, 0
+                    break
+            return self._whole
+
+
+_count: Final = Count()
+
+
+def stored_bytes() -> int | None:
+    """As this process knows it; see `Count.stored_bytes`."""
+    return _count.stored_bytes()
