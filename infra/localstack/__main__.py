@@ -10,7 +10,7 @@ import time
 from infra import stack_settings
 from infra.localstack import cloud, deploy, environments
 from infra.stack import __main__ as stack
-from infra.stack import commands, environment, ports
+from infra.stack import commands, environment
 from infra.stack.profiles import profile
 
 
@@ -34,7 +34,7 @@ def main() -> int:
         made = deploy.artifacts(chosen.state / "localstack" / "artifacts")
         print(f"{len(made.paths)} zip files after {time.monotonic() - started:.1f} s", flush=True)
         deploy.deploy(made, environment.of_functions(environment.read(chosen)), lambda line: print(line, flush=True))
-    except (stack.Failed, ports.Taken, deploy.Failed, commands.Failed, cloud.NotDeployed, *cloud.AWAY) as error:
+    except (*stack.TROUBLES, deploy.Failed, commands.Failed, cloud.NotDeployed, *cloud.AWAY) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     print(f"Deployed in {time.monotonic() - started:.1f} s: {cloud.api_url()}")

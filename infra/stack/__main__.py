@@ -34,6 +34,10 @@ class Failed(Exception):
     """The stack is not as it was to be; says which part and why."""
 
 
+TROUBLES = (Failed, ports.Taken, FileNotFoundError, TimeoutError, subprocess.CalledProcessError)
+"""What keeps a stack from being as it was to be, said in words for whoever asked."""
+
+
 def main() -> int:
     """Do what the arguments say; 0 if all is well."""
     parser = argparse.ArgumentParser(prog="python -m infra.stack", description=__doc__)
@@ -62,7 +66,7 @@ def main() -> int:
                 show_environment(chosen)
             case _:
                 show_logs(chosen, given.part)
-    except (Failed, ports.Taken, FileNotFoundError, TimeoutError, subprocess.CalledProcessError) as error:
+    except TROUBLES as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
