@@ -183,7 +183,7 @@ def in_localstack(profile: Profile, environment: Mapping[str, str]) -> list[Prog
                 "PROCESS_EXECUTOR_RUNTIMES": f"python3.13={environments.RUNTIME.python}",
                 "PROCESS_EXECUTOR_STATE": str(folder / "executor"),
             },
-            stop_signal="KILL",  # it keeps nothing, and asked politely it takes half a minute
+            stop_signal="KILL",  # it keeps nothing, and asked politely it takes minutes
         ),
         Program(
             name="invoker",
