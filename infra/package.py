@@ -7,7 +7,6 @@ since Lambda's folders are read-only and would be compiled again at every cold s
 """
 
 import argparse
-import hashlib
 import os
 import shutil
 import sys
@@ -23,6 +22,7 @@ import yaml
 from samtranslator.yaml_helper import yaml_parse
 
 from infra import template_map
+from infra.stack import fingerprints
 from infra.stack.commands import Failed, run
 from infra.stack.profiles import CLONE, cache
 from infra.template_map import FUNCTION, LAYER, TEMPLATE, Function
@@ -58,11 +58,8 @@ def write_layer(logical_id: str, target: Path) -> None:
 
 def _fingerprint(logical_id: str) -> str:
     folder = _LAYERS / template_map.layer_folders()[logical_id]
-    digest = hashlib.sha256(sys.version.encode())
-    for path in sorted([_LAYERS / "Makefile", *folder.rglob("*")]):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(f"{path.relative_to(_LAYERS)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    sources = (path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+    return fingerprints.of_files([_LAYERS / "Makefile", *sources], below=_LAYERS, made_by=sys.version)[:16]
 
 
 def _build_layer(logical_id: str, kept: Path) -> None:

@@ -1,10 +1,12 @@
 """Fixtures that every suite may use."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from infra.localstack import cloud
+from tests.support.http import Caller
 from tests.support.people import Person, new_person
 from tests.support.stack import load_environment
 
@@ -20,6 +22,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         load_environment()
     if items and config.getoption("--host") == "localstack":
         os.environ["PHOTOGRAM_API"] = cloud.api_url()
+
+
+@pytest.fixture(autouse=True)
+def closed_connections() -> Iterator[None]:
+    """Whoever joined over HTTP during a test leaves with it."""
+    yield
+    Caller.leave()
 
 
 @pytest.fixture

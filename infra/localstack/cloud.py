@@ -43,6 +43,12 @@ def api_url() -> str:
     return f"{endpoint}/_aws/execute-api/{_physical_id('ServerlessRestApi')}/Prod"
 
 
+def forget() -> None:
+    """What is deployed has been removed, or made anew under other names."""
+    _physical_id.cache_clear()
+
+
+@functools.cache
 def _physical_id(logical_id: str) -> str:
     try:
         found = client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id)

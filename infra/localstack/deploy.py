@@ -188,6 +188,7 @@ def _create(copy: Mapping[str, Any], parameters: list[dict[str, str]], fingerpri
 
 
 def _delete() -> None:
+    cloud.forget()
     cloud.client("cloudformation").delete_stack(StackName=cloud.STACK)
     _wait("DELETE_COMPLETE", lambda _: None)
 

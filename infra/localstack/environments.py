@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.stack import fingerprints
 from infra.stack.commands import run
 from infra.stack.profiles import cache
 
@@ -58,11 +59,8 @@ RUNTIME = Environment("lambda-python3.13", _HERE / "runtime.lock")
 
 def executor() -> Path:
     """The folder with the installed process executor, to be put on LocalStack's PYTHONPATH."""
-    digest = hashlib.sha256()
-    for path in sorted([*_EXECUTOR.glob("*.*"), *(_EXECUTOR / "localstack_process_executor").rglob("*.py")]):
-        if path.is_file():
-            digest.update(f"{path.relative_to(_EXECUTOR)}\0".encode() + path.read_bytes())
-    return cache() / f"process-executor-{digest.hexdigest()[:12]}"
+    sources = [*_EXECUTOR.glob("*.*"), *(_EXECUTOR / "localstack_process_executor").rglob("*.py")]
+    return cache() / f"process-executor-{fingerprints.of_files(sources, below=_EXECUTOR)[:12]}"
 
 
 def are_installed() -> bool:

@@ -24,9 +24,22 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def invoke(function: Function, event: Mapping[str, Any]) -> Outcome:
     """Invoke a function and wait; raises `NotDeployed`, or what boto3 raises."""
-    answer = cloud.client("lambda").invoke(
-        FunctionName=cloud.function_name(function.logical_id), LogType="Tail", Payload=msgspec.json.encode(event)
-    )
+    payload = msgspec.json.encode(event)
+    try:
+        answer = _answer(function, payload)
+    except cloud.client("lambda").exceptions.ResourceNotFoundException:  # nothing was invoked
+        cloud.forget()
+        answer = _answer(function, payload)
+    return _outcome(answer)
+
+
+def _answer(function: Function, payload: bytes) -> dict[str, Any]:
+    name = cloud.function_name(function.logical_id)
+    answer: dict[str, Any] = cloud.client("lambda").invoke(FunctionName=name, LogType="Tail", Payload=payload)
+    return answer
+
+
+def _outcome(answer: Mapping[str, Any]) -> Outcome:
     payload = answer["Payload"].read()
     return Outcome(
         payload=msgspec.json.decode(payload) if payload else None,

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from infra.localstack import environments
-from infra.stack import debian, pins
+from infra.stack import debian, fingerprints, pins
 from infra.stack.environment import USER, of_functions
 from infra.stack.profiles import CLONE, Profile, is_root
 
@@ -340,11 +340,7 @@ def _escaped(text: str) -> str:
 @functools.cache
 def _code() -> str:
     """Tells one state of the code from another, so that a second `up` starts the hosts anew only after an edit."""
-    digest = hashlib.sha256((CLONE / "requirements.lock").read_bytes())
-    files = [CLONE / "template.yaml", *(CLONE / "infra").glob("*.py")]
+    files = [CLONE / "requirements.lock", CLONE / "template.yaml", *(CLONE / "infra").glob("*.py")]
     for folder in ("functions", "layers", "infra/local", "infra/chalice"):
         files += (CLONE / folder).rglob("*.py")
-    for path in sorted(files):
-        if path.is_file():
-            digest.update(f"{path}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
+    return fingerprints.of_files(files, below=CLONE)

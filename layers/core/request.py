@@ -18,6 +18,15 @@ SESSION_COOKIE = "session_id"
 _TRACE_LENGTH = 128
 
 
+def session_id_in(headers: Mapping[str, str]) -> str | None:
+    """The session cookie's value in headers with names in lower case."""
+    for pair in headers.get("cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == SESSION_COOKIE and value:
+            return value
+    return None
+
+
 class Request:
     """What a door reads of an event; bodies are decoded at first use."""
 
@@ -52,11 +61,7 @@ class Request:
     @property
     def session_id(self) -> str | None:
         """The session cookie's value."""
-        for pair in self.headers.get("cookie", "").split(";"):
-            name, _, value = pair.strip().partition("=")
-            if name == SESSION_COOKIE and value:
-                return value
-        return None
+        return session_id_in(self.headers)
 
     @property
     def query(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from layers.core.logging import function_name, logger
-from layers.core.request import SESSION_COOKIE
+from layers.core.request import session_id_in
 from layers.core.response import Reply, problem
 
 
@@ -25,11 +25,7 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def session_id(self) -> str | None:
         """The session cookie's value."""
-        for pair in self.headers.get("cookie", "").split(";"):
-            name, _, value = pair.strip().partition("=")
-            if name == SESSION_COOKIE and value:
-                return value
-        return None
+        return session_id_in(self.headers)
 
 
 def on_call(handler: Callable[[Call], None]) -> Callable[[Mapping[str, Any], object], Reply]:

@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
+import pytest
+
+from layers.cassandra import connection
+from layers.core.settings import settings
+
 
 class Pipe:
     """Listens on a port of its own and passes everything on."""
@@ -95,3 +100,16 @@ def pipe_to(url: str) -> Iterator[Pipe]:
     finally:
         pipe._flowing.set()
         pipe.close()
+
+
+@contextmanager
+def cassandra_behind_a_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
+    """Cassandra as this process reaches it, until the end, by a pipe that the test can close."""
+    with pipe_to(f"cql://127.0.0.1:{settings().cassandra_port}") as opened:
+        monkeypatch.setenv("CASSANDRA_PORT", str(opened.port))
+        settings.cache_clear()
+        connection.close()
+        yield opened
+        connection.close()
+    monkeypatch.undo()
+    settings.cache_clear()

@@ -17,9 +17,7 @@ from functions.messages import (
     send_message,
     start_typing,
 )
-from layers.cassandra import connection
-from layers.core.settings import settings
-from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.broken_pipes import Pipe, cassandra_behind_a_pipe
 from tests.support.calls import call
 from tests.support.messages import ask, inbox, read, sent
 from tests.support.people import Person
@@ -29,14 +27,8 @@ from tests.support.waiting import until
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch, talk: UUID) -> Iterator[Pipe]:
     """Cassandra behind a pipe that the test can close."""
-    with pipe_to(f"cql://127.0.0.1:{settings().cassandra_port}") as opened:
-        monkeypatch.setenv("CASSANDRA_PORT", str(opened.port))
-        settings.cache_clear()
-        connection.close()
+    with cassandra_behind_a_pipe(monkeypatch) as opened:
         yield opened
-        connection.close()
-    monkeypatch.undo()
-    settings.cache_clear()
 
 
 def test_r_d1_messages_are_503_at_once_and_all_else_works_and_it_recovers_without_a_restart(

@@ -9,8 +9,7 @@ from infra.migrate import migrate_cassandra
 from layers.cassandra import connection
 from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
-from layers.core.settings import settings
-from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.broken_pipes import Pipe, cassandra_behind_a_pipe
 from tests.support.waiting import until
 
 READ = "SELECT user_id FROM profiles WHERE user_id = :id"
@@ -23,14 +22,8 @@ def read() -> list[dict[str, object]]:
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
     """Cassandra behind a pipe that a test can cut."""
-    with pipe_to(f"cql://127.0.0.1:{settings().cassandra_port}") as opened:
-        monkeypatch.setenv("CASSANDRA_PORT", str(opened.port))
-        settings.cache_clear()
-        connection.close()
+    with cassandra_behind_a_pipe(monkeypatch) as opened:
         yield opened
-        connection.close()
-    monkeypatch.undo()
-    settings.cache_clear()
     until(is_back, seconds=10)
 
 
