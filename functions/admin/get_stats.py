@@ -1,41 +1,45 @@
-"""GET /api/v1/admin/stats: how many there are of everything; null is what cannot be known now."""
+"""GET /api/v1/admin/stats: return counts of all objects; a count that cannot be read now is null."""
 
 from collections.abc import Callable
 
 from layers.core.clock import now
-from layers.core.endpoint import endpoint
 from layers.core.errors import StoreUnavailable
 from layers.core.events import QUEUES
 from layers.core.models import Admin, Shape, Time
+from layers.entrypoints.endpoint import endpoint
 from layers.media import usage
-from layers.postgres import administration, audit
-from layers.postgres.administration import Counts
+from layers.postgres import administration
+from layers.postgres.administration import RowCounts
 from layers.postgres.connection import READ_SECONDS
-from layers.rabbitmq.connection import depth
+from layers.rabbitmq.connection import queue_depth
+from layers.services import admin_actions
 
 
-class Queue(Shape, frozen=True, kw_only=True):
-    """Messages ready in all queues, and those that failed in every try."""
+class QueueStats(Shape, frozen=True, kw_only=True):
+    """Numbers of messages."""
 
     depth: int | None
+    """Messages that wait in the work queues."""
     dead_letter: int | None
+    """Messages in the dead-letter queues: all attempts to process them failed."""
 
 
-class Storage(Shape, frozen=True, kw_only=True):
-    """All objects of the bucket; null also when there are too many to be listed within 2 s."""
+class StorageStats(Shape, frozen=True, kw_only=True):
+    """The object store."""
 
     bytes: int | None
+    """Null until all objects are counted: a request counts for at most 2 s, and the next one continues."""
 
 
-class Stats(Counts, frozen=True, kw_only=True):
-    """All numbers."""
+class Stats(RowCounts, frozen=True, kw_only=True):
+    """All counts."""
 
-    queue: Queue
-    storage: Storage
+    queue: QueueStats
+    storage: StorageStats
 
 
 class Overview(Shape, frozen=True, kw_only=True):
-    """The numbers, and when they were looked up."""
+    """The counts and when they were read."""
 
     stats: Stats
     generated_at: Time
@@ -43,7 +47,7 @@ class Overview(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(viewer: Admin) -> Overview:
-    counts = _known(lambda: _counts(viewer)) or Counts()
+    counts = _read_or_none(lambda: _read_counts(viewer)) or RowCounts()
     stats = Stats(
         users=counts.users,
         posts=counts.posts,
@@ -52,22 +56,22 @@ def handler(viewer: Admin) -> Overview:
         likes=counts.likes,
         follows=counts.follows,
         sessions=counts.sessions,
-        queue=Queue(
-            depth=_known(lambda: sum(depth(queue) for queue in QUEUES)),
-            dead_letter=_known(lambda: sum(depth(f"{queue}.dead") for queue in QUEUES)),
+        queue=QueueStats(
+            depth=_read_or_none(lambda: sum(queue_depth(queue) for queue in QUEUES)),
+            dead_letter=_read_or_none(lambda: sum(queue_depth(f"{queue}.dead") for queue in QUEUES)),
         ),
-        storage=Storage(bytes=_known(usage.stored_bytes)),
+        storage=StorageStats(bytes=_read_or_none(usage.stored_bytes)),
     )
     return Overview(stats=stats, generated_at=now())
 
 
-def _counts(viewer: Admin) -> Counts:
-    with audit.noted(viewer=viewer, action="read_stats", answer_seconds=READ_SECONDS) as db:
-        return administration.counts(db)
+def _read_counts(viewer: Admin) -> RowCounts:
+    with admin_actions.audited_transaction(viewer=viewer, action="read_stats", answer_seconds=READ_SECONDS) as db:
+        return administration.count_rows(db)
 
 
-def _known[Number](ask: Callable[[], Number]) -> Number | None:
+def _read_or_none[Number](read: Callable[[], Number]) -> Number | None:
     try:
-        return ask()
+        return read()
     except (StoreUnavailable, LookupError):
         return None

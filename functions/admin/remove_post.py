@@ -1,21 +1,16 @@
-"""DELETE /api/v1/admin/posts/{post_id}: remove any post; it is gone at once from every read, its files with it."""
+"""DELETE /api/v1/admin/posts/{post_id}: delete any post; it disappears from all reads at once."""
 
 from uuid import UUID
 
-from layers.core import metrics
-from layers.core.endpoint import endpoint
-from layers.core.models import Admin, Told
-from layers.media import photos
-from layers.postgres import audit, posts
-from layers.valkey import fragments
+from layers.core.models import Admin, Confirmation
+from layers.entrypoints.endpoint import endpoint
+from layers.postgres import posts
+from layers.services import admin_actions, post_removal
 
 
 @endpoint
-def handler(post_id: UUID, viewer: Admin) -> Told:
-    with audit.noted(viewer=viewer, action="delete_post", target_id=post_id) as db:
+def handler(post_id: UUID, viewer: Admin) -> Confirmation:
+    with admin_actions.audited_transaction(viewer=viewer, action="delete_post", target_id=post_id) as db:
         deleted = posts.delete(db, post_id=post_id, viewer=viewer)
-    fragments.deleted(post_id)
-    metrics.POSTS_DELETED.inc()
-    if photos.removed(post_id, deleted.original_keys):
-        posts.media_removed(post_id=post_id)
-    return Told(message="The post is gone.")
+    post_removal.hide_and_remove_files(post_id, deleted)
+    return Confirmation(message="The post is deleted.")

@@ -1,30 +1,30 @@
-"""POST /api/v1/auth/login: a new session for a username or e-mail address and its password."""
+"""POST /api/v1/auth/login: start a session with a username or e-mail address and a password."""
 
 from typing import Annotated
 
 import msgspec
 
 from layers.core import metrics, passwords
-from layers.core.endpoint import endpoint
 from layers.core.errors import AccountBanned, UserNotFound, WrongCredentials
 from layers.core.limits import LOGIN
 from layers.core.models import Shape, UserSelf
-from layers.core.response import SignedIn
-from layers.core.text import cleaned
+from layers.core.text import remove_markup
+from layers.entrypoints.endpoint import endpoint
+from layers.entrypoints.response import SignedIn
 from layers.postgres import sessions, users
 from layers.postgres.connection import autocommit, transaction
 
 
 class Login(Shape, frozen=True, kw_only=True):
-    """Who wants to sign in."""
+    """The credentials."""
 
     username: str
-    """The username or the e-mail address, in any case."""
+    """The username or the e-mail address; case is ignored."""
     password: Annotated[str, msgspec.Meta(examples=["correct horse battery staple"])]
 
 
 class LoggedIn(Shape, frozen=True, kw_only=True):
-    """The account."""
+    """The account that is signed in."""
 
     user: UserSelf
 
@@ -32,7 +32,7 @@ class LoggedIn(Shape, frozen=True, kw_only=True):
 @endpoint(limit=LOGIN, raises=(WrongCredentials, AccountBanned))
 def handler(body: Login) -> SignedIn[LoggedIn]:
     with autocommit() as db:
-        known = users.credentials(db, login=cleaned(body.username).lower())
+        known = users.read_credentials(db, login=remove_markup(body.username).lower())
     if not passwords.matches(body.password, known.password_hash if known else None) or known is None:
         metrics.AUTH_ATTEMPTS.labels("login", "failure").inc()
         raise WrongCredentials
@@ -43,7 +43,7 @@ def handler(body: Login) -> SignedIn[LoggedIn]:
         with transaction() as db:
             session_id = sessions.start(db, user_id=known.user_id)
             user = users.read_self(db, user_id=known.user_id)
-    except UserNotFound:  # at this very moment
+    except UserNotFound:  # banned or removed since the credentials were read
         raise AccountBanned from None
     metrics.AUTH_ATTEMPTS.labels("login", "success").inc()
     return SignedIn(LoggedIn(user=user), session_id)

@@ -1,56 +1,56 @@
-"""POST /api/v1/auth/register: a new account, signed in at once."""
+"""POST /api/v1/auth/register: create an account and sign in."""
 
-import re
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from layers.core import limits, metrics, models, passwords
-from layers.core.endpoint import endpoint
-from layers.core.errors import AlreadyTaken, Invalid
+from layers.core.errors import AlreadyTaken
 from layers.core.events import ProfileUpdated
 from layers.core.ids import new_id
 from layers.core.models import DisplayName, Shape, UserSelf
-from layers.core.response import Created, SignedIn
-from layers.core.text import bounded
+from layers.core.text import Pattern, Text
+from layers.entrypoints.endpoint import endpoint
+from layers.entrypoints.response import Created, SignedIn
 from layers.postgres import outbox, sessions, users
 from layers.postgres.connection import transaction
-from layers.rabbitmq import publishing
+from layers.services import relay
 
-_EMAIL = re.compile(r"[^@\s<>\x00-\x1f]+@[^@\s.<>\x00-\x1f]+(\.[^@\s.<>\x00-\x1f]+)+")
+_EMAIL: Final = r"\s*[^@\s<>\x00-\x1f]+@[^@\s.<>\x00-\x1f]+(\.[^@\s.<>\x00-\x1f]+)+\s*"
 _SHORTEST, _LONGEST = limits.PASSWORD_LENGTH
 
 
 class Registration(Shape, frozen=True, kw_only=True):
-    """Who wants to join."""
+    """The new account."""
 
     username: Annotated[str, msgspec.Meta(examples=["newcomer"], extra_json_schema={"pattern": "^[A-Za-z0-9_]{3,30}$"})]
-    """Kept in lower case; `me` and `search` are reserved."""
+    """Stored in lower case; `me` and `search` are reserved."""
     email: Annotated[
         str,
-        msgspec.Meta(
-            examples=["newcomer@example.org"], extra_json_schema={"format": "email", "maxLength": limits.EMAIL_LENGTH}
-        ),
+        Pattern(regex=_EMAIL, message="must be an e-mail address"),
+        Text(at_most=limits.EMAIL_LENGTH),
+        msgspec.Meta(examples=["newcomer@example.org"], extra_json_schema={"format": "email"}),
     ]
-    """Kept in lower case; shown to nobody else but admins."""
+    """Stored in lower case. Only the account itself and admins can see it."""
     password: Annotated[
         str, msgspec.Meta(min_length=_SHORTEST, max_length=_LONGEST, examples=["correct horse battery staple"])
     ]
+    """Used as it is given, without trimming."""
     display_name: DisplayName | None = None
-    """As shown; the username as typed where it is missing or empty."""
+    """The username as typed if it is missing or empty."""
 
 
-class Registered(Shape, frozen=True, kw_only=True):
-    """The new account."""
+class RegisteredAccount(Shape, frozen=True, kw_only=True):
+    """The account that was created."""
 
     user: UserSelf
 
 
 @endpoint(raises=(AlreadyTaken,))
-def handler(body: Registration) -> SignedIn[Created[Registered]]:
-    user_id, username, email = new_id(), models.username(body.username), _email(body.email)
-    display_name = bounded("displayName", body.display_name, limits.DISPLAY_NAME_LENGTH) or body.username.strip()
-    password_hash = passwords.hashed(body.password)
+def handler(body: Registration) -> SignedIn[Created[RegisteredAccount]]:
+    user_id, username, email = new_id(), models.normalize_username(body.username), body.email.lower()
+    display_name = body.display_name or body.username.strip()
+    password_hash = passwords.hash_password(body.password)
     with transaction() as db:
         user = users.create(
             db,
@@ -61,15 +61,7 @@ def handler(body: Registration) -> SignedIn[Created[Registered]]:
             display_name=display_name,
         )
         session_id = sessions.start(db, user_id=user_id)
-        note = outbox.add(db, ProfileUpdated.of(user))
-    if publishing.send(note):
-        outbox.forget(note)
+        event = outbox.add(db, ProfileUpdated.of(user))
+    relay.publish(event)
     metrics.AUTH_ATTEMPTS.labels("register", "success").inc()
-    return SignedIn(Created(Registered(user=user)), session_id)
-
-
-def _email(typed: str) -> str:
-    email = typed.strip().lower()
-    if len(email) > limits.EMAIL_LENGTH or not _EMAIL.fullmatch(email):
-        raise Invalid.field("email", f"must be an e-mail address of at most {limits.EMAIL_LENGTH} characters")
-    return email
+    return SignedIn(Created(RegisteredAccount(user=user)), session_id)

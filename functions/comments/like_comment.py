@@ -1,10 +1,10 @@
-"""POST /api/v1/comments/{comment_id}/like: like a comment; twice counts once."""
+"""POST /api/v1/comments/{comment_id}/like: like a comment; a second like changes nothing."""
 
 from uuid import UUID
 
-from layers.core.endpoint import endpoint
 from layers.core.limits import LIKE
 from layers.core.models import Done, Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import comments
 from layers.postgres.connection import autocommit
 

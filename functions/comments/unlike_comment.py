@@ -1,9 +1,9 @@
-"""DELETE /api/v1/comments/{comment_id}/like: take a like back."""
+"""DELETE /api/v1/comments/{comment_id}/like: remove the caller's like of a comment."""
 
 from uuid import UUID
 
-from layers.core.endpoint import endpoint
 from layers.core.models import Done, Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import comments
 from layers.postgres.connection import autocommit
 
@@ -12,4 +12,4 @@ from layers.postgres.connection import autocommit
 def handler(comment_id: UUID, viewer: Viewer) -> Done:
     with autocommit() as db:
         was_liked = comments.unlike(db, comment_id=comment_id, viewer=viewer)
-    return Done(message="You do not like this comment.", idempotent=not was_liked)
+    return Done(message="Your like is removed.", idempotent=not was_liked)

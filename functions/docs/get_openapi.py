@@ -1,15 +1,15 @@
-"""GET /api/v1/openapi.json: this description of the API, for programs; people read it at /docs."""
+"""GET /api/v1/openapi.json: return this description of the API; /docs shows it as a page."""
 
 import functools
 from pathlib import Path
 from typing import Any
 
-from layers.core.endpoint import endpoint
 from layers.core.models import Shape
-from layers.core.response import Encoded
+from layers.entrypoints.endpoint import endpoint
+from layers.entrypoints.response import Encoded
 
 
-class Description(Shape, frozen=True, kw_only=True):
+class OpenApiDocument(Shape, frozen=True, kw_only=True):
     """A document in OpenAPI 3.1."""
 
     openapi: str
@@ -21,11 +21,11 @@ class Description(Shape, frozen=True, kw_only=True):
 
 
 @endpoint
-def handler() -> Encoded[Description]:
-    return Encoded(_written())
+def handler() -> Encoded[OpenApiDocument]:
+    return Encoded(_read_file())
 
 
 @functools.cache
-def _written() -> bytes:
-    """The file beside this one, which `make openapi` writes."""
+def _read_file() -> bytes:
+    """The file beside this one, which `make openapi` generates."""
     return Path(__file__).with_name("openapi.json").read_bytes()

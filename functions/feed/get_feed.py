@@ -1,23 +1,24 @@
-"""GET /api/v1/feed: published posts of the accounts the caller follows and the caller's own, newest first.
+"""GET /api/v1/feed: list published posts of the caller and of accounts that the caller follows, newest first.
 
-A time in ISO 8601 is a cursor too: what is strictly older.
+`cursor` can also be a time in ISO 8601: the page then starts with posts that are strictly older.
 """
 
-from layers.core import home_feed
-from layers.core.endpoint import endpoint
 from layers.core.limits import FEED
 from layers.core.models import Page, Post, Shape, Viewer
-from layers.core.response import Encoded
+from layers.entrypoints.endpoint import endpoint
+from layers.entrypoints.response import Encoded
+from layers.services import home_feed
 
 
 class Feed(Shape, frozen=True, kw_only=True, omit_defaults=True):
-    """One page; with `fallback`, and without posts, while no store can answer."""
+    """A page of posts."""
 
     posts: list[Post]
     next_cursor: str | None
     fallback: bool = False
+    """True, with no posts, while no store can answer; otherwise absent."""
 
 
 @endpoint(limit=FEED)
 def handler(query: Page, viewer: Viewer) -> Encoded[Feed]:
-    return Encoded(home_feed.answer(viewer, cursor=query.cursor, limit=query.size))
+    return Encoded(home_feed.read(viewer, cursor=query.cursor, limit=query.size))

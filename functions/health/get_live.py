@@ -1,17 +1,17 @@
-"""GET /api/health/live: the process answers."""
+"""GET /api/health/live: answer 200 while the process runs."""
 
 from typing import Literal
 
-from layers.core.endpoint import endpoint
 from layers.core.models import Shape
+from layers.entrypoints.health_probe import health_probe
 
 
 class Live(Shape, frozen=True, kw_only=True):
-    """The answer."""
+    """The process runs."""
 
     status: Literal["alive"] = "alive"
 
 
-@endpoint(admits=False)
+@health_probe
 def handler() -> Live:
     return Live()

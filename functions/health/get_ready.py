@@ -1,42 +1,44 @@
-"""GET /api/health/ready: whether requests can be served at least from copies: Valkey or PostgreSQL answers."""
+"""GET /api/health/ready: answer 200 if Valkey or PostgreSQL is available, otherwise 503."""
 
 from typing import Literal
 
-from layers.core.endpoint import endpoint
 from layers.core.errors import StoreUnavailable
 from layers.core.models import Shape
-from layers.core.response import Unhealthy
+from layers.entrypoints.health_probe import health_probe
+from layers.entrypoints.response import Unhealthy
 from layers.postgres.connection import transaction
 from layers.valkey import heartbeats
 
 
 class Ready(Shape, frozen=True, kw_only=True):
-    """The answer when it can."""
+    """Requests can be served, at least from cached data."""
 
     status: Literal["ready"] = "ready"
 
 
 class NotReady(Shape, frozen=True, kw_only=True):
-    """The answer when it cannot."""
+    """Neither store is available."""
 
     status: Literal["not_ready"] = "not_ready"
     error: str
 
 
-@endpoint(admits=False)
+@health_probe
 def handler() -> Ready | Unhealthy[NotReady]:
-    return Ready() if _valkey_answers() or _database_answers() else Unhealthy(NotReady(error="No store answers."))
+    if _is_valkey_available() or _is_postgres_available():
+        return Ready()
+    return Unhealthy(NotReady(error="Neither Valkey nor PostgreSQL is available."))
 
 
-def _valkey_answers() -> bool:
+def _is_valkey_available() -> bool:
     try:
-        heartbeats.last()
+        heartbeats.read_last()
     except StoreUnavailable:
         return False
     return True
 
 
-def _database_answers() -> bool:
+def _is_postgres_available() -> bool:
     try:
         with transaction():
             return True

@@ -1,63 +1,29 @@
-"""Queue photo-uploaded: an original arrived in MinIO; render its sizes and publish its post."""
+"""Queue photo-uploaded: create the renditions of an uploaded picture, and publish its post after the last one."""
 
-from layers.core import live, trace
-from layers.core.errors import BadPicture, PostNotFound, StoreUnavailable
-from layers.core.queue import on_message
-from layers.media import photos, renditions
-from layers.postgres import outbox, posts
-from layers.postgres.connection import autocommit, transaction
-from layers.rabbitmq import publishing
+from layers.core import trace
+from layers.core.errors import PostNotFound, StoreUnavailable
+from layers.entrypoints.queue import on_message
+from layers.media.photos import UploadNotification
+from layers.services import publication
+from layers.services.publication import PostPicture
 
 
-def give_up(upload: photos.Uploaded, error: Exception) -> None:
-    """The last try failed too: so has the post, unless a store was away. Then the sweeper goes on with it."""
-    if isinstance(error, StoreUnavailable) and error.store != "images":
+def give_up(upload: UploadNotification, error: Exception) -> None:
+    """Fail the post after the last attempt, unless a store was unavailable: the sweeper then processes the picture."""
+    if isinstance(error, StoreUnavailable) and error.store != "image_processing":
         return
-    if isinstance(error, PostNotFound):
-        _take_back(upload)  # the post was withdrawn: its rows were committed before its files came
+    if isinstance(error, PostNotFound):  # rows are committed before files are stored: the post was withdrawn since
+        publication.remove_picture(_picture(upload))
     else:
-        _fail(upload, "The picture could not be processed.")
+        publication.fail_picture(_picture(upload), publication.FAILURE)
 
 
-@on_message(photos.Uploaded, given_up=give_up)
-def handler(upload: photos.Uploaded) -> None:
+@on_message(UploadNotification, give_up=give_up)
+def handler(upload: UploadNotification) -> None:
     trace.trace_id.set(upload.trace_id)
+    publication.process_picture(_picture(upload))
+
+
+def _picture(upload: UploadNotification) -> PostPicture:
     place = upload.place
-    with autocommit() as db:
-        state = posts.state(db, post_id=place.post_id)  # a message that outran the commit is tried again
-    if state == "processing":
-        try:
-            photo = renditions.render_photo(_original(upload))
-        except BadPicture as error:  # trying again cannot help
-            _fail(upload, str(error))
-            return
-        photos.write_renditions(place.post_id, place.order_index, photo)
-        with transaction() as db:
-            note = posts.finish_picture(
-                db, post_id=place.post_id, order_index=place.order_index, width=photo.width, height=photo.height
-            )
-            state = posts.state(db, post_id=place.post_id)
-        if note and publishing.send(note):
-            with autocommit() as db:
-                outbox.remove(db, note_ids=[note.id])
-    if state == "deleted":  # meanwhile, and what was stored after that is nobody's
-        _take_back(upload)
-
-
-def _original(upload: photos.Uploaded) -> bytes:
-    data = photos.read_original(upload.original_key)
-    if data is None:
-        raise LookupError(upload.original_key)
-    return data
-
-
-def _take_back(upload: photos.Uploaded) -> None:
-    photos.taken_back(upload.place.post_id, upload.place.order_index, upload.original_key)
-
-
-def _fail(upload: photos.Uploaded, reason: str) -> None:
-    place = upload.place
-    with transaction() as db:
-        author_id = posts.fail_picture(db, post_id=place.post_id, order_index=place.order_index, reason=reason)
-    if author_id:
-        live.tell([author_id], live.PostProcessed(post_id=place.post_id, status="failed"))
+    return PostPicture(post_id=place.post_id, order_index=place.order_index, original_key=upload.original_key)

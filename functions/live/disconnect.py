@@ -1,9 +1,9 @@
-"""Live $disconnect: a client is gone."""
+"""Live $disconnect: remove a closed connection."""
 
-from layers.core import live
-from layers.core.websocket import Call, on_call
+from layers.entrypoints.websocket import WebSocketEvent, on_websocket_event
+from layers.valkey import live_events
 
 
-@on_call
-def handler(call: Call) -> None:
-    live.mailboxes().forget(call.connection_id)
+@on_websocket_event
+def handler(event: WebSocketEvent) -> None:
+    live_events.remove_connection(event.connection_id)

@@ -1,32 +1,34 @@
-"""GET /api/v1/live/events: what happened since an event, for clients without a live connection."""
+"""GET /api/v1/live/events: list the events after a known one, for clients without a WebSocket."""
 
 import msgspec
 
-from layers.core import live
-from layers.core.endpoint import endpoint
 from layers.core.models import Shape, Viewer
-from layers.core.response import Encoded
+from layers.entrypoints.endpoint import endpoint
+from layers.entrypoints.response import Encoded
+from layers.services import live_events
+from layers.valkey import live_events as streams
 
 
-class After(msgspec.Struct, frozen=True, kw_only=True):
-    """The id of the last event known; without one, the place from which to go on."""
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The position to continue from."""
 
     after: str | None = None
+    """The id of the last event that the client knows; without it the answer is only the `lastId` to begin with."""
 
 
 class Events(Shape, frozen=True, kw_only=True):
-    """At most 100, in order; ask again with the id of the last one."""
+    """At most 100 events, oldest first."""
 
-    events: list[live.AnyEvent]
+    events: list[live_events.AnyEvent]
     last_id: str
-    """What to go on from, also when there is nothing new."""
+    """The `after` of the next request, also if there are no new events."""
     reset: bool
-    """Whether events before these may have been missed: read anew what they told of."""
+    """True if events between `after` and these may be missing: read the current state from the API again."""
 
 
 @endpoint
-def handler(query: After, viewer: Viewer) -> Encoded[Events]:
-    begins, entries = live.mailboxes().after(viewer.id, last=live.known(query.after))
-    events = b",".join(entry.told for entry in entries if entry.event)
-    last_id, reset = entries[-1].id if entries else begins.id, msgspec.json.encode(begins.has_gap)
+def handler(query: EventsQuery, viewer: Viewer) -> Encoded[Events]:
+    start, entries = streams.read_after(viewer.id, last=live_events.parse_event_id(query.after))
+    events = b",".join(entry.json for entry in entries if entry.event)
+    last_id, reset = entries[-1].id if entries else start.id, msgspec.json.encode(start.has_gap)
     return Encoded(b'{"events":[%b],"lastId":"%b","reset":%b}' % (events, last_id.encode(), reset))

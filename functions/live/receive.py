@@ -1,62 +1,66 @@
-"""Live $default: a client says from where on it wants to hear, or asks whether anybody is there."""
+"""Live $default: begin to send events over the connection, or answer a ping."""
 
 from typing import Literal
 
 import msgspec
 
-from layers.core import live
+from layers.core import untrusted_json
 from layers.core.errors import Invalid, SignInRequired
-from layers.core.websocket import Call, on_call
+from layers.entrypoints.websocket import WebSocketEvent, on_websocket_event
+from layers.services import live_events
+from layers.valkey import live_events as streams
 
 
 class Resume(msgspec.Struct, frozen=True, tag="resume", tag_field="action"):
-    """Events after this one, or from now on."""
+    """Send the events after the given one, or from now on."""
 
     after: str | None = None
+    """The id of an event."""
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping", tag_field="action"):
-    """Is anybody there? Worth asking once a minute: a connection that events no longer reach is closed then."""
+    """Check the connection, once a minute: it is closed if events are no longer sent over it."""
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """What comes after that event follows; `reset` when some before it may have been missed, to be read anew."""
+class ReadyFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `resume`: the events after `id` follow."""
 
     type: Literal["ready"] = "ready"
     id: str
     reset: bool
+    """Whether events before `id` may be missing: the client must read the current state from the API again."""
 
 
-class Pong(msgspec.Struct, frozen=True):
-    """Somebody is."""
+class PongFrame(msgspec.Struct, frozen=True):
+    """The answer to `ping`: events are sent over the connection."""
 
     type: Literal["pong"] = "pong"
 
 
-class Misunderstood(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said is none of the two."""
+class ErrorFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """The frame is not valid: it is neither `resume` nor `ping`, or a field is wrong."""
 
     type: Literal["error"] = "error"
     error: str
 
 
-@on_call
-def handler(call: Call) -> None:
+@on_websocket_event
+def handler(event: WebSocketEvent) -> None:
     try:
-        said = msgspec.json.decode(call.body, type=Resume | Ping)
-        if isinstance(said, Resume):
-            _resume(call.connection_id, live.known(said.after))
-        elif live.mailboxes().knows(call.connection_id):
-            live.send(call.connection_id, msgspec.json.encode(Pong()))
+        frame = untrusted_json.decode(event.body.encode(), Resume | Ping)
+        if isinstance(frame, Resume):
+            _resume(event.connection_id, live_events.parse_event_id(frame.after))
+        elif streams.is_open(event.connection_id):
+            live_events.send_frame(event.connection_id, msgspec.json.encode(PongFrame()))
         else:
-            live.end(call.connection_id)
+            live_events.close_connection(event.connection_id)
     except (msgspec.MsgspecError, Invalid) as error:
-        live.send(call.connection_id, msgspec.json.encode(Misunderstood(error=str(error))))
+        live_events.send_frame(event.connection_id, msgspec.json.encode(ErrorFrame(error=str(error))))
 
 
 def _resume(connection_id: str, after: str | None) -> None:
-    begins = live.mailboxes().joined(connection_id, after=after)
-    if begins is None:
+    start = streams.join(connection_id, after=after)
+    if start is None:
         raise SignInRequired
-    if live.send(connection_id, msgspec.json.encode(Ready(id=begins.id, reset=begins.has_gap))):
-        live.deliver(connection_id, sent=begins.id)
+    if live_events.send_frame(connection_id, msgspec.json.encode(ReadyFrame(id=start.id, reset=start.has_gap))):
+        live_events.send_pending(connection_id, sent=start.id)

@@ -1,16 +1,15 @@
-"""DELETE /api/v1/messages/groups/{conversation_id}: the caller leaves the group, for good (an extension)."""
+"""DELETE /api/v1/messages/groups/{conversation_id}: leave a group permanently (an extension)."""
 
 from uuid import UUID
 
 from layers.cassandra import conversations
-from layers.core.endpoint import endpoint
-from layers.core.errors import ConversationNotFound
 from layers.core.models import Succeeded, Viewer
+from layers.entrypoints.endpoint import endpoint
+from layers.services import messaging
 
 
 @endpoint
 def handler(conversation_id: UUID, viewer: Viewer) -> Succeeded:
-    if not conversations.read(conversation_id, user_id=viewer.id).is_group:
-        raise ConversationNotFound
-    conversations.leave(conversation_id, user_id=viewer.id)
+    group = messaging.open_group_access(conversation_id, viewer)
+    conversations.leave(group.id, user_id=viewer.id)
     return Succeeded()

@@ -1,39 +1,28 @@
-"""GET /api/v1/messages/conversations/{conversation_id}: its messages, the newest first."""
+"""GET /api/v1/messages/conversations/{conversation_id}: list the messages of a conversation, newest first."""
 
-from itertools import islice
 from uuid import UUID
 
-from layers.cassandra import conversations, messages
-from layers.core import limits, message_ids, people
-from layers.core.endpoint import endpoint
+from layers.cassandra import message_ids
+from layers.core import limits
 from layers.core.errors import Invalid
 from layers.core.models import Message, MessagesPage, Shape, Viewer
+from layers.entrypoints.endpoint import endpoint
+from layers.services import messaging
 
 
 class Messages(Shape, frozen=True, kw_only=True):
-    """One page; `next_cursor` is the `before` of the next one."""
+    """A page of messages."""
 
     messages: list[Message]
     next_cursor: UUID | None
+    """The `before` of the next page; null on the last page."""
 
 
 @endpoint
 def handler(conversation_id: UUID, query: MessagesPage, viewer: Viewer) -> Messages:
-    before, size = query.before or query.cursor, min(query.limit, limits.PAGE)
-    if before is not None and not message_ids.is_one(before):
-        raise Invalid.field("before", "not the id of a message")
-    conversation = conversations.read(conversation_id, user_id=viewer.id)
-    hidden = people.hidden_in(conversation, viewer)
-    newest = messages.newest_first(conversation_id, before=before, at_once=size + 1)
-    found = list(islice((each for each in newest if each.message.sender_id not in hidden), size + 1))
-    shown = found[:size]
-    said = messages.reactions(conversation_id, shown)
-    return Messages(
-        messages=[
-            each.message.shown(
-                conversation_id, [one for one in said.get(each.message.message_id, ()) if one.user_id not in hidden]
-            )
-            for each in shown
-        ],
-        next_cursor=shown[-1].message.message_id if len(found) > size else None,
-    )
+    before, size = query.before or query.cursor, min(query.limit, limits.PAGE_ROWS)
+    if before is not None and not message_ids.is_message_id(before):
+        raise Invalid.field("before", "must be the id of a message")
+    access = messaging.open_access(conversation_id, viewer)
+    page = messaging.list_messages(access, before=before, size=size)
+    return Messages(messages=page.messages, next_cursor=page.messages[-1].message_id if page.has_more else None)

@@ -1,16 +1,14 @@
-"""GET /api/v1/messages/conversations/{conversation_id}/read: how far each participant has read."""
+"""GET /api/v1/messages/conversations/{conversation_id}/read: list how far each participant has read."""
 
 from uuid import UUID
 
-from layers.cassandra import conversations
-from layers.core import people
-from layers.core.clock import written
-from layers.core.endpoint import endpoint
 from layers.core.models import Shape, Time, Viewer
+from layers.entrypoints.endpoint import endpoint
+from layers.services import messaging
 
 
 class Receipt(Shape, frozen=True, kw_only=True):
-    """The newest message that somebody has read, and when."""
+    """The newest message that a participant has read, and when it was read."""
 
     user_id: UUID
     last_read_message_id: UUID
@@ -18,21 +16,17 @@ class Receipt(Shape, frozen=True, kw_only=True):
 
 
 class Receipts(Shape, frozen=True, kw_only=True):
-    """Of all who have read anything."""
+    """The receipts of all participants who have read or sent a message."""
 
     receipts: list[Receipt]
 
 
 @endpoint
 def handler(conversation_id: UUID, viewer: Viewer) -> Receipts:
-    conversation = conversations.read(conversation_id, user_id=viewer.id)
-    hidden = people.hidden_in(conversation, viewer)
+    marks = messaging.list_read_marks(messaging.open_access(conversation_id, viewer))
     return Receipts(
         receipts=[
-            Receipt(
-                user_id=each.user_id, last_read_message_id=each.last_read_id, last_read_at=written(each.last_read_at)
-            )
-            for each in conversation.participants
-            if each.is_member and each.user_id not in hidden and each.last_read_id and each.last_read_at
+            Receipt(user_id=mark.user_id, last_read_message_id=mark.message_id, last_read_at=mark.read_at)
+            for mark in marks
         ]
     )

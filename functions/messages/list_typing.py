@@ -1,22 +1,19 @@
-"""GET /api/v1/messages/conversations/{conversation_id}/typing: who types now."""
+"""GET /api/v1/messages/conversations/{conversation_id}/typing: list the participants who are typing now."""
 
 from uuid import UUID
 
-from layers.cassandra import conversations
-from layers.core import people
-from layers.core.endpoint import endpoint
 from layers.core.models import Shape, Viewer
-from layers.valkey import typing
+from layers.entrypoints.endpoint import endpoint
+from layers.services import messaging
 
 
 class TypingUsers(Shape, frozen=True, kw_only=True):
-    """The caller included."""
+    """The participants who are typing, the caller included."""
 
     typing_users: list[UUID]
 
 
 @endpoint
 def handler(conversation_id: UUID, viewer: Viewer) -> TypingUsers:
-    conversation = conversations.read(conversation_id, user_id=viewer.id)
-    seen = set(conversation.member_ids) - people.hidden_in(conversation, viewer)
-    return TypingUsers(typing_users=[user_id for user_id in typing.users(conversation_id) if user_id in seen])
+    access = messaging.open_access(conversation_id, viewer)
+    return TypingUsers(typing_users=messaging.list_typing(access))

@@ -1,25 +1,25 @@
-"""POST /api/v1/messages/conversations: the one conversation with somebody, new or not."""
+"""POST /api/v1/messages/conversations: open the conversation with another user.
+
+There is one conversation for each pair of users; it is created by the first request.
+"""
 
 from uuid import UUID
 
-from layers.cassandra import conversations
-from layers.core import people
-from layers.core.endpoint import endpoint
-from layers.core.errors import Invalid, UserNotFound
-from layers.core.ids import time_of
+from layers.core.errors import UserNotFound
 from layers.core.models import Person, Shape, Viewer
-from layers.core.response import Created
-from layers.valkey import inboxes as order
+from layers.entrypoints.endpoint import endpoint
+from layers.entrypoints.response import Created
+from layers.services import messaging
 
 
 class Recipient(Shape, frozen=True, kw_only=True):
-    """Whom to write to."""
+    """The other user."""
 
     recipient_id: UUID
 
 
-class Opened(Shape, frozen=True, kw_only=True):
-    """The conversation; `idempotent` is true for one that was there."""
+class OpenedConversation(Shape, frozen=True, kw_only=True):
+    """The conversation; `idempotent` is true if it already existed."""
 
     conversation_id: UUID
     recipient: Person
@@ -27,12 +27,8 @@ class Opened(Shape, frozen=True, kw_only=True):
 
 
 @endpoint(raises=(UserNotFound,))
-def handler(body: Recipient, viewer: Viewer) -> Created[Opened]:
-    if body.recipient_id == viewer.id:
-        raise Invalid.field("recipientId", "you cannot write to yourself")
-    recipient = people.reachable([body.recipient_id]).get(body.recipient_id)
-    if recipient is None:
-        raise UserNotFound
-    opened = conversations.open_pair(viewer.id, body.recipient_id)
-    order.active(opened.id, time_of(opened.id), [viewer.id])
-    return Created(Opened(conversation_id=opened.id, recipient=recipient, idempotent=not opened.is_new))
+def handler(body: Recipient, viewer: Viewer) -> Created[OpenedConversation]:
+    pair = messaging.open_pair(body.recipient_id, viewer)
+    return Created(
+        OpenedConversation(conversation_id=pair.conversation_id, recipient=pair.recipient, idempotent=not pair.is_new)
+    )

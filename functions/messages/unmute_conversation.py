@@ -1,15 +1,15 @@
-"""DELETE /api/v1/messages/conversations/{conversation_id}/mute: notices are wanted again (an extension)."""
+"""DELETE /api/v1/messages/conversations/{conversation_id}/mute: unmute a conversation for the caller (an extension)."""
 
 from uuid import UUID
 
-from layers.cassandra import conversations, inboxes
-from layers.core import people
-from layers.core.endpoint import endpoint
+from layers.cassandra import inboxes
 from layers.core.models import Succeeded, Viewer
+from layers.entrypoints.endpoint import endpoint
+from layers.services import messaging
 
 
 @endpoint
 def handler(conversation_id: UUID, viewer: Viewer) -> Succeeded:
-    people.hidden_in(conversations.read(conversation_id, user_id=viewer.id), viewer)
-    inboxes.mute(viewer.id, conversation_id, is_muted=False)
+    access = messaging.open_access(conversation_id, viewer)
+    inboxes.set_muted(viewer.id, access.id, is_muted=False)
     return Succeeded()

@@ -1,79 +1,84 @@
-"""POST /api/v1/posts: 1 to 10 pictures with a caption, acknowledged once they are stored.
+"""POST /api/v1/posts: create a post of 1 to 10 pictures, which are stored before the answer and processed after it.
 
-The pictures come as a form's files, or they lie in the store already: then JSON names their uploads.
+The pictures are sent as the files of a form, or were uploaded before (`createUploads`): then the body is JSON with the
+ids of the uploads. Only the author and admins see the post until all of its pictures are processed.
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
-from layers.core import limits, metrics, pictures
-from layers.core.endpoint import endpoint
+from layers.core import limits, untrusted_json
 from layers.core.errors import Invalid
-from layers.core.ids import NewId, new_id
+from layers.core.files import File, Files
+from layers.core.ids import NewId
 from layers.core.limits import POST_CREATE
-from layers.core.models import FILTERS, Caption, Filter, Location, Post, PostStatus, Shape, Viewer
-from layers.core.multipart import File, Parts
-from layers.core.response import Accepted
-from layers.core.text import bounded, hashtags
-from layers.media import photos
-from layers.media import uploads as files
+from layers.core.models import FILTERS, Caption, Filter, Location, Post, PostStatus, Shape, Tag, Viewer
+from layers.core.text import find_hashtags
+from layers.entrypoints.arguments import convert
+from layers.entrypoints.endpoint import endpoint
+from layers.entrypoints.response import Accepted
+from layers.media import photos, pictures
+from layers.media import uploads as upload_files
 from layers.postgres import posts, uploads
-from layers.postgres.connection import autocommit, transaction
+from layers.postgres.connection import autocommit
+from layers.services import post_creation
+from layers.services.post_creation import PostDraft
 
-_TAG = re.compile(rf"\w{{1,{limits.TAG_LENGTH}}}")
 
-
-class Words(Shape, frozen=True, kw_only=True):
-    """What is said of the pictures."""
+class PostDetails(Shape, frozen=True, kw_only=True):
+    """The texts, tags and filters of a post."""
 
     caption: Caption = ""
     location: Location | None = None
     filters: Annotated[tuple[str, ...], msgspec.Meta(extra_json_schema={"items": {"enum": list(FILTERS)}})] = ()
-    """By the pictures' order; missing ones are `none`, further ones do not count."""
-    tags: Annotated[
-        tuple[Annotated[str, msgspec.Meta(extra_json_schema={"pattern": rf"^\w{{1,{limits.TAG_LENGTH}}}$"})], ...],
-        msgspec.Meta(extra_json_schema={"maxItems": limits.TAGS}),
-    ] = ()
-    """Added to the `#tags` of the caption."""
+    """Names of filters, in the order of the pictures; missing ones are `none`, extra ones are ignored."""
+    tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=limits.TAGS)] = ()
+    """Merged with the `#tags` of the caption; at most 30 in all."""
 
 
-class PostOfUploads(Words, frozen=True, kw_only=True):
-    """The JSON body: the ids of uploads in carousel order, each sent to its URL before."""
+class PostOfUploads(PostDetails, frozen=True, kw_only=True):
+    """The JSON body, for files that were uploaded before."""
 
     uploads: Annotated[list[UUID], msgspec.Meta(min_length=1, max_length=limits.POST_FILES)]
+    """Ids of uploads, in the order in which the pictures are shown. Each can be used once."""
 
 
 class NewPost(Shape, frozen=True, kw_only=True):
-    """The form: files named `media` (or `image`) in carousel order; lists are JSON texts."""
+    """The form: files named `media` or `image`, in the order in which the pictures are shown."""
 
-    files: Annotated[tuple[File, ...], Parts(names=("media", "image"), at_least=1, at_most=limits.POST_FILES)]
+    pictures: Annotated[tuple[File, ...], Files(names=("media", "image"), at_least=1, at_most=limits.POST_FILES)]
     caption: Caption = ""
     location: Location = ""
     filters: Annotated[str, msgspec.Meta(examples=['["moon", "none"]'])] = ""
-    """A JSON array of filters, by the pictures' order; missing ones are `none`, further ones do not count."""
+    """A JSON array of filter names, in the order of the pictures; missing ones are `none`, extra ones are ignored."""
     tags: Annotated[str, msgspec.Meta(examples=['["hiking"]'])] = ""
-    """A JSON array of names, added to the `#tags` of the caption."""
+    """A JSON array of names, merged with the `#tags` of the caption; at most 30 in all."""
 
-    def words(self) -> Words:
-        """Filters that are no JSON array mean none; raises `Invalid` for such tags."""
+    def details(self) -> PostDetails:
+        """The fields, with the JSON arrays decoded.
+
+        `filters` that are not an array are ignored. Raises `Invalid` if `tags` is not an array.
+        """
         try:
-            filters = msgspec.json.decode(self.filters, type=tuple[str, ...])
-        except msgspec.DecodeError:
-            filters = ()
-        try:
-            tags = msgspec.json.decode(self.tags, type=tuple[str, ...]) if self.tags.strip() else ()
-        except msgspec.DecodeError:
+            tags = untrusted_json.decode(self.tags.encode(), list[Any]) if self.tags.strip() else []
+        except (Invalid, msgspec.ValidationError):
             raise Invalid.field("tags", "must be a JSON array of names") from None
-        return Words(caption=self.caption, location=self.location, filters=filters, tags=tags)
+        members = {"caption": self.caption, "location": self.location, "filters": self._filters(), "tags": tags}
+        return convert(members, PostDetails)
+
+    def _filters(self) -> tuple[str, ...]:
+        try:
+            return untrusted_json.decode(self.filters.encode(), tuple[str, ...])
+        except (Invalid, msgspec.ValidationError):
+            return ()
 
 
 class CreatedPost(Shape, frozen=True, kw_only=True):
-    """The post as it waits for its renditions."""
+    """The post, whose pictures are being processed."""
 
     post: Post
     post_id: UUID = msgspec.field(name="post_id")
@@ -81,69 +86,54 @@ class CreatedPost(Shape, frozen=True, kw_only=True):
     message: str
 
 
-class _Originals(msgspec.Struct, frozen=True):
-    """Where a post's pictures are to lie, in order, and how they come there."""
-
-    keys: list[str]
-    store: Callable[[], None]
-    upload_ids: Sequence[UUID] = ()
-
-
 @endpoint(limit=POST_CREATE)
 def handler(form: NewPost | None, body: PostOfUploads | None, viewer: Viewer, new: NewId) -> Accepted[CreatedPost]:
     if form is not None:
-        return _created(_sent_along(form.files, new), form.words(), viewer, new)
-    if body is not None:
-        return _created(_sent_before(body.uploads, viewer, new), body, viewer, new)
-    raise Invalid("The body must be a form or JSON.")
-
-
-def _created(originals: _Originals, words: Words, viewer: Viewer, new: UUID) -> Accepted[CreatedPost]:
-    """Rows first, files second: no file is without a row that names it."""
-    caption = bounded("caption", words.caption, limits.CAPTION_LENGTH) or ""
-    location = bounded("location", words.location, limits.LOCATION_LENGTH) or None
-    tags, filters = _tags(words.tags, caption), _filters(words.filters, len(originals.keys))
-    with transaction() as db:
-        posts.create(
-            db,
-            post_id=new,
-            user_id=viewer.id,
-            caption=caption,
-            location=location,
-            tags=tags,
-            pictures=[
-                posts.NewPicture(id=new_id(), original_key=key, filter=filter_)
-                for key, filter_ in zip(originals.keys, filters, strict=True)
-            ],
-        )
-        if originals.upload_ids:
-            uploads.take(db, upload_ids=originals.upload_ids, user_id=viewer.id, post_id=new)
-        post = posts.read(db, post_id=new, viewer=viewer)
-    if post.status == "processing":  # otherwise the request was cut off before, later than here
-        with posts.withdrawn_on_failure(post_id=new, keys=photos.keys(new, originals.keys)):
-            originals.store()
-    metrics.POSTS_CREATED.inc()
-    message = "Your pictures are being prepared."
+        draft = _draft_of_files(form.pictures, form.details(), new)
+    elif body is not None:
+        draft = _draft_of_uploads(body.uploads, body, viewer, new)
+    else:
+        raise Invalid("The body must be a form or JSON.")
+    post = post_creation.create(draft, viewer)
+    message = "Your pictures are being processed."
     return Accepted(CreatedPost(post=post, post_id=new, status=post.status, message=message))
 
 
-def _sent_along(sent: Sequence[File], new: UUID) -> _Originals:
-    given = [file for file in sent if file.field in ("media", "image")]
-    stored = photos.originals(new, pictures.accepted(given, at_least=1, at_most=limits.POST_FILES))
-    return _Originals([file.key for file in stored], partial(photos.put_originals, stored))
+def _draft_of_files(sent: Sequence[File], details: PostDetails, new: UUID) -> PostDraft:
+    originals = photos.original_files(new, pictures.identify_all(sent))
+    draft = _draft(details, new, [file.key for file in originals])
+    return msgspec.structs.replace(draft, store_originals=partial(photos.put_originals, originals))
 
 
-def _sent_before(upload_ids: Sequence[UUID], viewer: Viewer, new: UUID) -> _Originals:
+def _draft_of_uploads(upload_ids: Sequence[UUID], details: PostDetails, viewer: Viewer, new: UUID) -> PostDraft:
     if len(set(upload_ids)) != len(upload_ids):
-        raise Invalid.field("uploads", "each of them once")
+        raise Invalid.field("uploads", "each upload can be used once")
     with autocommit() as db:
-        keys = posts.original_keys(db, post_id=new)
-    if keys and photos.arrived(keys):  # the request was cut off before, when all had moved
-        return _Originals(keys, lambda: None)
+        keys = posts.read_original_keys(db, post_id=new)
+    if keys and photos.are_stored(keys):  # an earlier request with the same id ended after it moved the files
+        return _draft(details, new, keys)
     with autocommit() as db:
         uploads.check(db, upload_ids=upload_ids, user_id=viewer.id, post_id=new)
-    copies = files.copies(new, files.look(upload_ids))
-    return _Originals([copy.key for copy in copies], partial(files.move, copies), upload_ids)
+    copies = upload_files.copies(new, upload_files.inspect(upload_ids))
+    draft = _draft(details, new, [copy.key for copy in copies])
+    return msgspec.structs.replace(draft, upload_ids=upload_ids, store_originals=partial(upload_files.move, copies))
+
+
+def _draft(details: PostDetails, new: UUID, original_keys: Sequence[str]) -> PostDraft:
+    """A draft of a post whose files are already stored."""
+    given = [tag.lower() for tag in details.tags]
+    tags = list(dict.fromkeys(given + find_hashtags(details.caption)))
+    if len(tags) > limits.TAGS:
+        raise Invalid.field("tags", f"at most {limits.TAGS} together with the #tags of the caption, not {len(tags)}")
+    return PostDraft(
+        id=new,
+        caption=details.caption,
+        location=details.location or None,
+        tags=tags,
+        filters=_filters(details.filters, len(original_keys)),
+        original_keys=original_keys,
+        store_originals=lambda: None,
+    )
 
 
 def _filters(names: Sequence[str], count: int) -> list[Filter]:
@@ -151,13 +141,5 @@ def _filters(names: Sequence[str], count: int) -> list[Filter]:
     try:
         filters = msgspec.convert(names[:count], list[Filter])
     except msgspec.ValidationError:
-        raise Invalid.field("filters", f"one of {', '.join(FILTERS)}") from None
+        raise Invalid.field("filters", f"must be one of {', '.join(FILTERS)}") from None
     return filters + ["none"] * (count - len(filters))
-
-
-def _tags(names: Sequence[str], caption: str) -> list[str]:
-    """Those given and those of the caption: lower case, each once."""
-    if len(names) > limits.TAGS or not all(_TAG.fullmatch(name) for name in names):
-        wanted = f"at most {limits.TAGS} names of 1 to {limits.TAG_LENGTH} letters, digits or _"
-        raise Invalid.field("tags", wanted)
-    return list(dict.fromkeys([name.lower() for name in names] + hashtags(caption)))

@@ -1,8 +1,8 @@
-"""Every hour: remove uploads that are an hour old, rows and files together: unused ones and the rest of used ones."""
+"""Every hour: delete uploads older than 60 min, used or not: their rows and files."""
 
 from layers.core.limits import UPLOAD_KEPT_SECONDS
-from layers.core.schedule import on_schedule
-from layers.media import uploads as files
+from layers.entrypoints.schedule import on_schedule
+from layers.media import uploads as upload_files
 from layers.postgres import uploads
 from layers.postgres.connection import transaction
 
@@ -18,9 +18,9 @@ def handler() -> int:
 
 
 def _remove_batch() -> int:
-    """Files go inside the transaction: if they cannot, the rows stay for the next hour."""
+    """The number of deleted uploads. Files are removed inside the transaction: if that fails, the rows stay."""
     with transaction() as db:
         upload_ids = uploads.delete_old(db, older_than_seconds=UPLOAD_KEPT_SECONDS, at_most=BATCH)
         if upload_ids:
-            files.remove(upload_ids)
+            upload_files.remove(upload_ids)
     return len(upload_ids)

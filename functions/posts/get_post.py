@@ -1,9 +1,12 @@
-"""GET /api/v1/posts/{post_id}: one post, as the viewer may see it."""
+"""GET /api/v1/posts/{post_id}: return one post.
+
+Its author and admins also see it while it is `processing` or `failed`.
+"""
 
 from uuid import UUID
 
-from layers.core.endpoint import endpoint
 from layers.core.models import Post, Shape, Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import posts
 from layers.postgres.connection import autocommit
 

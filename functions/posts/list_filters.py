@@ -1,11 +1,11 @@
-"""GET /api/v1/posts/filters/list: the names of the filters that clients know how to draw."""
+"""GET /api/v1/posts/filters/list: list the names of the filters, which clients apply when they show a picture."""
 
-from layers.core.endpoint import endpoint
 from layers.core.models import FILTERS, Filter, Shape
+from layers.entrypoints.endpoint import endpoint
 
 
 class Filters(Shape, frozen=True, kw_only=True):
-    """All of them, `none` first."""
+    """All names, `none` first."""
 
     filters: tuple[Filter, ...] = FILTERS
 

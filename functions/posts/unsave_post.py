@@ -1,9 +1,9 @@
-"""DELETE /api/v1/posts/{post_id}/save: keep a post no more."""
+"""DELETE /api/v1/posts/{post_id}/save: remove a post from the caller's saved posts."""
 
 from uuid import UUID
 
-from layers.core.endpoint import endpoint
 from layers.core.models import Done, Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import saves
 from layers.postgres.connection import autocommit
 from layers.valkey import fragments
@@ -13,5 +13,5 @@ from layers.valkey import fragments
 def handler(post_id: UUID, viewer: Viewer) -> Done:
     with autocommit() as db:
         was_saved = saves.remove(db, post_id=post_id, viewer=viewer)
-    fragments.saved(viewer.id, post_id, saved=False)
-    return Done(message="You have not saved this post.", idempotent=not was_saved)
+    fragments.update_save(viewer.id, post_id, is_saved=False)
+    return Done(message="The post is not saved.", idempotent=not was_saved)

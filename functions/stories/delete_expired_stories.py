@@ -1,7 +1,7 @@
-"""Every hour: remove stories an hour past their end, row and media together."""
+"""Every hour: delete stories that expired more than 60 min ago: their rows and files."""
 
 from layers.core.limits import STORY_GRACE_SECONDS
-from layers.core.schedule import on_schedule
+from layers.entrypoints.schedule import on_schedule
 from layers.media import story_media
 from layers.postgres import stories
 from layers.postgres.connection import transaction
@@ -18,7 +18,7 @@ def handler() -> int:
 
 
 def _remove_batch() -> int:
-    """Media goes inside the transaction: if it cannot, the rows stay for the next hour."""
+    """The number of deleted stories. Files are removed inside the transaction: if that fails, the rows stay."""
     with transaction() as db:
         story_ids = stories.delete_expired(db, older_than_seconds=STORY_GRACE_SECONDS, at_most=BATCH)
         if story_ids:

@@ -1,9 +1,9 @@
-"""GET /api/v1/stories/{story_id}: one story and whose it is."""
+"""GET /api/v1/stories/{story_id}: return a story and its author."""
 
 from uuid import UUID
 
-from layers.core.endpoint import endpoint
 from layers.core.models import Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import stories
 from layers.postgres.connection import autocommit
 

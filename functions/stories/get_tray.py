@@ -1,13 +1,13 @@
-"""GET /api/v1/stories/tray: who has stories for the caller, unseen ones first."""
+"""GET /api/v1/stories/tray: list the accounts that have stories for the caller, unseen ones first."""
 
-from layers.core.endpoint import endpoint
 from layers.core.models import Shape, StoryUser, Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import stories
 from layers.postgres.connection import autocommit
 
 
 class Tray(Shape, frozen=True, kw_only=True):
-    """The caller, if there are own stories, then followed accounts."""
+    """The caller first, if there are own stories, then followed accounts."""
 
     users: list[StoryUser]
 
@@ -15,4 +15,4 @@ class Tray(Shape, frozen=True, kw_only=True):
 @endpoint
 def handler(viewer: Viewer) -> Tray:
     with autocommit() as db:
-        return Tray(users=stories.tray(db, viewer=viewer))
+        return Tray(users=stories.read_tray(db, viewer=viewer))

@@ -1,13 +1,13 @@
-"""GET /api/v1/stories/me: the caller's own stories that live now, oldest first."""
+"""GET /api/v1/stories/me: list the caller's active stories, oldest first."""
 
-from layers.core.endpoint import endpoint
 from layers.core.models import Shape, Story, Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import stories
 from layers.postgres.connection import autocommit
 
 
 class OwnStories(Shape, frozen=True, kw_only=True):
-    """All of them."""
+    """All active stories of the caller."""
 
     stories: list[Story]
 
@@ -15,4 +15,4 @@ class OwnStories(Shape, frozen=True, kw_only=True):
 @endpoint
 def handler(viewer: Viewer) -> OwnStories:
     with autocommit() as db:
-        return OwnStories(stories=stories.of_self(db, viewer=viewer))
+        return OwnStories(stories=stories.list_own(db, viewer=viewer))

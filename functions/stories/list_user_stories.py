@@ -1,10 +1,10 @@
-"""GET /api/v1/stories/user/{user}: an account's stories that live now, oldest first."""
+"""GET /api/v1/stories/user/{user}: list an account's active stories, oldest first."""
 
 from uuid import UUID
 
-from layers.core.endpoint import endpoint
 from layers.core.errors import NotAllowed
 from layers.core.models import Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import stories
 from layers.postgres.connection import autocommit
 
@@ -12,4 +12,4 @@ from layers.postgres.connection import autocommit
 @endpoint(raises=(NotAllowed,))
 def handler(user: UUID, viewer: Viewer) -> stories.StoriesOfUser:
     with autocommit() as db:
-        return stories.of_user(db, user_id=user, viewer=viewer)
+        return stories.list_of_user(db, user_id=user, viewer=viewer)

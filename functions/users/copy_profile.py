@@ -1,10 +1,10 @@
-"""Queue profile-updated: an account is new or has changed; keep the copy that direct messages show."""
+"""Queue profile-updated: store the profile of a new or changed account for direct messages."""
 
 from layers.cassandra import profiles
 from layers.core.events import ProfileUpdated
-from layers.core.queue import on_message
+from layers.entrypoints.queue import on_message
 
 
 @on_message(ProfileUpdated)
 def handler(profile: ProfileUpdated) -> None:
-    profiles.put(profile)
+    profiles.save(profile)

@@ -1,23 +1,19 @@
-"""GET /api/v1/users/{user}: an account's header, by name or id."""
+"""GET /api/v1/users/{user}: return an account's profile, by username or id."""
 
-from layers.core import copies
-from layers.core.endpoint import endpoint
 from layers.core.models import Shape, UserProfile, UserRef, Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import users
-from layers.postgres.connection import autocommit
+from layers.services import copies
 
 
-class Profile(Shape, frozen=True, kw_only=True):
+class OneProfile(Shape, frozen=True, kw_only=True):
     """The account."""
 
     user: UserProfile
 
 
 @endpoint
-def handler(user: UserRef, viewer: Viewer | None) -> Profile:
-    def read() -> UserProfile:
-        with autocommit() as db:
-            return users.read_profile(db, ref=user, viewer=viewer)
-
-    copy = f"user:{user}:{viewer.id if viewer else 'anybody'}"
-    return Profile(user=copies.read_or_kept(copy, UserProfile, read))
+def handler(user: UserRef, viewer: Viewer | None) -> OneProfile:
+    name = f"user:{user}:{viewer.id if viewer else 'anybody'}"
+    profile = copies.read_or_copy(name, UserProfile, lambda db: users.read_profile(db, ref=user, viewer=viewer))
+    return OneProfile(user=profile)

@@ -1,10 +1,10 @@
-"""DELETE /api/v1/users/{user}/follow: end a follow or withdraw a request."""
+"""DELETE /api/v1/users/{user}/follow: end a follow, or withdraw a follow request."""
 
 from uuid import UUID
 
 from layers.core import metrics
-from layers.core.endpoint import endpoint
 from layers.core.models import FollowAnswer, Viewer
+from layers.entrypoints.endpoint import endpoint
 from layers.postgres import follows
 from layers.postgres.connection import transaction
 from layers.valkey import timelines
@@ -14,7 +14,7 @@ from layers.valkey import timelines
 def handler(user: UUID, viewer: Viewer) -> FollowAnswer:
     with transaction() as db:
         ended = follows.unfollow(db, follower_id=viewer.id, target_id=user)
-    if user != viewer.id:  # who is always among those whose posts the own feed shows
-        timelines.unfollowed(viewer.id, user)
+    if user != viewer.id:  # the caller's own posts always stay in the caller's feed
+        timelines.remove_followed(viewer.id, user)
     metrics.FOLLOWS.labels("unfollow").inc(ended)
     return FollowAnswer(message="You do not follow this account.", idempotent=not ended, follow_status="none")

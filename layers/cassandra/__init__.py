@@ -1,1 +1,1 @@
-"""Cassandra: profiles and, later, direct messages."""
+"""Cassandra: conversations and direct messages, and copies of the profiles that they show."""

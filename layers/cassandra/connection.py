@@ -1,4 +1,4 @@
-"""The environment's session with Cassandra, opened at first use."""
+"""The Cassandra session of this process, opened at first use."""
 
 import logging
 import threading
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from cassandra.query import PreparedStatement
 
 _PROTOCOL = 5
-"""Pinned: negotiating costs a refused connection at every cold start."""
+"""Fixed, because negotiating the version costs a refused connection at each cold start."""
 _CONNECT_SECONDS = 2
 _ANSWER_SECONDS = 2
-_BACK_AFTER_SECONDS = 1
+_RECONNECT_SECONDS = 1
 
 type Row = dict[str, Any]
 type Statement = tuple[str, Mapping[str, object]]
-"""CQL with `:named` values, and the values; one that is not given is left as it is, and never written as null."""
+"""CQL with `:named` parameters, and their values. A missing value leaves its column unchanged, without a tombstone."""
 
 _breaker = Breaker("cassandra", failure_ratio=0.5, volume=3, reset_seconds=2)
 _lock = threading.Lock()
 
 
-class _Link:
-    """A session with the statements prepared on it."""
+class _Session:
+    """A session of the driver with its prepared statements."""
 
     def __init__(self, session: "Session") -> None:
         self.session = session
         self._prepared: dict[str, PreparedStatement] = {}
 
     def execute(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        """All at once; the rows of each, in order."""
+        """Run the statements in parallel; the rows of each, in order."""
         futures = [self.session.execute_async(self._prepare(text), values) for text, values in statements]
         return [list(future.result()) for future in futures]
 
@@ -57,66 +57,66 @@ class _Link:
         self.session.cluster.shutdown()
 
 
-_held: _Link | None = None
+_current: _Session | None = None
 
 
 def execute(statement: str, values: Mapping[str, object]) -> list[Row]:
-    """Run one statement; its rows. Reads and writes are of LOCAL_QUORUM.
+    """Run one statement; returns its rows.
 
-    So a read sees every write acknowledged before it, whichever replica takes it, as long as a majority of the
-    data centre is up; other data centres may be away. Raises `StoreUnavailable` after 2 s at most per attempt;
-    connections that died while idle are replaced once.
+    Reads and writes use LOCAL_QUORUM, so a read sees all writes that were acknowledged before it; that needs a majority
+    of the replicas in the data centre. Raises `StoreUnavailable` after at most 2 s per attempt. If the connections were
+    closed while idle, they are opened again and the statement is tried once more.
     """
     return execute_all((statement, values))[0]
 
 
 def execute_all(*statements: Statement) -> list[list[Row]]:
-    """Run several at once, as long as the slowest of them takes; the rows of each, in order. Raises as `execute`."""
-    return _asked(lambda link: link.execute(statements)) if statements else []
+    """Run several statements in parallel; the rows of each, in order. Raises as `execute`."""
+    return _run(lambda session: session.execute(statements)) if statements else []
 
 
 def write_together(statements: Sequence[Statement]) -> None:
-    """Write all of them or, where Cassandra is away, none: once one is seen, the others will be. Raises as `execute`.
+    """Run several writes as a logged batch: if one of them is applied, all will be. Raises as `execute`.
 
-    A logged batch: the coordinator keeps it elsewhere until every part of it is written.
+    Not isolated: a reader may see some of the writes before the others.
     """
-    _asked(lambda link: link.write_together(statements))
+    _run(lambda session: session.write_together(statements))
 
 
-def _asked[Answer](ask: Callable[[_Link], Answer]) -> Answer:
+def _run[Result](operation: Callable[[_Session], Result]) -> Result:
     from cassandra import DriverException, InvalidRequest  # noqa: PLC0415 (the driver loads at first use)
     from cassandra.cluster import NoHostAvailable  # noqa: PLC0415
 
     with _breaker.guard():
         try:
-            link, is_fresh = _open()
+            session, is_new = _open()
             try:
-                return ask(link)
+                return operation(session)
             except NoHostAvailable:
-                if is_fresh:
+                if is_new:
                     raise
-                _drop(link)
-                return ask(_open()[0])
+                _drop(session)
+                return operation(_open()[0])
         except InvalidRequest:
-            raise  # ours to repair: the service answered
+            raise  # a defect of a statement: Cassandra has answered
         except (NoHostAvailable, DriverException, OSError) as error:
             raise StoreUnavailable("cassandra") from error
 
 
 def close() -> None:
     """Close the session; the next use opens another."""
-    if _held is not None:
-        _drop(_held)
+    if _current is not None:
+        _drop(_current)
 
 
 def connect(keyspace: str | None) -> "Session":
-    """A new session of the caller's own; it closes with `session.cluster.shutdown()`. Raises the driver's errors."""
+    """A new session, which the caller closes with `session.cluster.shutdown()`. Raises the driver's errors."""
     from cassandra import ConsistencyLevel  # noqa: PLC0415
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile  # noqa: PLC0415
     from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy  # noqa: PLC0415
     from cassandra.query import dict_factory  # noqa: PLC0415
 
-    logging.getLogger("cassandra").setLevel(logging.ERROR)  # it warns of every host that it then raises about
+    logging.getLogger("cassandra").setLevel(logging.ERROR)  # it logs a warning for each error that it also raises
     profile = ExecutionProfile(
         load_balancing_policy=DCAwareRoundRobinPolicy(),
         consistency_level=ConsistencyLevel.LOCAL_QUORUM,
@@ -131,8 +131,8 @@ def connect(keyspace: str | None) -> "Session":
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-        reconnection_policy=ConstantReconnectionPolicy(_BACK_AFTER_SECONDS, max_attempts=None),
-        schema_metadata_enabled=False,  # reading the whole schema is what makes the driver's start slow
+        reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, max_attempts=None),
+        schema_metadata_enabled=False,  # reading the whole schema makes the start of the driver slow
         token_metadata_enabled=False,
         monitor_reporting_enabled=False,
         executor_threads=1,
@@ -144,19 +144,19 @@ def connect(keyspace: str | None) -> "Session":
         raise
 
 
-def _open() -> tuple[_Link, bool]:
-    """The session, and whether it was opened just now."""
-    global _held  # noqa: PLW0603 (one session per process, as the driver wants it)
+def _open() -> tuple[_Session, bool]:
+    """The session, and whether this call has opened it."""
+    global _current  # noqa: PLW0603 (one session per process, as the driver's documentation recommends)
     with _lock:
-        if _held is not None:
-            return _held, False
-        _held = _Link(connect(settings().cassandra_keyspace))
-        return _held, True
+        if _current is not None:
+            return _current, False
+        _current = _Session(connect(settings().cassandra_keyspace))
+        return _current, True
 
 
-def _drop(link: _Link) -> None:
-    global _held  # noqa: PLW0603
+def _drop(session: _Session) -> None:
+    global _current  # noqa: PLW0603
     with _lock:
-        if _held is link:
-            _held = None
-    link.close()
+        if _current is session:
+            _current = None
+    session.close()

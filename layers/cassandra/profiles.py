@@ -1,4 +1,4 @@
-"""What others see of an account, copied beside the messages that show it."""
+"""Copies of the public data of accounts, which conversations show."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,29 +11,29 @@ from layers.cassandra import connection
 from layers.core.events import ProfileUpdated
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """An account as a conversation shows it."""
+class ProfileCopy(msgspec.Struct, frozen=True, kw_only=True):
+    """The copy of an account."""
 
     user_id: UUID
     username: str
     display_name: str
     profile_picture_url: str | None
     is_hidden: bool
-    """Whether the account is banned or gone."""
+    """Whether the account is banned or removed."""
 
 
-PUT: Final = """
+SAVE: Final = """
     INSERT INTO profiles (user_id, username, display_name, profile_picture_url, is_hidden, updated_at)
     VALUES (:user_id, :username, :display_name, :profile_picture_url, :is_hidden, :updated_at)
      USING TIMESTAMP :changed_at
 """
 
 
-def put(profile: ProfileUpdated) -> None:
-    """Keep the copy, unless a newer one is there: each cell's time is the change's, and Cassandra keeps the latest.
+def save(profile: ProfileUpdated) -> None:
+    """Store a copy, unless there is a newer one: cells have the time of the change, and Cassandra keeps the latest.
 
-    No picture is written as the empty string. A null would leave a tombstone at every write, and an unset value
-    would leave an earlier picture in place.
+    "No picture" is stored as the empty string: null would leave a tombstone with each write, and an unset value would
+    keep an earlier picture.
     """
     values = {
         "user_id": profile.user_id,
@@ -44,24 +44,19 @@ def put(profile: ProfileUpdated) -> None:
         "updated_at": profile.updated_at,
         "changed_at": _microseconds(profile.updated_at),
     }
-    connection.execute(PUT, values)
+    connection.execute(SAVE, values)
 
 
-READ: Final = """
+READ_ALL: Final = """
     SELECT user_id, username, display_name, profile_picture_url, is_hidden FROM profiles WHERE user_id = :user_id
 """
 
 
-def read(user_id: UUID) -> Profile | None:
-    """The copy of an account, None before its first event has arrived."""
-    return read_all([user_id]).get(user_id)
-
-
-def read_all(user_ids: Iterable[UUID]) -> dict[UUID, Profile]:
-    """The copies of these accounts; of some there may be none yet."""
-    found = connection.execute_all(*((READ, {"user_id": user_id}) for user_id in dict.fromkeys(user_ids)))
+def read_all(user_ids: Iterable[UUID]) -> dict[UUID, ProfileCopy]:
+    """The copies of these accounts, by id; some may be missing."""
+    found = connection.execute_all(*((READ_ALL, {"user_id": user_id}) for user_id in dict.fromkeys(user_ids)))
     return {
-        row["user_id"]: Profile(
+        row["user_id"]: ProfileCopy(
             **row | {"profile_picture_url": row["profile_picture_url"] or None, "is_hidden": bool(row["is_hidden"])}
         )
         for rows in found
@@ -70,6 +65,6 @@ def read_all(user_ids: Iterable[UUID]) -> dict[UUID, Profile]:
 
 
 def _microseconds(moment: str) -> int:
-    """Cassandra's unit of time; whole numbers, as a float of this size loses the last of them."""
+    """Microseconds since 1970, computed in integers because a float would lose the last digits."""
     parsed = datetime.fromisoformat(moment)
     return int(parsed.replace(microsecond=0).timestamp()) * 1_000_000 + parsed.microsecond

@@ -1,1 +1,1 @@
-"""What every function stands on: the doors, requests and answers, errors, limits, settings."""
+"""What all other layers use: models, errors, limits, settings, logging, metrics. It imports no other layer."""

@@ -1,15 +1,15 @@
-"""Times as the contract writes them."""
+"""Times in the format of the API: ISO 8601 in UTC with milliseconds and `Z`."""
 
 from datetime import UTC, datetime
 
 from layers.core.models import Time
 
 
-def written(moment: datetime) -> Time:
-    """ISO 8601 in UTC with milliseconds and `Z`."""
+def format_time(moment: datetime) -> Time:
+    """A time with a time zone, in the format of the API."""
     return Time(moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
 
 def now() -> Time:
-    """This moment."""
-    return written(datetime.now(UTC))
+    """The current time."""
+    return format_time(datetime.now(UTC))

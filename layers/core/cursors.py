@@ -1,4 +1,4 @@
-"""Opaque cursors: signed, bound to the viewer and the query they were made for."""
+"""Opaque cursors, signed and bound to one viewer and one list (R-F3, R-F6)."""
 
 import base64
 import hashlib
@@ -13,23 +13,23 @@ from layers.core.settings import settings
 _SIGNATURE_BYTES = 12
 
 
-def written(query: str, viewer_id: UUID | None, keys: tuple[object, ...]) -> str:
-    """A cursor for the row with these sort keys, of characters that need no escaping in a URL."""
+def encode(query: str, viewer_id: UUID | None, keys: tuple[object, ...]) -> str:
+    """The cursor of the row with these sort keys; its characters need no escaping in a URL."""
     payload = msgspec.msgpack.encode(keys)
     return _text(_signature(payload, query, viewer_id) + payload)
 
 
-def read[Keys](cursor: str, query: str, viewer_id: UUID | None, keys: type[Keys]) -> Keys:
-    """The sort keys inside; an altered or foreign cursor raises `Invalid`."""
+def decode[Keys](cursor: str, query: str, viewer_id: UUID | None, keys: type[Keys]) -> Keys:
+    """The sort keys in a cursor; raises `Invalid` for one that was altered, or made for another viewer or list."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-        is_ours = hmac.compare_digest(signature, _signature(payload, query, viewer_id))
-        if is_ours and cursor == _text(raw):  # its last character may hold bits that no byte needs
+        is_valid = hmac.compare_digest(signature, _signature(payload, query, viewer_id))
+        if is_valid and cursor == _text(raw):  # the unused bits of the last character could be changed
             return msgspec.msgpack.decode(payload, type=keys)
     except (ValueError, msgspec.DecodeError):
         pass
-    raise Invalid.field("cursor", "not a cursor of this list; take `nextCursor` of its last answer")
+    raise Invalid.field("cursor", "not a cursor of this list; use `nextCursor` of the previous page")
 
 
 def _text(raw: bytes) -> str:

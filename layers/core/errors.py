@@ -1,4 +1,9 @@
-"""What can go wrong, in the product's words. A docstring is the message unless a better one is given."""
+"""Errors that answers report. The docstring of a class is its message to the user, unless another one is given.
+
+`layers.entrypoints.response` maps them to HTTP statuses.
+"""
+
+from collections.abc import Sequence
 
 import msgspec
 
@@ -26,7 +31,7 @@ class Invalid(PhotogramError):
 
     @classmethod
     def field(cls, field: str, detail: str) -> "Invalid":
-        """One field is wrong: its name and what it must be."""
+        """An error of one field: its name and what it must be."""
         return cls(f"{field}: {detail}", errors=(FieldError(field, detail),))
 
 
@@ -39,7 +44,7 @@ class WrongCredentials(SignInRequired):
 
 
 class NotAllowed(PhotogramError):
-    """You may not do this."""
+    """You are not allowed to do this."""
 
 
 class AccountBanned(NotAllowed):
@@ -51,7 +56,7 @@ class ForeignOrigin(NotAllowed):
 
 
 class NotFound(PhotogramError):
-    """There is no such thing."""
+    """There is no such resource."""
 
 
 class UserNotFound(NotFound):
@@ -86,12 +91,25 @@ class RequestNotFound(NotFound):
     """There is no such follow request."""
 
 
-class StillInWork(PhotogramError):
-    """A request with this Idempotency-Key is still in work."""
+class RouteNotFound(NotFound):
+    """There is no such route."""
 
 
-class KeyUsedAgain(PhotogramError):
-    """This Idempotency-Key was used for another body."""
+class MethodNotAllowed(PhotogramError):
+    """This method is not allowed here."""
+
+    def __init__(self, allowed: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.allowed = allowed
+        """The methods of the route."""
+
+
+class IdempotencyKeyInUse(PhotogramError):
+    """The first request with this Idempotency-Key is still being processed."""
+
+
+class IdempotencyKeyReused(PhotogramError):
+    """This Idempotency-Key was used with another body."""
 
 
 class TooLarge(PhotogramError):
@@ -115,7 +133,7 @@ class BadPicture(PhotogramError):
 
     @property
     def errors(self) -> tuple[FieldError, ...]:
-        """The refusal as one error of the file's form field."""
+        """This error, as the one error of the file's form field."""
         return (FieldError(self.file or "media", str(self)),)
 
 
@@ -137,16 +155,16 @@ class TooMany(PhotogramError):
     def __init__(self, action: str, message: str = "", *, retry_after: int) -> None:
         super().__init__(message)
         self.action = action
-        """What there were too many of, as the limits name it."""
+        """The limit's name, as in `layers.core.limits`."""
         self.retry_after = retry_after
-        """Seconds until one more is allowed."""
+        """Seconds until one more request is allowed."""
 
 
 class StoreUnavailable(PhotogramError):
-    """A service this needs is away for the moment; please try again."""
+    """A service that this request needs is not available at the moment; please try again."""
 
     def __init__(self, store: str, message: str = "", *, retry_after: int = 5) -> None:
         super().__init__(message)
         self.store = store
         self.retry_after = retry_after
-        """Seconds after which trying again makes sense."""
+        """Seconds to wait before trying again."""

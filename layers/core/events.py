@@ -1,4 +1,4 @@
-"""What follows a commit: events, kept as outbox rows and published to the queue of their kind."""
+"""Events that follow a commit: stored in the outbox in the same transaction, then published to their queue."""
 
 from typing import ClassVar, Final, Self
 from uuid import UUID
@@ -9,13 +9,13 @@ from layers.core.models import Time, UserSelf
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact that others act on; `queue` is where it goes."""
+    """Something that has happened; `queue` is the queue that it is published to."""
 
     queue: ClassVar[str]
 
 
 class PostPublished(Event, frozen=True, kw_only=True):
-    """All renditions of a post are stored: followers' timelines may show it."""
+    """A post was published: all renditions of its pictures are stored."""
 
     queue: ClassVar[str] = "post-published"
     post_id: UUID
@@ -23,7 +23,7 @@ class PostPublished(Event, frozen=True, kw_only=True):
 
 
 class ProfileUpdated(Event, frozen=True, kw_only=True):
-    """An account was made or changed what others see of it."""
+    """An account was created, or its name, picture or visibility has changed."""
 
     queue: ClassVar[str] = "profile-updated"
     user_id: UUID
@@ -31,13 +31,13 @@ class ProfileUpdated(Event, frozen=True, kw_only=True):
     display_name: str
     profile_picture_url: str | None
     updated_at: Time
-    """An older event never overwrites a newer one."""
+    """Orders the events of an account: an older event never overwrites a newer one."""
     is_hidden: bool = False
-    """Whether the account was banned or removed."""
+    """Whether the account is banned or removed."""
 
     @classmethod
     def of(cls, user: UserSelf) -> Self:
-        """What others see of this account, as it is now."""
+        """The event for the present state of this account."""
         return cls(
             user_id=user.id,
             username=user.username,
@@ -48,7 +48,7 @@ class ProfileUpdated(Event, frozen=True, kw_only=True):
 
 
 class AccountRemoved(Event, frozen=True, kw_only=True):
-    """An account is gone: so is what it has written to others."""
+    """An account was removed: its messages must be removed too."""
 
     queue: ClassVar[str] = "account-removed"
     user_id: UUID
@@ -56,14 +56,14 @@ class AccountRemoved(Event, frozen=True, kw_only=True):
 
 
 PHOTO_UPLOADED: Final = "photo-uploaded"
-"""The queue that the object store itself writes to: an original has come."""
+"""The queue to which the object store publishes a notification when an original file has been stored."""
 
 QUEUES: Final = (PHOTO_UPLOADED, PostPublished.queue, ProfileUpdated.queue, AccountRemoved.queue)
 """All queues that functions read; each has its dead letters in `{queue}.dead`."""
 
 
-class Note(msgspec.Struct, frozen=True):
-    """An event as it waits in the outbox."""
+class OutboxEvent(msgspec.Struct, frozen=True):
+    """An event in the outbox, which is there until it is published."""
 
     id: UUID
     queue: str

@@ -1,4 +1,4 @@
-"""Every number that a rule of the contract names: sizes, lengths and rate limits."""
+"""Every number that a rule of the contract names: sizes, lengths, times and rate limits (docs/contract)."""
 
 import functools
 
@@ -14,9 +14,9 @@ FILE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic")
 POST_FILES = 10
 JPEG_PIXELS = 100_000_000
 PIXELS = 64_000_000
-"""Of PNG, WebP and HEIC, which cannot be decoded at a fraction of their size."""
+"""Of PNG, WebP and HEIC, which cannot be decoded at a fraction of their size (R-M8)."""
 PICTURE_SIDE = 65_535
-"""The most that JPEG knows; only a PNG made to exhaust memory, row by row, has more."""
+"""The largest side that JPEG allows. Only a PNG made to exhaust memory would have a longer one."""
 CAPTION_LENGTH = 2200
 LOCATION_LENGTH = 255
 TAGS = 30
@@ -26,48 +26,48 @@ BIO_LENGTH = 150
 COMMENT_LENGTH = 2200
 MESSAGE_LENGTH = 2200
 MESSAGE_URL_LENGTH = 500
-MESSAGE_PREVIEW = 100
-GROUP_LEAST = 3
-GROUP_PEOPLE = 32
+MESSAGE_PREVIEW_LENGTH = 100
+GROUP_MIN_MEMBERS = 3
+GROUP_MAX_MEMBERS = 32
 GROUP_NAME_LENGTH = 100
-UNREAD_COUNTED = 100
-"""Unread messages are counted up to here."""
+UNREAD_MAX = 100
+"""Unread messages are counted up to this number."""
 TYPING_SECONDS = 5
 LIVE_CONNECTIONS = 20
-"""Of one account."""
+"""Of one account (R-E1)."""
 EMAIL_LENGTH = 255
 PASSWORD_LENGTH = (6, 128)
-PAGE = 100
+PAGE_ROWS = 100
 
 SESSION_SECONDS = 24 * 60 * 60
 STORY_SECONDS = 24 * 60 * 60
 STORY_GRACE_SECONDS = 60 * 60
 UPLOAD_SECONDS = 15 * 60
-"""So long a presigned URL takes its file."""
+"""How long a presigned URL accepts its file."""
 UPLOAD_USABLE_SECONDS = 45 * 60
-"""So long a post may be made of an upload: well before it is removed, which therefore never meets one in use."""
+"""How long a post can be made from an upload. It ends before the upload is removed, so no upload in use is removed."""
 UPLOAD_KEPT_SECONDS = 60 * 60
-UPLOADS_WAITING = 100
-"""Of one account, for their posts: as many as ten posts, an hour's, can take. Nobody parks more than 1 GiB."""
-UNARRIVED_SECONDS = 5 * 60
-"""After this long a row whose object never came has failed."""
+UNUSED_UPLOADS = 100
+"""Uploads of one account without a post: as many as the ten posts of an hour can use, and at most 1 GiB."""
+MISSING_FILE_SECONDS = 5 * 60
+"""A post whose file has not arrived after this time fails."""
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """At most `requests` accepted in any span of `seconds`, per user (or address, where `by_address`)."""
+    """At most `requests` are accepted in any span of `seconds` (R-L2), per user, or per address with `by_address`."""
 
     action: str
     requests: int
     seconds: int
     by_address: bool = False
     counts_failures: bool = False
-    """Only refused credentials count: the place is given back unless the answer is 401."""
+    """Count refused credentials only: a request is un-counted unless its answer is 401 (R-L4)."""
     closed_without_valkey: bool = False
-    """Refuse (503) while nothing can be counted."""
+    """Answer 503 while Valkey is unavailable and requests cannot be counted (R-L7)."""
 
     @property
     def configured(self) -> "Limit":
-        """This limit as RATE_LIMITS sets it."""
+        """This limit with the values of the setting RATE_LIMITS."""
         return _configured(self)
 
 

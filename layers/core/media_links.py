@@ -1,4 +1,4 @@
-"""Signed links to media, checked by the front door (nginx `secure_link`)."""
+"""Signed links to media, which nginx checks with `secure_link` (R-M7, docs/decisions/0020-signed-links.md)."""
 
 import base64
 import functools
@@ -12,30 +12,30 @@ from layers.core.settings import settings
 POST_MARK = "\x01"
 AVATAR_MARK = "\x02"
 _ENDING_MARK = "\x03"
-"""Stand first in a stored URL in place of the signed part, which is added while answering.
+"""The first character of a stored URL. `sign_all` replaces it by the base URL and a signature while answering.
 
-No text that people send may hold these characters, or they could sign links of their own: `text.cleaned` removes them.
+`text.normalize` removes these characters from all text of requests; otherwise a client could have any key signed.
 """
 
 _MARKED = re.compile(
     rb'"\\u000(?:[12]|3([0-9]+)/)([^"]*?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})[^"]*)"'
 )
 
-_ROUNDED_TO = 6 * 60 * 60
-_AT_LEAST = 60 * 60
+_ROUNDING_SECONDS = 6 * 60 * 60
+_MIN_SECONDS = 60 * 60
 
 
 def prefix(scope: str, *, at_most: datetime | None = None) -> str:
-    """What stands before an object's key in its URL; `scope` (an id inside the key) is all that it opens.
+    """The part of an object's URL before its key; it is valid for keys that contain `scope` (an id) only.
 
-    The link works for at least 1 h and at most 7 h, rounded so that a picture keeps its URL for hours,
-    but never beyond `at_most`.
+    The link works for at least 1 h and at most 7 h, and never after `at_most`. The expiry is rounded up to 6 h, so that
+    clients can cache a picture under one URL for hours.
     """
     now = int(time.time())
-    expiry = (now + _AT_LEAST) // _ROUNDED_TO * _ROUNDED_TO + _ROUNDED_TO
+    expiry = (now + _MIN_SECONDS) // _ROUNDING_SECONDS * _ROUNDING_SECONDS + _ROUNDING_SECONDS
     if at_most is not None:
         expiry = min(expiry, int(at_most.timestamp()))
-    return _signed(scope, expiry)
+    return _signed_prefix(scope, expiry)
 
 
 def link(key: str, scope: str, *, at_most: datetime | None = None) -> str:
@@ -43,24 +43,24 @@ def link(key: str, scope: str, *, at_most: datetime | None = None) -> str:
     return prefix(scope, at_most=at_most) + key
 
 
-def ending(key: str, at: datetime) -> str:
-    """The stored URL of an object that nobody may see from then on: its link never works longer."""
+def expiring_url(key: str, at: datetime) -> str:
+    """The stored URL of an object that ends at that time: `sign_all` makes links that stop working then."""
     return f"{_ENDING_MARK}{int(at.timestamp())}/{key}"
 
 
-def signed(answer: bytes) -> bytes:
-    """A JSON answer with every marked key made a link; the first id in a key is its scope."""
-    return _MARKED.sub(_linked, answer) if b"\\u000" in answer else answer
+def sign_all(answer: bytes) -> bytes:
+    """A JSON answer in which each stored URL is replaced by a signed link; the first id in a key is its scope."""
+    return _MARKED.sub(_to_link, answer) if b"\\u000" in answer else answer
 
 
-def _linked(found: re.Match[bytes]) -> bytes:
+def _to_link(found: re.Match[bytes]) -> bytes:
     end, key, scope = found.groups()
     at_most = datetime.fromtimestamp(int(end), UTC) if end else None
     return f'"{link(key.decode(), scope.decode(), at_most=at_most)}"'.encode()
 
 
 @functools.lru_cache(maxsize=4096)
-def _signed(scope: str, expiry: int) -> str:
-    told = f"{expiry}/{scope} {settings().media_link_secret}".encode()
-    signature = base64.urlsafe_b64encode(hashlib.md5(told, usedforsecurity=False).digest()).rstrip(b"=").decode()
+def _signed_prefix(scope: str, expiry: int) -> str:
+    signed = f"{expiry}/{scope} {settings().media_link_secret}".encode()
+    signature = base64.urlsafe_b64encode(hashlib.md5(signed, usedforsecurity=False).digest()).rstrip(b"=").decode()
     return f"{settings().media_base_url}{signature}/{expiry}/{scope}/"

@@ -1,6 +1,6 @@
-"""Prometheus metrics under the original's names; the hosts serve them, functions only count.
+"""Prometheus metrics, listed in docs/contract/health.md. Functions count; the hosts serve them.
 
-`prometheus_client` reads PROMETHEUS_MULTIPROC_DIR itself: with it set, all local processes share their files there.
+`prometheus_client` itself reads PROMETHEUS_MULTIPROC_DIR, the folder in which all local processes share their values.
 """
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -15,10 +15,10 @@ POSTS_CREATED = Counter("instagram_posts_created", "Posts created")
 POSTS_DELETED = Counter("instagram_posts_deleted", "Posts deleted")
 STORIES_CREATED = Counter("instagram_stories_created", "Stories created")
 STORY_VIEWS = Counter("instagram_story_views", "First views of stories")
-LIKES = Counter("instagram_likes", "Likes given and taken back", ["action"])
-LIKES_DUPLICATE = Counter("instagram_likes_duplicate", "Likes that changed nothing")
-FOLLOWS = Counter("instagram_follows", "Follows begun and ended", ["action"])
-COMMENTS = Counter("instagram_comments", "Comments made and deleted", ["action"])
+LIKES = Counter("instagram_likes", "Likes added and removed", ["action"])
+LIKES_DUPLICATE = Counter("instagram_likes_duplicate", "Likes that existed already")
+FOLLOWS = Counter("instagram_follows", "Accounts followed and unfollowed", ["action"])
+COMMENTS = Counter("instagram_comments", "Comments created and deleted", ["action"])
 FOLLOWS_RATE_LIMITED = Counter("instagram_follows_rate_limited", "Follows refused by the limit")
 FEED_SECONDS = Histogram("instagram_feed_generation_seconds", "Seconds per home feed", ["cache_status"])
 FEED_HITS = Counter("instagram_feed_cache_hits", "Home feeds answered from Valkey alone")
@@ -33,4 +33,4 @@ DB_SECONDS = Histogram("instagram_db_query_duration_seconds", "Seconds per state
 BREAKER_STATE = Gauge(
     "instagram_circuit_breaker_state", "0 closed, 1 open, 2 half open", ["name"], multiprocess_mode="livemostrecent"
 )
-BREAKER_EVENTS = Counter("instagram_circuit_breaker_events", "What breakers saw", ["name", "event"])
+BREAKER_EVENTS = Counter("instagram_circuit_breaker_events", "Calls and changes of circuit breakers", ["name", "event"])

@@ -1,16 +1,17 @@
-"""The objects of the contract's section 2 and the types of their fields. Python names, camelCase on the wire."""
+"""The JSON objects that several endpoints share (docs/contract/objects.md). Names are camelCase in JSON."""
 
 import re
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Final, Literal, NewType
 from uuid import UUID
 
 import msgspec
 
-from layers.core import limits, media_links
+from layers.core import ids, limits, media_links
 from layers.core.errors import Invalid, UserNotFound
+from layers.core.text import Pattern, Text
 
 Time = NewType("Time", Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})])
-"""UTC in ISO 8601 with milliseconds and `Z`, as the connection reads timestamps."""
+"""A time in UTC, ISO 8601 with milliseconds and `Z`. The connection to PostgreSQL reads timestamps in this format."""
 
 Role = Literal["user", "verified", "admin"]
 PostStatus = Literal["processing", "published", "failed"]
@@ -20,29 +21,49 @@ Filter = Literal[
 FILTERS: tuple[Filter, ...] = Filter.__args__  # type: ignore[attr-defined]
 
 SIZES = {"thumbnail": ("thumbnails", 150), "small": ("small", 320), "medium": ("medium", 640), "large": ("large", 1080)}
-"""Rendition: its folder under `processed/` and the longest side in pixels."""
+"""The renditions of a picture: the folder under `processed/`, and the longest side in pixels (R-M2)."""
 
-type Caption = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.CAPTION_LENGTH})]
-type Location = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.LOCATION_LENGTH})]
-type DisplayName = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.DISPLAY_NAME_LENGTH})]
-type Bio = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.BIO_LENGTH})]
-# Said of these, checked by `text.bounded`: what counts is their length without markup and white space around them.
+type Caption = Annotated[str, Text(at_most=limits.CAPTION_LENGTH)]
+type Location = Annotated[str, Text(at_most=limits.LOCATION_LENGTH)]
+type DisplayName = Annotated[str, Text(at_most=limits.DISPLAY_NAME_LENGTH)]
+type Bio = Annotated[str, Text(at_most=limits.BIO_LENGTH)]
+type Tag = Annotated[
+    str,
+    Pattern(
+        regex=rf"\w{{1,{limits.TAG_LENGTH}}}",
+        message=f"must be 1 to {limits.TAG_LENGTH} letters, digits or underscores",
+    ),
+]
+type CommentText = Annotated[str, Text(at_least=1, at_most=limits.COMMENT_LENGTH)]
+type MessageText = Annotated[str, Text(at_most=limits.MESSAGE_LENGTH, keeps_markup=True)]
+type GroupName = Annotated[str, Text(at_least=1, at_most=limits.GROUP_NAME_LENGTH)]
 
+_ID_LENGTH: Final = 36
 _USERNAME = re.compile(r"[a-z0-9_]{3,30}")
 RESERVED_NAMES = frozenset({"me", "search"})
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A thing as rows give it and answers show it."""
+    """An object of answers and requests; its fields are the columns that the statements select."""
 
 
 class Session(Shape, frozen=True, kw_only=True):
-    """A live sign-in."""
+    """A session that has not ended."""
 
     id: str
     user_id: UUID
     username: str
     role: Role
+
+
+class Revocation(msgspec.Struct, frozen=True):
+    """Sessions that must end, one or all of a user; it stays in PostgreSQL until Valkey has applied it."""
+
+    id: UUID
+    session_id: str | None = None
+    user_id: UUID | None = None
+    is_banned: bool = False
+    """Whether the user is banned or removed. Feeds and copies hide the account if so, and show it again if not."""
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -63,39 +84,39 @@ class Admin(Viewer, frozen=True):
 
 
 class UserRef(str):
-    """A user in a path: an id in UUID form, or a username, lower case."""
+    """A user in a path: an id or a username, in lower case."""
 
     __slots__ = ()
 
     @classmethod
-    def parse(cls, given: str) -> "UserRef":
-        """Raises `UserNotFound` for what can be neither."""
-        ref = given.lower()
+    def parse(cls, text: str) -> "UserRef":
+        """Read a variable of a path; raises `UserNotFound` for a text that is neither an id nor a username."""
+        ref = text.lower()
         try:
-            return cls(UUID(ref) if len(ref) == 36 else _known_form(ref))  # noqa: PLR2004 (a UUID's text)
-        except ValueError:
+            return cls(ids.parse(ref, "user") if len(ref) == _ID_LENGTH else _check_username(ref))
+        except Invalid:
             raise UserNotFound from None
 
     @property
     def id(self) -> UUID | None:
-        """The id, if it is one."""
-        return UUID(self) if len(self) == 36 else None  # noqa: PLR2004
+        """The id; None for a username."""
+        return UUID(self) if len(self) == _ID_LENGTH else None
 
 
-def _known_form(username: str) -> str:
+def _check_username(username: str) -> str:
     if not _USERNAME.fullmatch(username):
         raise UserNotFound
     return username
 
 
-def username(typed: str) -> str:
-    """The username as stored; raises `Invalid` for one that cannot be."""
-    folded = typed.strip().lower()
-    if not _USERNAME.fullmatch(folded):
+def normalize_username(username: str) -> str:
+    """The username as it is stored, in lower case; raises `Invalid` for one that is not allowed (R-V2)."""
+    normalized = username.strip().lower()
+    if not _USERNAME.fullmatch(normalized):
         raise Invalid.field("username", "3 to 30 of a-z, 0-9 and _")
-    if folded in RESERVED_NAMES:
+    if normalized in RESERVED_NAMES:
         raise Invalid.field("username", "this name is reserved")
-    return folded
+    return normalized
 
 
 class UserSelf(Shape, frozen=True, kw_only=True):
@@ -118,7 +139,7 @@ class UserSelf(Shape, frozen=True, kw_only=True):
 
 
 class UserProfile(Shape, frozen=True, kw_only=True):
-    """Anybody's account as a viewer sees it."""
+    """An account as a viewer sees it."""
 
     id: UUID
     username: str
@@ -146,26 +167,26 @@ class UserCard(Shape, frozen=True, kw_only=True):
 
 
 class Requester(UserCard, frozen=True, kw_only=True):
-    """Somebody who asks to follow."""
+    """A user who has asked to follow the caller."""
 
     requested_at: Time
 
 
 class StoryViewer(UserCard, frozen=True, kw_only=True):
-    """Somebody who saw a story."""
+    """A user who has viewed a story."""
 
     viewed_at: Time
 
 
 class Encodings(Shape, frozen=True, kw_only=True):
-    """One rendition's two files."""
+    """The URLs of one rendition, in both formats."""
 
     jpeg: str
     webp: str
 
 
 class Renditions(Shape, frozen=True, kw_only=True):
-    """URLs of all files of one picture."""
+    """The URLs of all renditions of one picture."""
 
     thumbnail: Encodings
     small: Encodings
@@ -187,7 +208,7 @@ class Media(Shape, frozen=True, kw_only=True):
     order_index: int
     status: PostStatus
     failure: str | None = None
-    """Why it failed; only ever shown to the owner and admins."""
+    """Why it failed; shown to the owner and to admins only."""
 
 
 class Post(Shape, frozen=True, kw_only=True):
@@ -210,8 +231,17 @@ class Post(Shape, frozen=True, kw_only=True):
     media: list[Media]
 
 
+class PostCounts(msgspec.Struct, frozen=True):
+    """The counts of a post after a change, with the version of its row; a higher version is newer."""
+
+    post_id: UUID
+    version: int
+    like_count: int
+    comment_count: int
+
+
 class PostThumb(Shape, frozen=True, kw_only=True):
-    """A post in a grid."""
+    """A post in a grid of pictures."""
 
     id: UUID
     thumbnail: str
@@ -222,7 +252,7 @@ class PostThumb(Shape, frozen=True, kw_only=True):
 
 
 class SavedPost(PostThumb, frozen=True, kw_only=True):
-    """A post among those that the caller has saved."""
+    """A post that the caller has saved."""
 
     saved_at: Time
 
@@ -244,7 +274,7 @@ class Comment(Shape, frozen=True, kw_only=True):
 
 
 class Story(Shape, frozen=True, kw_only=True):
-    """A picture that lives 24 h."""
+    """A picture that is shown for 24 h."""
 
     id: UUID
     user_id: UUID
@@ -259,7 +289,7 @@ class Story(Shape, frozen=True, kw_only=True):
 
 
 class StoryUser(Shape, frozen=True, kw_only=True):
-    """One entry of the tray."""
+    """An entry of the tray: an account with active stories."""
 
     id: UUID
     username: str
@@ -270,13 +300,12 @@ class StoryUser(Shape, frozen=True, kw_only=True):
     latest_story_time: Time
 
 
-type GroupName = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": limits.GROUP_NAME_LENGTH})]
 MessageType = Literal["text", "image", "video", "heart", "story_reply"]
 ReactionName = Literal["heart", "laugh", "surprised", "sad", "angry", "thumbs_up"]
 
 
 class Reaction(Shape, frozen=True, kw_only=True):
-    """What somebody says of a message by a sign."""
+    """A reaction of a participant to a message."""
 
     user_id: UUID
     reaction: ReactionName
@@ -289,7 +318,7 @@ class Message(Shape, frozen=True, kw_only=True):
     conversation_id: UUID
     sender_id: UUID
     content: str
-    """Empty when there is only media."""
+    """Empty when the message is a picture without a text."""
     content_type: MessageType
     media_url: str | None
     reply_to_message_id: UUID | None
@@ -298,7 +327,7 @@ class Message(Shape, frozen=True, kw_only=True):
 
 
 class Person(Shape, frozen=True, kw_only=True):
-    """Somebody in a conversation."""
+    """A participant of a conversation."""
 
     id: UUID
     username: str
@@ -306,22 +335,22 @@ class Person(Shape, frozen=True, kw_only=True):
 
 
 class Conversation(Shape, frozen=True, kw_only=True):
-    """A conversation as its participant's list shows it; the last three members are for groups."""
+    """A conversation in a participant's list; `isGroup`, `name` and `members` are for groups."""
 
     conversation_id: UUID
     other_user_id: UUID | None
     """Null in a group."""
     other_username: str
-    """In a group its name."""
+    """In a group, the name of the group."""
     other_profile_picture: str | None
     last_message_preview: str
-    """The first 100 characters; empty when there is no message yet, or only a picture."""
+    """The first 100 characters of the last message; empty when there is no message or it has no text."""
     last_message_sender_id: UUID | None
     last_message_at: Time
     unread_count: int
-    """At most 100: exact below."""
+    """The number of unread messages, exact up to 100."""
     has_more_unread: bool
-    """Whether there are more than 100."""
+    """Whether more than 100 messages are unread."""
     is_muted: bool
     is_group: bool
     name: str | None
@@ -329,20 +358,20 @@ class Conversation(Shape, frozen=True, kw_only=True):
 
 
 class Done(Shape, frozen=True, kw_only=True):
-    """An action's answer; `idempotent` is true when nothing changed."""
+    """The answer to an action; `idempotent` is true when the request changed nothing, because it was so before."""
 
     message: str
     idempotent: bool
 
 
 class Succeeded(Shape, frozen=True, kw_only=True):
-    """An answer that says no more than that it is done."""
+    """The answer to an action that has succeeded."""
 
     success: bool = True
 
 
-class Told(Shape, frozen=True, kw_only=True):
-    """An answer that only says what happened."""
+class Confirmation(Shape, frozen=True, kw_only=True):
+    """An answer that has only a message for users."""
 
     message: str
 
@@ -351,57 +380,57 @@ PageLimit = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """The query of every list."""
+    """The query of a list: one page."""
 
     cursor: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9._~:-]+$"})] | None = None
-    """`nextCursor` of the page before; none for the first page."""
+    """`nextCursor` of the previous page; none for the first page."""
     limit: PageLimit = 20
-    """How many to show; above 100 counts as 100."""
+    """The number of entries; more than 100 counts as 100."""
 
     @property
     def size(self) -> int:
-        """Rows to show: above 100 counts as 100."""
-        return min(self.limit, limits.PAGE)
+        """The number of entries on the page, at most 100."""
+        return min(self.limit, limits.PAGE_ROWS)
 
 
 class GridPage(Page, frozen=True, kw_only=True):
-    """The query of a grid of posts: 12 by default."""
+    """The query of a grid of posts, 12 by default."""
 
     limit: PageLimit = 12
 
 
 class ExplorePage(Page, frozen=True, kw_only=True):
-    """The query of explore: 24 by default."""
+    """The query of explore, 24 posts by default."""
 
     limit: PageLimit = 24
 
 
 class MessagesPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The query of a conversation's messages."""
+    """The query of the messages of a conversation."""
 
     before: UUID | None = None
-    """A message's id: older ones than this; `nextCursor` of the page before."""
+    """The id of a message: list older messages than this one. `nextCursor` of the previous page."""
     cursor: UUID | None = None
     """Another name of `before`."""
     limit: PageLimit = 50
-    """How many to show; above 100 counts as 100."""
+    """The number of messages; more than 100 counts as 100."""
 
 
 class RepliesPage(Page, frozen=True, kw_only=True):
-    """The query of replies: 10 by default."""
+    """The query of the replies to a comment, 10 by default."""
 
     limit: PageLimit = 10
 
 
 def rendition_key(post_id: UUID, order_index: int, size: str, extension: str) -> str:
-    """Where one rendition lies in the bucket."""
+    """The key of one rendition in the bucket."""
     folder, side = SIZES[size]
     item = f"{post_id}-{order_index}" if order_index else str(post_id)
     return f"processed/{folder}/{item}_{side}.{extension}"
 
 
 def renditions_of(post_id: UUID, order_index: int, *, prefix: str = media_links.POST_MARK) -> Renditions:
-    """URLs of a picture's files; with the default prefix they are signed while answering."""
+    """The URLs of a picture's renditions; with the default prefix they are signed while answering."""
     return Renditions(
         **{
             size: Encodings(
@@ -414,6 +443,6 @@ def renditions_of(post_id: UUID, order_index: int, *, prefix: str = media_links.
 
 
 class FollowAnswer(Done, frozen=True, kw_only=True):
-    """What following or unfollowing came to."""
+    """The result of following or unfollowing."""
 
     follow_status: Literal["none", "requested", "following"]

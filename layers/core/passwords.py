@@ -1,4 +1,7 @@
-"""Passwords: argon2id with OWASP's parameters (one pass over 46 MiB, about 50 ms)."""
+"""Hashes of passwords (R-A6): argon2id, 46 MiB and one pass, about 50 ms.
+
+Source of the parameters: OWASP Password Storage Cheat Sheet.
+"""
 
 import functools
 
@@ -14,19 +17,23 @@ def _hasher() -> PasswordHasher:
 
 
 @functools.cache
-def _nobodys_hash() -> str:
+def _placeholder_hash() -> str:
     return _hasher().hash("")
 
 
-def hashed(password: str) -> str:
-    """A salted hash to store."""
+def hash_password(password: str) -> str:
+    """The salted hash of a password, to be stored."""
     return _hasher().hash(password)
 
 
 def matches(password: str, password_hash: str | None) -> bool:
-    """Whether this is the password; without a hash (unknown user) the same work is done for a no."""
-    nobodys = _nobodys_hash()  # its first use costs a hash: for whoever comes first, not for the first unknown
+    """Whether the password has this hash.
+
+    Without a hash, for an unknown user, the answer is False after the same time, so that the time does not show whether
+    an account exists.
+    """
+    placeholder = _placeholder_hash()  # always: the first use takes the time of a hash, also for a known user
     try:
-        return _hasher().verify(password_hash or nobodys, password) and password_hash is not None
+        return _hasher().verify(password_hash or placeholder, password) and password_hash is not None
     except (VerificationError, InvalidHashError):
         return False

@@ -1,4 +1,4 @@
-"""Settings from the environment, read once at first use."""
+"""Settings from environment variables, read once at first use."""
 
 import functools
 import os
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a deployment may set; a field is read from the variable of the same name in upper case."""
+    """All settings; each field is read from the environment variable of the same name in upper case."""
 
     database_url: str = "postgresql://photogram:photogram@127.0.0.1:5432/photogram"
     valkey_url: str = "redis://127.0.0.1:6379/0"
@@ -22,32 +22,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_bucket: str = "instagram-media"
     media_base_url: str = "http://localhost:3000/media/"
     uploads_url: str = "http://localhost:3000"
-    """Where presigned uploads are sent: the front door, which passes them on with their Host, or the store itself."""
+    """The base of presigned URLs: the load balancer, which passes uploads on with their Host, or the store itself."""
     live_endpoint_url: str = "http://127.0.0.1:3009"
-    """API Gateway's management API of live connections."""
+    """The management API of API Gateway, for live connections."""
     media_link_secret: str = ""
     cursor_secret: str = ""
     allowed_origins: str = "http://localhost:5173,http://127.0.0.1:5173"
     own_origins: str = "http://localhost:3000,http://127.0.0.1:3000"
     secure_cookies: bool = False
     rate_limits: str = "{}"
-    """JSON that overrides limits: action to [requests, window in seconds]."""
+    """A JSON object that overrides rate limits: action to [requests, window in seconds]."""
     session_absolute_days: int = 30
     message_retention_days: int = 365
-    """After this long a direct message is gone."""
+    """A direct message is removed after this time."""
     star_followers: int = 50_000
-    """From this many followers on, an author's posts are merged at read instead of fanned out."""
+    """The posts of authors with this many followers or more are merged at read instead of fanned out."""
     prometheus_multiproc_dir: str | None = None
     log_level: str = "INFO"
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Settings of this process; an unreadable value raises `msgspec.ValidationError` naming it."""
-        given = {name: value for name in cls.__struct_fields__ if (value := os.environ.get(name.upper()))}
-        return msgspec.convert(given, cls, strict=False)
+        """Read the environment; raises `msgspec.ValidationError` naming a variable whose value is invalid."""
+        values = {name: value for name in cls.__struct_fields__ if (value := os.environ.get(name.upper()))}
+        return msgspec.convert(values, cls, strict=False)
 
 
 @functools.cache
 def settings() -> Settings:
-    """The settings of this process; `settings.cache_clear()` makes the next call read them again."""
+    """The settings of this process; after `settings.cache_clear()` the next call reads them again."""
     return Settings.from_environment()

@@ -1,4 +1,4 @@
-"""Where a story's files lie in the bucket: under the day its id was made, so that the id alone leads to them."""
+"""The keys of a story's files in the bucket, which follow from the story's id: the folder is the day of the id."""
 
 from uuid import UUID
 
@@ -6,17 +6,17 @@ from layers.core.ids import time_of
 
 
 def picture_key(story_id: UUID, extension: str) -> str:
-    """The picture itself, as `jpg` or `webp`."""
+    """The key of the picture; the extension is `jpg` or `webp`."""
     return f"{_folder(story_id)}/{story_id}.{extension}"
 
 
 def thumbnail_key(story_id: UUID) -> str:
-    """The square thumbnail, a JPEG."""
+    """The key of the square thumbnail, a JPEG."""
     return f"{_folder(story_id)}/{story_id}_150.jpg"
 
 
 def keys(story_id: UUID) -> list[str]:
-    """All files of a story."""
+    """The keys of all files of a story."""
     return [picture_key(story_id, "jpg"), picture_key(story_id, "webp"), thumbnail_key(story_id)]
 
 

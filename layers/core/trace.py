@@ -1,4 +1,4 @@
-"""The trace id of the work at hand: set by the doors, carried into messages, objects and log lines."""
+"""The trace id of the current invocation: set by entry points, written to log lines, messages and objects (R-O2)."""
 
 from contextvars import ContextVar
 

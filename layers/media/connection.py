@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS: Final = 0.9
 _ANSWER_SECONDS: Final = 8
 _PING_SECONDS: Final = 0.9
-_AT_ONCE: Final = 10
-_KEYS_AT_ONCE: Final = 1000
+_THREADS: Final = 10
+_KEYS_PER_REQUEST: Final = 1000
 _REGION: Final = "us-east-1"
 
 _breaker = Breaker("storage", failure_ratio=0.5, volume=3, reset_seconds=2)
 
-processing = Breaker("images", failure_ratio=0.5, volume=3, reset_seconds=60)
+image_processing = Breaker("image_processing", failure_ratio=0.5, volume=3, reset_seconds=60)
 """Guards what makes and stores pictures within a request; bad pictures do not count."""
 
 
@@ -36,7 +36,7 @@ class StoredFile(msgspec.Struct, frozen=True):
     media_type: str
 
 
-class Start(msgspec.Struct, frozen=True):
+class ObjectStart(msgspec.Struct, frozen=True):
     """How an object begins."""
 
     data: bytes
@@ -46,7 +46,7 @@ class Start(msgspec.Struct, frozen=True):
     """Changes with the content."""
 
 
-class Copy(msgspec.Struct, frozen=True):
+class ObjectCopy(msgspec.Struct, frozen=True):
     """An object to store again under another key, unless it has changed."""
 
     source_key: str
@@ -57,11 +57,11 @@ class Copy(msgspec.Struct, frozen=True):
 
 def put_all(files: Sequence[StoredFile], *, metadata: Mapping[str, str] | None = None) -> None:
     """Store all of them, in parallel; returns when all are stored. Raises `StoreUnavailable`; some may be stored."""
-    with _reached():
+    with _driver_errors():
         store = _client()
 
         def put(file: StoredFile) -> None:
-            _retried_once(
+            _retry_once(
                 functools.partial(
                     store.put_object,
                     Bucket=settings().s3_bucket,
@@ -72,13 +72,13 @@ def put_all(files: Sequence[StoredFile], *, metadata: Mapping[str, str] | None =
                 )
             )
 
-        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, max(1, len(files)))) as threads:
+        with ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(files)))) as threads:
             list(threads.map(put, files))
 
 
 def get(key: str) -> bytes | None:
     """An object's content, or None if there is no such object. Raises `StoreUnavailable`."""
-    with _reached():
+    with _driver_errors():
         store = _client()
 
         def read() -> bytes | None:
@@ -87,18 +87,18 @@ def get(key: str) -> bytes | None:
             except store.exceptions.NoSuchKey:
                 return None
 
-        return _retried_once(read)
+        return _retry_once(read)
 
 
-def starts(keys: Sequence[str], *, size: int) -> list[Start | None]:
+def read_starts(keys: Sequence[str], *, size: int) -> list[ObjectStart | None]:
     """The first so many bytes of each object, read in parallel; None for one that is not there or empty.
 
     Raises `StoreUnavailable`.
     """
-    with _reached():
+    with _driver_errors():
         store = _client()
 
-        def read(key: str) -> Start | None:
+        def read(key: str) -> ObjectStart | None:
             try:
                 found = store.get_object(Bucket=settings().s3_bucket, Key=key, Range=f"bytes=0-{size - 1}")
             except store.exceptions.ClientError as error:
@@ -106,21 +106,21 @@ def starts(keys: Sequence[str], *, size: int) -> list[Start | None]:
                     return None
                 raise
             whole = int(found["ContentRange"].rpartition("/")[2])
-            return Start(data=found["Body"].read(), size=whole, etag=found["ETag"])
+            return ObjectStart(data=found["Body"].read(), size=whole, etag=found["ETag"])
 
-        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, max(1, len(keys)))) as threads:
-            return list(threads.map(lambda key: _retried_once(functools.partial(read, key)), keys))
+        with ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(keys)))) as threads:
+            return list(threads.map(lambda key: _retry_once(functools.partial(read, key)), keys))
 
 
-def copy_all(copies: Sequence[Copy], *, metadata: Mapping[str, str] | None = None) -> bool:
+def copy_all(copies: Sequence[ObjectCopy], *, metadata: Mapping[str, str] | None = None) -> bool:
     """Copy objects within the store, in parallel. Raises `StoreUnavailable`; some may be copied.
 
     False, with some copied, if one of them has changed or is gone.
     """
-    with _reached():
+    with _driver_errors():
         store = _client()
 
-        def copy(each: Copy) -> bool:
+        def copy(each: ObjectCopy) -> bool:
             wanted = functools.partial(
                 store.copy_object,
                 Bucket=settings().s3_bucket,
@@ -132,18 +132,18 @@ def copy_all(copies: Sequence[Copy], *, metadata: Mapping[str, str] | None = Non
                 ContentType=each.media_type,
             )
             try:
-                _retried_once(wanted)
+                _retry_once(wanted)
             except store.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] in ("NoSuchKey", "PreconditionFailed"):
                     return False
                 raise
             return True
 
-        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, max(1, len(copies)))) as threads:
+        with ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(copies)))) as threads:
             return all(list(threads.map(copy, copies)))
 
 
-def presigned_put(key: str, *, size: int, media_type: str, seconds: int) -> str:
+def presign_put(key: str, *, size: int, media_type: str, seconds: int) -> str:
     """A URL that stores an object of exactly this size and type, whoever has it. Nothing is asked of the store."""
     return _client(endpoint_url=settings().uploads_url).generate_presigned_url(
         "put_object",
@@ -154,10 +154,10 @@ def presigned_put(key: str, *, size: int, media_type: str, seconds: int) -> str:
 
 def exists(key: str) -> bool:
     """Whether there is such an object. Raises `StoreUnavailable`."""
-    with _reached():
+    with _driver_errors():
         store = _client()
         try:
-            _retried_once(functools.partial(store.head_object, Bucket=settings().s3_bucket, Key=key))
+            _retry_once(functools.partial(store.head_object, Bucket=settings().s3_bucket, Key=key))
         except store.exceptions.ClientError as error:
             if error.response["Error"]["Code"] == "404":
                 return False
@@ -167,17 +167,17 @@ def exists(key: str) -> bool:
 
 def remove(keys: Sequence[str]) -> None:
     """Remove the objects; those that are not there are no error. Raises `StoreUnavailable`; some may be gone."""
-    with _reached():
+    with _driver_errors():
         store = _client()
-        for start in range(0, len(keys), _KEYS_AT_ONCE):
-            wanted = {"Objects": [{"Key": key} for key in keys[start : start + _KEYS_AT_ONCE]], "Quiet": True}
+        for start in range(0, len(keys), _KEYS_PER_REQUEST):
+            wanted = {"Objects": [{"Key": key} for key in keys[start : start + _KEYS_PER_REQUEST]], "Quiet": True}
             call: Callable[..., Any] = store.delete_objects
-            answer = _retried_once(functools.partial(call, Bucket=settings().s3_bucket, Delete=wanted))
+            answer = _retry_once(functools.partial(call, Bucket=settings().s3_bucket, Delete=wanted))
             if answer.get("Errors"):
                 raise StoreUnavailable("storage")
 
 
-class Listed(msgspec.Struct, frozen=True):
+class ObjectList(msgspec.Struct, frozen=True):
     """Some objects of the bucket."""
 
     sizes: list[int]
@@ -186,22 +186,16 @@ class Listed(msgspec.Struct, frozen=True):
     """The key after which the next ones come; None when these were the last."""
 
 
-def listed(*, after: str | None = None) -> Listed:
+def list_objects(*, after: str | None = None) -> ObjectList:
     """The next objects of the whole bucket, at most a thousand. Raises `StoreUnavailable` within 2 s."""
-    with _reached():
+    with _driver_errors():
         wanted = functools.partial(
             _client(answer_seconds=_PING_SECONDS).list_objects_v2, Bucket=settings().s3_bucket, StartAfter=after or ""
         )
-        answer = _retried_once(wanted)
+        answer = _retry_once(wanted)
     objects = answer.get("Contents", [])
     last = objects[-1]["Key"] if answer["IsTruncated"] and objects else None
-    return Listed(sizes=[each["Size"] for each in objects], last=last)
-
-
-def ping() -> None:
-    """Ask for the bucket; raises `StoreUnavailable` within 2 s."""
-    with _reached():
-        _client(answer_seconds=_PING_SECONDS).head_bucket(Bucket=settings().s3_bucket)
+    return ObjectList(sizes=[each["Size"] for each in objects], last=last)
 
 
 def close() -> None:
@@ -227,7 +221,7 @@ def _client(*, answer_seconds: float = _ANSWER_SECONDS, endpoint_url: str | None
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=answer_seconds,
             retries={"total_max_attempts": 1},  # botocore's own pause before they try again
-            max_pool_connections=_AT_ONCE,
+            max_pool_connections=_THREADS,
             request_checksum_calculation="when_required",  # the signature covers the content already
             response_checksum_validation="when_required",
         ),
@@ -235,7 +229,7 @@ def _client(*, answer_seconds: float = _ANSWER_SECONDS, endpoint_url: str | None
 
 
 @contextmanager
-def _reached() -> Iterator[None]:
+def _driver_errors() -> Iterator[None]:
     """The driver's errors as ours: what a client cannot mend is `StoreUnavailable`, our own mistakes stay theirs."""
     with _breaker.guard():
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -244,18 +238,18 @@ def _reached() -> Iterator[None]:
             yield
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status < 500 and error.response["Error"].get("Code") not in _PASSING:  # noqa: PLR2004
+            if status < 500 and error.response["Error"].get("Code") not in _TRANSIENT_CODES:  # noqa: PLR2004
                 raise
             raise StoreUnavailable("storage") from error
         except (BotoCoreError, OSError) as error:
             raise StoreUnavailable("storage") from error
 
 
-_PASSING: Final = frozenset({"SlowDown", "RequestTimeout", "TooManyRequests", "NoSuchBucket"})
+_TRANSIENT_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "TooManyRequests", "NoSuchBucket"})
 """Refusals that end by themselves; the bucket is missing only until the store is set up."""
 
 
-def _retried_once[Result](call: Callable[[], Result]) -> Result:
+def _retry_once[Result](call: Callable[[], Result]) -> Result:
     """Once more where a kept connection had died meanwhile; every call here may be repeated."""
     from botocore.exceptions import ConnectionClosedError, ResponseStreamingError  # noqa: PLC0415
 

@@ -5,17 +5,17 @@ from uuid import UUID
 
 from layers.core import media_links
 from layers.media import connection
-from layers.media.connection import StoredFile, processing
-from layers.media.orders import Photo
+from layers.media.connection import StoredFile, image_processing
+from layers.media.render_jobs import RenderedPhoto
 
 _FOLDER: Final = "messages"
 
 
-def put(picture_id: UUID, photo: Photo) -> str:
+def save(picture_id: UUID, photo: RenderedPhoto) -> str:
     """Store a picture; its URL, to be signed while answering. Raises `StoreUnavailable`."""
     [rendition] = photo.renditions
     key = _key(picture_id)
-    with processing.guard():
+    with image_processing.guard():
         connection.put_all([StoredFile(key=key, data=rendition.data, media_type=rendition.media_type)])
     return media_links.POST_MARK + key
 

@@ -12,13 +12,13 @@ import msgspec
 from layers.core import trace
 from layers.core.errors import Invalid, StoreUnavailable
 from layers.core.ids import time_of
-from layers.core.images import Header
 from layers.core.logging import logger
 from layers.core.models import SIZES, rendition_key
-from layers.core.pictures import Picture
 from layers.media import connection
-from layers.media.connection import Copy, StoredFile
-from layers.media.orders import Photo
+from layers.media.connection import ObjectCopy, StoredFile
+from layers.media.image_headers import Header
+from layers.media.pictures import Picture
+from layers.media.render_jobs import RenderedPhoto
 
 TRACE_METADATA: Final = "trace-id"
 """Comes back in the store's notification as `X-Amz-Meta-Trace-Id`."""
@@ -27,19 +27,19 @@ _EXTENSIONS: Final = ("jpg", "webp")
 _ORIGINAL: Final = re.compile(r"originals/\d{4}/\d\d/\d\d/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d{1,2})\.\w+")
 
 
-class Place(msgspec.Struct, frozen=True):
+class PictureRef(msgspec.Struct, frozen=True):
     """Which picture of which post."""
 
     post_id: UUID
     order_index: int
 
 
-def place_of(original_key: str) -> Place:
+def parse_original_key(original_key: str) -> PictureRef:
     """Whose original it is; raises `ValueError` for any other key."""
     found = _ORIGINAL.fullmatch(original_key)
     if found is None:
         raise ValueError(f"{original_key} is no original's key")
-    return Place(UUID(found[1]), int(found[2]))
+    return PictureRef(UUID(found[1]), int(found[2]))
 
 
 class _Bucket(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class _Record(msgspec.Struct, frozen=True):
     s3: _Entity
 
 
-class Uploaded(msgspec.Struct, frozen=True):
+class UploadNotification(msgspec.Struct, frozen=True):
     """The store's notification that an original has come, as MinIO publishes it (S3's is the same)."""
 
     records: tuple[_Record, ...] = msgspec.field(name="Records")
@@ -72,9 +72,9 @@ class Uploaded(msgspec.Struct, frozen=True):
         return unquote_plus(self._entity.object.key)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> PictureRef:
         """Raises `ValueError` for what is no original."""
-        return place_of(self.original_key)
+        return parse_original_key(self.original_key)
 
     @property
     def size(self) -> int:
@@ -97,7 +97,7 @@ def original_key(post_id: UUID, order_index: int, header: Header) -> str:
     return f"originals/{time_of(post_id):%Y/%m/%d}/{post_id}-{order_index}.{header.extension}"
 
 
-def originals(post_id: UUID, pictures: Sequence[Picture]) -> list[StoredFile]:
+def original_files(post_id: UUID, pictures: Sequence[Picture]) -> list[StoredFile]:
     """The uploaded files as they are to be stored, in order."""
     return [
         StoredFile(
@@ -111,24 +111,24 @@ def originals(post_id: UUID, pictures: Sequence[Picture]) -> list[StoredFile]:
 
 def put_originals(files: Sequence[StoredFile]) -> None:
     """Store them, which starts their processing. Raises `StoreUnavailable`, and then none stays if that can be."""
-    with _taken_away_on_failure([file.key for file in files]):
+    with _remove_on_failure([file.key for file in files]):
         connection.put_all(files, metadata=_metadata())
 
 
-def copy_originals(copies: Sequence[Copy]) -> None:
+def copy_originals(copies: Sequence[ObjectCopy]) -> None:
     """Store them from uploads, as `put_originals`; raises `Invalid` if one has changed since it was looked at."""
-    with _taken_away_on_failure([copy.key for copy in copies]):
+    with _remove_on_failure([copy.key for copy in copies]):
         if not connection.copy_all(copies, metadata=_metadata()):
             raise Invalid.field("uploads", "a file was sent again while the post was made of it")
 
 
 @contextlib.contextmanager
-def _taken_away_on_failure(keys: Sequence[str]) -> Iterator[None]:
+def _remove_on_failure(all_keys: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except BaseException:
         with contextlib.suppress(StoreUnavailable):
-            connection.remove(keys)
+            connection.remove(all_keys)
         raise
 
 
@@ -137,9 +137,9 @@ def _metadata() -> dict[str, str]:
     return {TRACE_METADATA: trace_id} if trace_id else {}
 
 
-def arrived(keys: Sequence[str]) -> bool:
+def are_stored(all_keys: Sequence[str]) -> bool:
     """Whether all of these originals are stored. Raises `StoreUnavailable`."""
-    return all(connection.exists(key) for key in keys)
+    return all(connection.exists(key) for key in all_keys)
 
 
 def read_original(key: str) -> bytes | None:
@@ -147,7 +147,7 @@ def read_original(key: str) -> bytes | None:
     return connection.get(key)
 
 
-def write_renditions(post_id: UUID, order_index: int, photo: Photo) -> None:
+def write_renditions(post_id: UUID, order_index: int, photo: RenderedPhoto) -> None:
     """Store all files of a picture; again is harmless, the same keys get the same content. Raises `StoreUnavailable`.
 
     Who may keep them for how long is said by the front door, for each link.
@@ -164,7 +164,7 @@ def write_renditions(post_id: UUID, order_index: int, photo: Photo) -> None:
     )
 
 
-def keys(post_id: UUID, original_keys: Sequence[str]) -> list[str]:
+def all_keys(post_id: UUID, original_keys: Sequence[str]) -> list[str]:
     """All objects a post may have."""
     return list(original_keys) + [
         key for order_index in range(len(original_keys)) for key in _rendition_keys(post_id, order_index)
@@ -175,17 +175,17 @@ def _rendition_keys(post_id: UUID, order_index: int) -> list[str]:
     return [rendition_key(post_id, order_index, size, extension) for size in SIZES for extension in _EXTENSIONS]
 
 
-def removed(post_id: UUID, original_keys: Sequence[str]) -> bool:
+def remove_files(post_id: UUID, original_keys: Sequence[str]) -> bool:
     """Whether all files of the post could be removed; those that are left are tried again by the sweeper."""
     try:
-        connection.remove(keys(post_id, original_keys))
+        connection.remove(all_keys(post_id, original_keys))
     except StoreUnavailable:
         logger().warning("files not removed yet", post_id=str(post_id))
         return False
     return True
 
 
-def taken_back(post_id: UUID, order_index: int, original_key: str) -> bool:
+def remove_picture(post_id: UUID, order_index: int, original_key: str) -> bool:
     """Whether one picture's files could be removed: they came when their post was gone already."""
     try:
         connection.remove([original_key, *_rendition_keys(post_id, order_index)])

@@ -5,14 +5,14 @@ from uuid import UUID
 
 from layers.core import story_files
 from layers.media import connection
-from layers.media.connection import StoredFile, processing
-from layers.media.orders import Photo, Rendition
+from layers.media.connection import StoredFile, image_processing
+from layers.media.render_jobs import RenderedPhoto, Rendition
 
 
-def put(story_id: UUID, photo: Photo) -> None:
+def save(story_id: UUID, photo: RenderedPhoto) -> None:
     """Store a story's picture and thumbnail. Raises `StoreUnavailable`, at once while the image breaker is open."""
-    with processing.guard():
-        connection.put_all([_stored(story_id, rendition) for rendition in photo.renditions])
+    with image_processing.guard():
+        connection.put_all([_stored_file(story_id, rendition) for rendition in photo.renditions])
 
 
 def remove(story_ids: Sequence[UUID]) -> None:
@@ -20,17 +20,7 @@ def remove(story_ids: Sequence[UUID]) -> None:
     connection.remove([key for story_id in story_ids for key in story_files.keys(story_id)])
 
 
-def read(key: str) -> bytes | None:
-    """One of a story's files, or None if it is not there. Raises `StoreUnavailable`."""
-    return connection.get(key)
-
-
-def exists(key: str) -> bool:
-    """Whether a story's file is there. Raises `StoreUnavailable`."""
-    return connection.exists(key)
-
-
-def _stored(story_id: UUID, rendition: Rendition) -> StoredFile:
+def _stored_file(story_id: UUID, rendition: Rendition) -> StoredFile:
     if rendition.size == "thumbnail":
         key = story_files.thumbnail_key(story_id)
     else:

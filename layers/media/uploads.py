@@ -7,21 +7,21 @@ from uuid import UUID
 
 import msgspec
 
-from layers.core import images, limits
+from layers.core import limits
 from layers.core.errors import BadPicture, FieldError, FileTooLarge, Invalid, StoreUnavailable, UnreadableImage
 from layers.core.logging import logger
-from layers.media import connection, photos
-from layers.media.connection import Copy, Start
+from layers.media import connection, image_headers, photos
+from layers.media.connection import ObjectCopy, ObjectStart
 
 _START_BYTES: Final = 64 * 1024
 
 
-class Arrived(msgspec.Struct, frozen=True):
+class StoredUpload(msgspec.Struct, frozen=True):
     """An upload that the store has; its header says that it is a picture within the limits."""
 
     id: UUID
     etag: str
-    header: images.Header
+    header: image_headers.Header
 
 
 def key(upload_id: UUID) -> str:
@@ -29,25 +29,25 @@ def key(upload_id: UUID) -> str:
     return f"uploads/{upload_id}"
 
 
-def url(upload_id: UUID, *, size: int, media_type: str, seconds: int) -> str:
+def presign_url(upload_id: UUID, *, size: int, media_type: str, seconds: int) -> str:
     """Where to PUT it; the store takes exactly so many bytes of that type, for so long."""
-    return connection.presigned_put(key(upload_id), size=size, media_type=media_type, seconds=seconds)
+    return connection.presign_put(key(upload_id), size=size, media_type=media_type, seconds=seconds)
 
 
-def look(upload_ids: Sequence[UUID]) -> list[Arrived]:
+def inspect(upload_ids: Sequence[UUID]) -> list[StoredUpload]:
     """The uploads as pictures, in order; what was declared of them does not count.
 
     A refusal names the upload: `Invalid` for one that never came, `FileTooLarge`, `UnsupportedImage`, `ImageTooLarge`,
     `UnreadableImage`. Raises `StoreUnavailable`.
     """
-    starts = connection.starts([key(upload_id) for upload_id in upload_ids], size=_START_BYTES)
-    return [_arrived(upload_id, start) for upload_id, start in zip(upload_ids, starts, strict=True)]
+    starts = connection.read_starts([key(upload_id) for upload_id in upload_ids], size=_START_BYTES)
+    return [_check_upload(upload_id, start) for upload_id, start in zip(upload_ids, starts, strict=True)]
 
 
-def copies(post_id: UUID, uploads: Sequence[Arrived]) -> list[Copy]:
+def copies(post_id: UUID, uploads: Sequence[StoredUpload]) -> list[ObjectCopy]:
     """The uploads as they become the originals of a post, in order."""
     return [
-        Copy(
+        ObjectCopy(
             source_key=key(upload.id),
             etag=upload.etag,
             key=photos.original_key(post_id, order_index, upload.header),
@@ -57,7 +57,7 @@ def copies(post_id: UUID, uploads: Sequence[Arrived]) -> list[Copy]:
     ]
 
 
-def move(files: Sequence[Copy]) -> None:
+def move(files: Sequence[ObjectCopy]) -> None:
     """Make them originals, which starts their processing; what cannot be removed then is left to the cleanup.
 
     Raises as `photos.copy_originals`; then none has moved.
@@ -74,7 +74,7 @@ def remove(upload_ids: Sequence[UUID]) -> None:
     connection.remove([key(upload_id) for upload_id in upload_ids])
 
 
-def _arrived(upload_id: UUID, start: Start | None) -> Arrived:
+def _check_upload(upload_id: UUID, start: ObjectStart | None) -> StoredUpload:
     if start is None:
         raise Invalid.field("uploads", f"{upload_id}: no file was sent for it")
     if start.size > limits.FILE_BYTES:
@@ -84,14 +84,14 @@ def _arrived(upload_id: UUID, start: Start | None) -> Arrived:
         header = _header(upload_id, start)
     except BadPicture as error:
         raise type(error)(f"{upload_id}: {error}", file="uploads") from None
-    return Arrived(id=upload_id, etag=start.etag, header=header)
+    return StoredUpload(id=upload_id, etag=start.etag, header=header)
 
 
-def _header(upload_id: UUID, start: Start) -> images.Header:
+def _header(upload_id: UUID, start: ObjectStart) -> image_headers.Header:
     """From the first bytes, if they reach: a HEIC picture may name its size, and a JPEG begin, further on."""
     is_whole = start.size == len(start.data)
     with contextlib.nullcontext() if is_whole else contextlib.suppress(UnreadableImage):
-        header = images.probe(start.data)
+        header = image_headers.probe(start.data)
         if is_whole or header.format != "heic":
             return header
-    return images.probe(connection.get(key(upload_id)) or b"")
+    return image_headers.probe(connection.get(key(upload_id)) or b"")

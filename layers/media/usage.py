@@ -9,7 +9,7 @@ from layers.media import connection
 _SECONDS: Final = 2
 
 
-class Count:
+class ByteCounter:
     """Counts a bucket's bytes, however many objects it has: each call goes on where the last one ran out of time."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Count:
         ends_at = time.monotonic() + seconds
         with self._lock:
             while time.monotonic() < ends_at:
-                listed = connection.listed(after=self._after)
+                listed = connection.list_objects(after=self._after)
                 self._total += sum(listed.sizes)
                 self._after = listed.last
                 if self._after is None:
@@ -35,7 +35,7 @@ class Count:
             return self._whole
 
 
-_count: Final = Count()
+_count: Final = ByteCounter()
 
 
 def stored_bytes() -> int | None:

@@ -15,7 +15,7 @@ import msgspec
 from layers.core.ids import new_id
 from layers.postgres.connection import Connection
 
-_AT_ONCE: Final = 1000
+_KEYS_PER_ROW: Final = 1000
 
 ADD: Final = """
     INSERT INTO abandoned_files (id, keys, writable_until)
@@ -25,18 +25,18 @@ ADD: Final = """
 
 def add(db: Connection, *, keys: Sequence[str], writable_until: datetime | None = None) -> None:
     """Name these objects; `writable_until` says how long they may be stored without asking for their rows."""
-    for some in batched(keys, _AT_ONCE, strict=False):
+    for some in batched(keys, _KEYS_PER_ROW, strict=False):
         db.execute(ADD, {"id": new_id(), "keys": list(some), "writable_until": writable_until})
 
 
-class Abandoned(msgspec.Struct, frozen=True):
+class AbandonedFiles(msgspec.Struct, frozen=True):
     """At most a thousand objects, or those of one post."""
 
     id: UUID
     keys: list[str]
 
 
-OLDEST: Final = """
+LOCK_OLDEST: Final = """
     SELECT id, keys
       FROM abandoned_files
      WHERE created_at < now() - %(seconds)s * interval '1 s' AND writable_until < now() - %(seconds)s * interval '1 s'
@@ -46,15 +46,15 @@ OLDEST: Final = """
 """
 
 
-def oldest(db: Connection, *, older_than_seconds: float) -> Abandoned | None:
+def lock_oldest(db: Connection, *, older_than_seconds: float) -> AbandonedFiles | None:
     """The objects that have been abandoned for the longest time, if it is so long; locked for this transaction."""
-    row = db.execute(OLDEST, {"seconds": older_than_seconds}).fetchone()
-    return Abandoned(*row) if row else None
+    row = db.execute(LOCK_OLDEST, {"seconds": older_than_seconds}).fetchone()
+    return AbandonedFiles(*row) if row else None
 
 
 REMOVE: Final = "DELETE FROM abandoned_files WHERE id = %(id)s"
 
 
-def remove(db: Connection, *, abandoned: Abandoned) -> None:
+def remove(db: Connection, *, abandoned: AbandonedFiles) -> None:
     """They are gone."""
     db.execute(REMOVE, {"id": abandoned.id})

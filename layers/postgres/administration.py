@@ -8,7 +8,7 @@ import msgspec
 
 from layers.core.models import PostStatus, Role, Shape, Time
 from layers.core.pages import Row, Window
-from layers.postgres.connection import Connection, listed_as
+from layers.postgres.connection import Connection, list_row
 
 AccountStatus = Literal["active", "banned"]
 AnyPostStatus = Literal[PostStatus, "deleted"]
@@ -41,7 +41,7 @@ class AccountFilter(msgspec.Struct, frozen=True, kw_only=True):
     status: AccountStatus | None
 
 
-ACCOUNTS: Final = """
+LIST_ACCOUNTS: Final = """
     SELECT u.id AS place, u.id, u.username, u.email, u.display_name, u.profile_picture_url, u.role, u.is_private,
            CASE WHEN u.banned_at IS NULL THEN 'active' ELSE 'banned' END AS status,
            u.follower_count, u.following_count, u.post_count, u.created_at, u.banned_at
@@ -57,11 +57,11 @@ ACCOUNTS: Final = """
 """
 
 
-def accounts(db: Connection, *, wanted: AccountFilter, window: Window[tuple[UUID]]) -> list[Row[Account]]:
+def list_accounts(db: Connection, *, wanted: AccountFilter, window: Window[tuple[UUID]]) -> list[Row[Account]]:
     """All accounts of that kind, the newest first, banned ones too."""
     values = {**msgspec.structs.asdict(wanted), "after_id": window.after[0], "at_most": window.at_most}
-    with db.cursor(row_factory=listed_as(Account, keys=1)) as cursor:
-        return cursor.execute(ACCOUNTS, values).fetchall()
+    with db.cursor(row_factory=list_row(Account, keys=1)) as cursor:
+        return cursor.execute(LIST_ACCOUNTS, values).fetchall()
 
 
 class AnyPost(Shape, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ class PostFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Made earlier."""
 
 
-POSTS: Final = """
+LIST_POSTS: Final = """
     SELECT p.id AS place, p.id, p.user_id, u.username, p.caption, p.location, p.status, p.like_count, p.comment_count,
            p.media_count, p.thumbnail, p.created_at, p.updated_at
       FROM posts p JOIN users u ON u.id = p.user_id
@@ -109,14 +109,14 @@ POSTS: Final = """
 """
 
 
-def posts(db: Connection, *, wanted: PostFilter, window: Window[tuple[UUID]]) -> list[Row[AnyPost]]:
+def list_posts(db: Connection, *, wanted: PostFilter, window: Window[tuple[UUID]]) -> list[Row[AnyPost]]:
     """All posts of that kind, the newest first, deleted ones too."""
     values = {**msgspec.structs.asdict(wanted), "after_id": window.after[0], "at_most": window.at_most}
-    with db.cursor(row_factory=listed_as(AnyPost, keys=1)) as cursor:
-        return cursor.execute(POSTS, values).fetchall()
+    with db.cursor(row_factory=list_row(AnyPost, keys=1)) as cursor:
+        return cursor.execute(LIST_POSTS, values).fetchall()
 
 
-class UserCounts(Shape, frozen=True, kw_only=True):
+class UserTotals(Shape, frozen=True, kw_only=True):
     """Accounts."""
 
     total: int | None = None
@@ -125,7 +125,7 @@ class UserCounts(Shape, frozen=True, kw_only=True):
     created_last_24h: int | None = msgspec.field(name="createdLast24h", default=None)
 
 
-class PostCounts(Shape, frozen=True, kw_only=True):
+class PostTotals(Shape, frozen=True, kw_only=True):
     """Posts by their state; `total` holds deleted ones too, while their rows stay."""
 
     total: int | None = None
@@ -136,31 +136,31 @@ class PostCounts(Shape, frozen=True, kw_only=True):
     created_last_24h: int | None = msgspec.field(name="createdLast24h", default=None)
 
 
-class Active(Shape, frozen=True, kw_only=True):
+class ActiveCount(Shape, frozen=True, kw_only=True):
     """Those that live now."""
 
     active: int | None = None
 
 
-class Total(Shape, frozen=True, kw_only=True):
+class TotalCount(Shape, frozen=True, kw_only=True):
     """All of them."""
 
     total: int | None = None
 
 
-class Counts(Shape, frozen=True, kw_only=True):
+class RowCounts(Shape, frozen=True, kw_only=True):
     """How many rows there are of everything; null is unknown."""
 
-    users: UserCounts = UserCounts()
-    posts: PostCounts = PostCounts()
-    stories: Active = Active()
-    comments: Total = Total()
-    likes: Total = Total()
-    follows: Total = Total()
-    sessions: Active = Active()
+    users: UserTotals = UserTotals()
+    posts: PostTotals = PostTotals()
+    stories: ActiveCount = ActiveCount()
+    comments: TotalCount = TotalCount()
+    likes: TotalCount = TotalCount()
+    follows: TotalCount = TotalCount()
+    sessions: ActiveCount = ActiveCount()
 
 
-COUNTS: Final = """
+COUNT_ROWS: Final = """
     SELECT json_build_object(
         'users', (SELECT json_build_object(
                 'total', count(*),
@@ -182,7 +182,7 @@ COUNTS: Final = """
 """
 
 
-def counts(db: Connection) -> Counts:
+def count_rows(db: Connection) -> RowCounts:
     """Everything counted at one moment."""
-    row = db.execute(COUNTS).fetchone()
-    return msgspec.json.decode(row[0], type=Counts) if row else Counts()
+    row = db.execute(COUNT_ROWS).fetchone()
+    return msgspec.json.decode(row[0], type=RowCounts) if row else RowCounts()

@@ -4,15 +4,16 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from psycopg.rows import class_row
 
-from layers.core.admission import Revocation
 from layers.core.errors import NotAllowed, UserNotFound
 from layers.core.events import ProfileUpdated
+from layers.core.models import Revocation
 from layers.postgres import sessions
-from layers.postgres.connection import Connection, rows_as
+from layers.postgres.connection import Connection
 
 
-class Changed(msgspec.Struct, frozen=True):
+class BanChange(msgspec.Struct, frozen=True):
     """What a ban, or its end, came to."""
 
     username: str
@@ -27,12 +28,12 @@ class Changed(msgspec.Struct, frozen=True):
 LOCK: Final = "SELECT username, role FROM users WHERE id = %(user_id)s FOR UPDATE"
 
 
-def lock(db: Connection, *, user_id: UUID) -> str:
+def lock_account(db: Connection, *, user_id: UUID) -> str:
     """The username of an account that is to be shut: nothing that refers to it, no session either, is begun now.
 
     Raises `UserNotFound`, or `NotAllowed` for an admin's.
     """
-    username, role = _locked(db, user_id)
+    username, role = _lock(db, user_id)
     if role == "admin":
         raise NotAllowed("An admin cannot be banned or removed.")
     return username
@@ -41,44 +42,44 @@ def lock(db: Connection, *, user_id: UUID) -> str:
 BAN: Final = "UPDATE users SET banned_at = now() WHERE id = %(user_id)s AND banned_at IS NULL"
 
 
-def begin(db: Connection, *, user_id: UUID) -> Changed:
+def ban(db: Connection, *, user_id: UUID) -> BanChange:
     """Shut an account and end all its sessions; again is harmless.
 
     Raises `UserNotFound`, or `NotAllowed` for an admin's.
     """
-    username = lock(db, user_id=user_id)
+    username = lock_account(db, user_id=user_id)
     is_new = db.execute(BAN, {"user_id": user_id}).rowcount > 0
     revocation = sessions.end_all(db, user_id=user_id)
-    return Changed(username=username, is_new=is_new, revocation=revocation, profile=_profile(db, user_id))
+    return BanChange(username=username, is_new=is_new, revocation=revocation, profile=_read_profile(db, user_id))
 
 
 UNBAN: Final = "UPDATE users SET banned_at = NULL WHERE id = %(user_id)s AND banned_at IS NOT NULL"
 
 
-def end(db: Connection, *, user_id: UUID) -> Changed:
+def unban(db: Connection, *, user_id: UUID) -> BanChange:
     """Open an account again, also one that is open. Raises `UserNotFound`."""
-    username, _ = _locked(db, user_id)
+    username, _ = _lock(db, user_id)
     is_new = db.execute(UNBAN, {"user_id": user_id}).rowcount > 0
-    revocation = sessions.refresh(db, user_id=user_id)
-    return Changed(username=username, is_new=is_new, revocation=revocation, profile=_profile(db, user_id))
+    revocation = sessions.reload_all(db, user_id=user_id)
+    return BanChange(username=username, is_new=is_new, revocation=revocation, profile=_read_profile(db, user_id))
 
 
-PROFILE: Final = """
+READ_PROFILE: Final = """
     SELECT u.id AS user_id, u.username, u.display_name, u.profile_picture_url, now() AS updated_at,
            u.banned_at IS NOT NULL AS is_hidden
       FROM users u WHERE u.id = %(user_id)s
 """
 
 
-def _profile(db: Connection, user_id: UUID) -> ProfileUpdated:
-    with db.cursor(row_factory=rows_as(ProfileUpdated)) as cursor:
-        found = cursor.execute(PROFILE, {"user_id": user_id}).fetchone()
+def _read_profile(db: Connection, user_id: UUID) -> ProfileUpdated:
+    with db.cursor(row_factory=class_row(ProfileUpdated)) as cursor:
+        found = cursor.execute(READ_PROFILE, {"user_id": user_id}).fetchone()
     if found is None:
         raise UserNotFound
     return found
 
 
-def _locked(db: Connection, user_id: UUID) -> tuple[str, str]:
+def _lock(db: Connection, user_id: UUID) -> tuple[str, str]:
     row: tuple[str, str] | None = db.execute(LOCK, {"user_id": user_id}).fetchone()
     if row is None:
         raise UserNotFound

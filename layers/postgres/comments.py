@@ -4,34 +4,27 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 import msgspec
+from psycopg.rows import class_row
 
 from layers.core.errors import CommentNotFound, NotAllowed, PostNotFound
 from layers.core.ids import time_of
-from layers.core.models import Comment, Viewer
+from layers.core.models import Comment, PostCounts, Viewer
 from layers.core.pages import Row, Window
-from layers.postgres.connection import Connection, gated, rows_as, seen_by
+from layers.postgres.columns import COMMENT
+from layers.postgres.connection import Connection, fetch_visible_list, viewer_values
 
 
-class Counted(msgspec.Struct, frozen=True):
-    """A post's counts and version after a comment came or went."""
-
-    post_id: UUID
-    version: int
-    like_count: int
-    comment_count: int
-
-
-class Added(msgspec.Struct, frozen=True):
+class AddedComment(msgspec.Struct, frozen=True):
     """A new comment, and what it made of its post."""
 
     comment: Comment
-    counts: Counted
+    counts: PostCounts
 
 
-LOCK: Final = "SELECT FROM posts WHERE id = %(post_id)s FOR NO KEY UPDATE"
+LOCK_POST: Final = "SELECT FROM posts WHERE id = %(post_id)s FOR NO KEY UPDATE"
 # All that changes a post's comments locks its row, and looks only then: whoever comes second sees what the first did.
 
-READ_PLACE: Final = """
+CHECK_PARENT: Final = """
     SELECT EXISTS (SELECT FROM comments c JOIN users a ON a.id = c.user_id
                     WHERE c.id = %(parent_id)s AND c.post_id = p.id AND can_view_comment(%(is_admin)s, a))
       FROM posts p JOIN users u ON u.id = p.user_id
@@ -53,9 +46,8 @@ ADD: Final = """
     RETURNING id AS post_id, version, like_count, comment_count
 """
 
-READ: Final = """
-    SELECT c.id, c.user_id, u.username, u.display_name, u.profile_picture_url, c.content,
-           c.parent_id AS parent_comment_id, c.like_count, c.reply_count, c.created_at
+READ: Final = f"""
+    SELECT {COMMENT}
       FROM comments c JOIN users u ON u.id = c.user_id
      WHERE c.id = %(comment_id)s
 """
@@ -63,7 +55,7 @@ READ: Final = """
 
 def add(
     db: Connection, *, comment_id: UUID, post_id: UUID, parent_id: UUID | None, content: str, viewer: Viewer
-) -> Added:
+) -> AddedComment:
     """Comment on a post or, with a parent, reply; the same id again adds nothing. Its time is its id's.
 
     Raises `PostNotFound` for a post that the viewer may not see, `CommentNotFound` for a parent that is not there or
@@ -75,29 +67,28 @@ def add(
         "parent_id": parent_id,
         "content": content,
         "created_at": time_of(comment_id),
-        **seen_by(viewer),
+        **viewer_values(viewer),
     }
-    db.execute(LOCK, values)
-    place = db.execute(READ_PLACE, values).fetchone()
+    db.execute(LOCK_POST, values)
+    place = db.execute(CHECK_PARENT, values).fetchone()
     if place is None:
         raise PostNotFound
     if parent_id is not None and not place[0]:
         raise CommentNotFound
-    with db.cursor(row_factory=rows_as(Counted)) as cursor:
+    with db.cursor(row_factory=class_row(PostCounts)) as cursor:
         counts = cursor.execute(ADD, values).fetchone()
-    with db.cursor(row_factory=rows_as(Comment)) as reader:
+    with db.cursor(row_factory=class_row(Comment)) as reader:
         comment = reader.execute(READ, values).fetchone()
     if counts is None or comment is None:
         raise PostNotFound
-    return Added(comment=comment, counts=counts)
+    return AddedComment(comment=comment, counts=counts)
 
 
-OF_POST: Final[LiteralString] = """
+LIST_OF_POST: Final = f"""
     SELECT true AS allowed, listed.id AS place, listed.*
       FROM posts p JOIN users o ON o.id = p.user_id
       LEFT JOIN LATERAL (
-            SELECT c.id, c.user_id, u.username, u.display_name, u.profile_picture_url, c.content,
-                   c.parent_id AS parent_comment_id, c.like_count, c.reply_count, c.created_at,
+            SELECT {COMMENT},
                    EXISTS (SELECT FROM comment_likes l
                             WHERE l.user_id = %(viewer_id)s AND l.comment_id = c.id) AS is_liked
               FROM comments c JOIN users u ON u.id = c.user_id
@@ -110,24 +101,25 @@ OF_POST: Final[LiteralString] = """
 """
 
 
-def of_post(db: Connection, *, post_id: UUID, viewer: Viewer | None, window: Window[tuple[UUID]]) -> list[Row[Comment]]:
+def list_of_post(
+    db: Connection, *, post_id: UUID, viewer: Viewer | None, window: Window[tuple[UUID]]
+) -> list[Row[Comment]]:
     """Comments that are no replies, the newest first; raises `PostNotFound` for a post that the viewer may not see."""
-    values = {"post_id": post_id, **seen_by(viewer), "after_id": window.after[0], "at_most": window.at_most}
-    listed = gated(db, OF_POST, values, Comment, keys=1)
+    values = {"post_id": post_id, **viewer_values(viewer), "after_id": window.after[0], "at_most": window.at_most}
+    listed = fetch_visible_list(db, LIST_OF_POST, values, Comment, keys=1)
     if listed is None:
         raise PostNotFound
     return listed
 
 
-REPLIES: Final[LiteralString] = """
+LIST_REPLIES: Final = f"""
     SELECT true AS allowed, listed.id AS place, listed.*
       FROM comments parent
       JOIN users a ON a.id = parent.user_id
       JOIN posts p ON p.id = parent.post_id
       JOIN users o ON o.id = p.user_id
       LEFT JOIN LATERAL (
-            SELECT c.id, c.user_id, u.username, u.display_name, u.profile_picture_url, c.content,
-                   c.parent_id AS parent_comment_id, c.like_count, c.reply_count, c.created_at,
+            SELECT {COMMENT},
                    EXISTS (SELECT FROM comment_likes l
                             WHERE l.user_id = %(viewer_id)s AND l.comment_id = c.id) AS is_liked
               FROM comments c JOIN users u ON u.id = c.user_id
@@ -140,23 +132,23 @@ REPLIES: Final[LiteralString] = """
 """
 
 
-def replies(
+def list_replies(
     db: Connection, *, comment_id: UUID, viewer: Viewer | None, window: Window[tuple[UUID]]
 ) -> list[Row[Comment]]:
     """Replies to a comment, the oldest first; raises `CommentNotFound` for one that the viewer may not see."""
-    values = {"comment_id": comment_id, **seen_by(viewer), "after_id": window.after[0], "at_most": window.at_most}
-    listed = gated(db, REPLIES, values, Comment, keys=1)
+    values = {"comment_id": comment_id, **viewer_values(viewer), "after_id": window.after[0], "at_most": window.at_most}
+    listed = fetch_visible_list(db, LIST_REPLIES, values, Comment, keys=1)
     if listed is None:
         raise CommentNotFound
     return listed
 
 
-class Deleted(msgspec.Struct, frozen=True):
+class DeletedComment(msgspec.Struct, frozen=True):
     """What a deletion came to."""
 
     author_id: UUID
     post_author_id: UUID
-    counts: Counted
+    counts: PostCounts
 
 
 LOCK_POST_OF: Final = """
@@ -173,7 +165,7 @@ READ_OWNERS: Final = """
        AND (c.user_id = %(viewer_id)s
             OR can_view_comment(%(is_admin)s, a) AND can_view_post(%(viewer_id)s, %(is_admin)s, p, o))
 """
-# Whoever wrote a comment may take it back, also when the post's account has shut her out since.
+# An author can always delete their own comment, even if they can no longer see the post.
 
 DELETE: Final = """
     WITH RECURSIVE thread AS (
@@ -192,24 +184,24 @@ DELETE: Final = """
 """
 
 
-def delete(db: Connection, *, comment_id: UUID, viewer: Viewer) -> Deleted:
+def delete(db: Connection, *, comment_id: UUID, viewer: Viewer) -> DeletedComment:
     """Remove a comment with all replies below it: its author's, the post's owner's or an admin's right.
 
     Raises `CommentNotFound` for what the viewer may not see, `NotAllowed` for what is another's.
     """
-    values = {"comment_id": comment_id, **seen_by(viewer)}
+    values = {"comment_id": comment_id, **viewer_values(viewer)}
     db.execute(LOCK_POST_OF, values)
     owners = db.execute(READ_OWNERS, values).fetchone()
     if owners is None:
         raise CommentNotFound
     if viewer.id not in owners and viewer.role != "admin":
         raise NotAllowed
-    with db.cursor(row_factory=rows_as(Counted)) as cursor:
+    with db.cursor(row_factory=class_row(PostCounts)) as cursor:
         counts = cursor.execute(DELETE, values).fetchone()
     if counts is None:
         raise CommentNotFound
     author_id, post_author_id = owners
-    return Deleted(author_id=author_id, post_author_id=post_author_id, counts=counts)
+    return DeletedComment(author_id=author_id, post_author_id=post_author_id, counts=counts)
 
 
 LIKE: Final[LiteralString] = """
@@ -234,7 +226,7 @@ LIKE: Final[LiteralString] = """
 
 def like(db: Connection, *, comment_id: UUID, viewer: Viewer) -> bool:
     """Like a comment, once; whether this did. Raises `CommentNotFound` for one that the viewer may not see."""
-    return _changed(db, LIKE, comment_id, viewer)
+    return _execute(db, LIKE, comment_id, viewer)
 
 
 UNLIKE: Final[LiteralString] = """
@@ -261,11 +253,11 @@ UNLIKE: Final[LiteralString] = """
 
 def unlike(db: Connection, *, comment_id: UUID, viewer: Viewer) -> bool:
     """Take a like back; whether there was one. Raises as `like`, but never for one that the viewer likes."""
-    return _changed(db, UNLIKE, comment_id, viewer)
+    return _execute(db, UNLIKE, comment_id, viewer)
 
 
-def _changed(db: Connection, statement: LiteralString, comment_id: UUID, viewer: Viewer) -> bool:
-    row = db.execute(statement, {"comment_id": comment_id, **seen_by(viewer)}).fetchone()
+def _execute(db: Connection, statement: LiteralString, comment_id: UUID, viewer: Viewer) -> bool:
+    row = db.execute(statement, {"comment_id": comment_id, **viewer_values(viewer)}).fetchone()
     if row is None:
         raise CommentNotFound
     return bool(row[0])

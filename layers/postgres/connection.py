@@ -30,13 +30,13 @@ _OPTIONS = (
 )
 _CONNECT_SECONDS = 2
 _MILLISECONDS = 3
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 READ_SECONDS = 1.8
 WORK_SECONDS = 10
 """So long an answer is waited for."""
 
 _breaker = Breaker("database", failure_ratio=0.5, volume=3, reset_seconds=1)
-_held = threading.local()
+_local = threading.local()
 
 
 class _TimeLoader(Loader):
@@ -52,7 +52,7 @@ _WRITES = re.compile(r"\b(INSERT INTO|DELETE FROM|(?<!FOR )(?<!KEY )UPDATE)\b")
 _OPERATIONS = {"INSERT INTO": "insert", "UPDATE": "update", "DELETE FROM": "delete"}
 
 
-class _Measured(psycopg.Cursor[Any]):
+class _MeasuredCursor(psycopg.Cursor[Any]):
     """Counts the seconds of each statement, by what it does."""
 
     def execute(self, query: Query, *given: Any, **options: Any) -> Self:
@@ -70,12 +70,12 @@ def _seconds_of(statement: str) -> Histogram:
     return metrics.DB_SECONDS.labels(_OPERATIONS[written[1]] if written else "select")
 
 
-class _Impatient(psycopg.Connection[TupleRow]):
+class _TimeoutConnection(psycopg.Connection[TupleRow]):
     """Gives up on a server that takes a statement and does not answer: its machine hangs, or the network is gone."""
 
     answer_seconds: float = READ_SECONDS
 
-    def wait[Result](self, gen: PQGen[Result], interval: float = _LOOK_SECONDS, timeout: float | None = None) -> Result:
+    def wait[Result](self, gen: PQGen[Result], interval: float = _POLL_SECONDS, timeout: float | None = None) -> Result:
         started = time.monotonic()
         try:
             return super().wait(gen, interval, timeout or self.answer_seconds)
@@ -122,7 +122,7 @@ def autocommit(*, answer_seconds: float = READ_SECONDS) -> Iterator[Connection]:
         raise StoreUnavailable("database", retry_after=1) from error
 
 
-def retried[Result](work: Callable[[], Result], *, times: int = 3) -> Result:
+def retry_on_deadlock[Result](work: Callable[[], Result], *, times: int = 3) -> Result:
     """What the work, a whole transaction, gives; done again when it waited for another that waited for it."""
     for _ in range(times - 1):
         try:
@@ -133,21 +133,7 @@ def retried[Result](work: Callable[[], Result], *, times: int = 3) -> Result:
     return work()
 
 
-def rows_as[Kind: msgspec.Struct](kind: type[Kind]) -> Callable[[psycopg.Cursor[Any]], Callable[[Sequence[Any]], Kind]]:
-    """A row factory: columns carry the Struct's field names."""
-
-    def factory(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Kind]:
-        names = [column.name for column in cursor.description or ()]
-
-        def make(values: Sequence[Any]) -> Kind:
-            return kind(**dict(zip(names, values, strict=True)))
-
-        return make
-
-    return factory
-
-
-def listed_as[Kind: msgspec.Struct](
+def list_row[Kind: msgspec.Struct](
     kind: type[Kind], *, keys: int
 ) -> Callable[[psycopg.Cursor[Any]], Callable[[Sequence[Any]], Row[Kind]]]:
     """A row factory for lists: the first columns are the sort keys, the others carry the Struct's field names."""
@@ -156,14 +142,14 @@ def listed_as[Kind: msgspec.Struct](
         names = [column.name for column in cursor.description or ()][keys:]
 
         def make(values: Sequence[Any]) -> Row[Kind]:
-            return Row(keys=tuple(values[:keys]), shown=kind(**dict(zip(names, values[keys:], strict=True))))
+            return Row(keys=tuple(values[:keys]), item=kind(**dict(zip(names, values[keys:], strict=True))))
 
         return make
 
     return factory
 
 
-def gated[Kind: msgspec.Struct](
+def fetch_visible_list[Kind: msgspec.Struct](
     db: Connection, statement: LiteralString, values: Mapping[str, object], kind: type[Kind], *, keys: int
 ) -> list[Row[Kind]] | None:
     """A list that hangs on something which the viewer may not see, or which is not there.
@@ -179,32 +165,32 @@ def gated[Kind: msgspec.Struct](
             raise NotAllowed("This account is private.")
         names = [column.name for column in cursor.description or ()][keys + 1 :]
     return [
-        Row(keys=tuple(row[1 : keys + 1]), shown=kind(**dict(zip(names, row[keys + 1 :], strict=True))))
+        Row(keys=tuple(row[1 : keys + 1]), item=kind(**dict(zip(names, row[keys + 1 :], strict=True))))
         for row in rows
         if row[1] is not None
     ]
 
 
-def seen_by(viewer: Viewer | None) -> dict[str, object]:
-    """The viewer as statements and the functions of visibility call her."""
+def viewer_values(viewer: Viewer | None) -> dict[str, object]:
+    """The viewer under the parameter names of the statements."""
     return {"viewer_id": viewer.id if viewer else None, "is_admin": viewer is not None and viewer.role == "admin"}
 
 
-def _open() -> _Impatient:
-    connection: _Impatient | None = getattr(_held, "connection", None)
+def _open() -> _TimeoutConnection:
+    connection: _TimeoutConnection | None = getattr(_local, "connection", None)
     if connection is not None and not connection.closed and _is_alive(connection):
         return connection
     close()
-    connection = _Impatient.connect(
+    connection = _TimeoutConnection.connect(
         settings().database_url,
         autocommit=True,
         options=_OPTIONS,
         connect_timeout=_CONNECT_SECONDS,
         prepare_threshold=1,
-        cursor_factory=_Measured,
+        cursor_factory=_MeasuredCursor,
     )
     connection.adapters.register_loader("timestamptz", _TimeLoader)
-    _held.connection = connection
+    _local.connection = connection
     return connection
 
 
@@ -222,7 +208,7 @@ def _is_alive(connection: Connection) -> bool:
 
 def close() -> None:
     """Close this thread's connection; the next transaction opens another."""
-    connection: Connection | None = getattr(_held, "connection", None)
-    _held.connection = None
+    connection: Connection | None = getattr(_local, "connection", None)
+    _local.connection = None
     if connection is not None:
         connection.close()

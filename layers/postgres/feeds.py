@@ -1,30 +1,26 @@
-"""What home feeds are made of. The port that core's home feed names `Feeds`."""
+"""What home feeds are built from."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
-import msgspec
+from psycopg.rows import class_row
 
 from layers.core import media_links
-from layers.core.home_feed import Body, Entry, Picture, Sources
-from layers.core.models import Filter, PostStatus, Viewer
+from layers.core.feed_posts import FeedEntry, FeedSources, FragmentBody, FragmentPicture
+from layers.core.models import Viewer
 from layers.core.settings import settings
-from layers.postgres import follows
-from layers.postgres.connection import autocommit
+from layers.postgres.columns import POST
+from layers.postgres.connection import Connection
+from layers.postgres.post_rows import PictureColumns, PostRow
 
-_DEPTH: Final = 100
-_OF_EACH: Final = 21
+_TIMELINE_POSTS: Final = 100
+_AUTHOR_POSTS: Final = 21
 """So many posts a new timeline holds, and of one author. Older ones are read from the rows."""
 
-type _Columns = tuple[str, Filter, int | None, int | None, int, PostStatus]
-
-_MEDIA: Final = msgspec.json.Decoder(list[_Columns])
-
-_BATCH: Final = 1000
 _ID_BYTES: Final = 16
 
-SOURCES: Final = """
+READ_SOURCES: Final = """
     WITH followed AS (
         SELECT u.id
           FROM follows f JOIN users u ON u.id = f.following_id
@@ -52,24 +48,17 @@ SOURCES: Final = """
 # No more of each author than a page needs: below the last post of an author whose posts were cut, some are missing.
 
 
-def sources(viewer_id: UUID) -> Sources:
-    """Whom the viewer follows, banned ones left out, and their newest posts: a page at least, five at most."""
-    values = {"viewer_id": viewer_id, "at_most": _DEPTH + 1, "of_each": _OF_EACH}
-    with autocommit() as db:
-        row = db.execute(SOURCES, values).fetchone() or (b"", None, False)
+def read_sources(db: Connection, *, viewer_id: UUID) -> FeedSources:
+    """The accounts that the viewer follows, without banned ones, and their newest posts: one to five pages."""
+    values = {"viewer_id": viewer_id, "at_most": _TIMELINE_POSTS + 1, "of_each": _AUTHOR_POSTS}
+    row = db.execute(READ_SOURCES, values).fetchone() or (b"", None, False)
     followed, newest, is_cut = row
-    shown, depth = newest or b"", _DEPTH * _ID_BYTES
-    return Sources(followed=followed, posts=shown[:depth], has_older=is_cut or len(shown) > depth)
+    shown, depth = newest or b"", _TIMELINE_POSTS * _ID_BYTES
+    return FeedSources(followed=followed, posts=shown[:depth], has_older=is_cut or len(shown) > depth)
 
 
-POSTS: Final = """
-    SELECT p.version, p.id, p.user_id, u.username, u.display_name, u.profile_picture_url, p.caption, p.location,
-           p.tags, p.status, p.like_count, p.comment_count, p.created_at,
-           EXISTS (SELECT FROM likes l WHERE l.user_id = %(viewer_id)s AND l.post_id = p.id) AS is_liked,
-           EXISTS (SELECT FROM saves s WHERE s.user_id = %(viewer_id)s AND s.post_id = p.id) AS is_saved,
-           (SELECT json_agg(json_build_array(m.id, m.filter, m.width, m.height, m.order_index, m.status)
-                            ORDER BY m.order_index)::text
-              FROM post_media m WHERE m.post_id = p.id) AS media
+READ_POSTS: Final = f"""
+    SELECT {POST}
       FROM posts p JOIN users u ON u.id = p.user_id
      WHERE p.id = ANY(%(post_ids)s) AND p.status = 'published' AND u.banned_at IS NULL
        AND (p.user_id = %(viewer_id)s
@@ -78,14 +67,13 @@ POSTS: Final = """
 # Whoever follows an account may view it, and a feed shows nothing else: banned and published are what is left to ask.
 
 
-def posts(viewer: Viewer, post_ids: Sequence[bytes]) -> list[Entry]:
-    """Those of the posts that belong into the viewer's feed, in no order."""
-    with autocommit() as db:
-        rows = db.execute(POSTS, {"viewer_id": viewer.id, "post_ids": [UUID(bytes=post_id) for post_id in post_ids]})
-        return [_entry(row) for row in rows]
+def read_posts(db: Connection, *, viewer: Viewer, post_ids: Sequence[bytes]) -> list[FeedEntry]:
+    """Those of the posts that belong to the viewer's feed, in no order."""
+    values = {"viewer_id": viewer.id, "post_ids": [UUID(bytes=post_id) for post_id in post_ids]}
+    return _fetch(db, READ_POSTS, values)
 
 
-PAGE: Final = """
+READ_PAGE: Final = f"""
     WITH followed AS (
         SELECT u.id
           FROM follows f JOIN users u ON u.id = f.following_id
@@ -102,83 +90,61 @@ PAGE: Final = """
           ) AS post
          ORDER BY post.id DESC LIMIT %(at_most)s
     )
-    SELECT p.version, p.id, p.user_id, u.username, u.display_name, u.profile_picture_url, p.caption, p.location,
-           p.tags, p.status, p.like_count, p.comment_count, p.created_at,
-           EXISTS (SELECT FROM likes l WHERE l.user_id = %(viewer_id)s AND l.post_id = p.id) AS is_liked,
-           EXISTS (SELECT FROM saves s WHERE s.user_id = %(viewer_id)s AND s.post_id = p.id) AS is_saved,
-           (SELECT json_agg(json_build_array(m.id, m.filter, m.width, m.height, m.order_index, m.status)
-                            ORDER BY m.order_index)::text
-              FROM post_media m WHERE m.post_id = p.id) AS media
+    SELECT {POST}
       FROM newest JOIN posts p ON p.id = newest.id JOIN users u ON u.id = p.user_id
      ORDER BY p.id DESC
 """
 
 
-def page(viewer: Viewer, *, before: bytes | None, at_most: int) -> list[Entry]:
+def read_page(db: Connection, *, viewer: Viewer, before: bytes | None, at_most: int) -> list[FeedEntry]:
     """The feed's next posts, newest first."""
     values = {"viewer_id": viewer.id, "before": UUID(bytes=before) if before else None, "at_most": at_most}
-    with autocommit() as db:
-        return [_entry(row) for row in db.execute(PAGE, values)]
+    return _fetch(db, READ_PAGE, values)
 
 
-FOLLOWER_COUNT: Final = "SELECT follower_count FROM users WHERE id = %(author_id)s"
+READ_FOLLOWER_COUNT: Final = "SELECT follower_count FROM users WHERE id = %(author_id)s"
 
 
-def audience(author_id: UUID) -> Iterator[Sequence[UUID]] | None:
-    """Whose timelines a new post of the author goes to, 1,000 followers at a time; None for a star's.
-
-    Each batch is read when it is asked for; no transaction stays open while it is made use of.
-    """
-    with autocommit() as db:
-        row = db.execute(FOLLOWER_COUNT, {"author_id": author_id}).fetchone()
-    if row and row[0] >= settings().star_followers:
-        return None
-    return _followers(author_id)
+def has_very_many_followers(db: Connection, *, author_id: UUID) -> bool:
+    """Whether the author's posts are merged when feeds are read, instead of being fanned out (`STAR_FOLLOWERS`)."""
+    row = db.execute(READ_FOLLOWER_COUNT, {"author_id": author_id}).fetchone()
+    return row is not None and row[0] >= settings().star_followers
 
 
-def _followers(author_id: UUID) -> Iterator[Sequence[UUID]]:
-    after: UUID | None = None
-    while True:
-        with autocommit() as db:
-            batch = follows.follower_ids(db, user_id=author_id, after=after, at_most=_BATCH)
-        if batch:
-            yield batch
-        if len(batch) < _BATCH:
-            return
-        after = batch[-1]
+def _fetch(db: Connection, statement: str, values: Mapping[str, object]) -> list[FeedEntry]:
+    with db.cursor(row_factory=class_row(PostRow)) as cursor:
+        return [_entry(row) for row in cursor.execute(statement, values)]
 
 
-def _entry(row: Sequence[Any]) -> Entry:
-    version, post_id, user_id, username, display_name, picture, caption, location, tags, status, *rest = row
-    like_count, comment_count, created_at, is_liked, is_saved, media = rest
-    body = Body(
-        id=post_id,
-        user_id=user_id,
-        username=username,
-        display_name=display_name,
-        profile_picture_url=picture,
-        caption=caption,
-        location=location,
-        tags=tags,
-        status=status,
-        created_at=created_at,
-        media=[_picture(columns) for columns in _MEDIA.decode(media)],
+def _entry(row: PostRow) -> FeedEntry:
+    body = FragmentBody(
+        id=row.id,
+        user_id=row.user_id,
+        username=row.username,
+        display_name=row.display_name,
+        profile_picture_url=row.profile_picture_url,
+        caption=row.caption,
+        location=row.location,
+        tags=row.tags,
+        status=row.status,
+        created_at=row.created_at,
+        media=[_picture(columns) for columns in row.pictures],
     )
-    return Entry(
-        post_id=post_id.bytes,
-        body=body.encoded(),
-        like_count=like_count,
-        comment_count=comment_count,
-        is_liked=is_liked,
-        is_saved=is_saved,
-        author_id=user_id.bytes,
-        version=version,
+    return FeedEntry(
+        post_id=row.id.bytes,
+        body=body.encode(),
+        like_count=row.like_count,
+        comment_count=row.comment_count,
+        is_liked=row.is_liked,
+        is_saved=row.is_saved,
+        author_id=row.user_id.bytes,
+        version=row.version,
     )
 
 
-def _picture(columns: _Columns) -> Picture:
-    media_id, filter_, width, height, order_index, status = columns
-    return Picture(
+def _picture(columns: PictureColumns) -> FragmentPicture:
+    media_id, filter_, width, height, order_index, status, _ = columns
+    return FragmentPicture(
         id=media_id,
         filter_applied=filter_,
         width=width,

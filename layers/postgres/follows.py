@@ -5,21 +5,23 @@ from uuid import UUID
 
 import msgspec
 from psycopg import Rollback
+from psycopg.rows import class_row
 
 from layers.core.errors import RequestNotFound, UserNotFound
 from layers.core.models import Requester, UserCard, UserRef, Viewer
 from layers.core.pages import Row, Window
-from layers.postgres.connection import Connection, gated, listed_as, rows_as, seen_by
+from layers.postgres.columns import CARD
+from layers.postgres.connection import Connection, fetch_visible_list, list_row, viewer_values
 
 
-class Followed(msgspec.Struct, frozen=True):
+class FollowResult(msgspec.Struct, frozen=True):
     """What a follow came to."""
 
     status: Literal["following", "requested"]
     is_new: bool
 
 
-LOCK: Final = """
+LOCK_PAIR: Final = """
     SELECT id FROM users WHERE id IN (%(follower_id)s, %(target_id)s) ORDER BY id FOR NO KEY UPDATE
 """
 # Both counters change with the follow: locked first and in order, two people following each other never deadlock.
@@ -44,7 +46,7 @@ FOLLOW: Final = """
       FROM target
 """
 
-COUNT: Final = """
+UPDATE_COUNTS: Final = """
     UPDATE users
        SET follower_count = follower_count + CASE WHEN id = %(target_id)s THEN %(change)s ELSE 0 END,
            following_count = following_count + CASE WHEN id = %(follower_id)s THEN %(change)s ELSE 0 END
@@ -52,16 +54,16 @@ COUNT: Final = """
 """
 
 
-def follow(db: Connection, *, follower_id: UUID, target_id: UUID) -> Followed:
+def follow(db: Connection, *, follower_id: UUID, target_id: UUID) -> FollowResult:
     """Follow a public account at once, ask a private one; twice counts once."""
     people = {"follower_id": follower_id, "target_id": target_id}
-    db.execute(LOCK, people)
-    with db.cursor(row_factory=rows_as(Followed)) as cursor:
+    db.execute(LOCK_PAIR, people)
+    with db.cursor(row_factory=class_row(FollowResult)) as cursor:
         followed = cursor.execute(FOLLOW, people).fetchone()
     if followed is None:
         raise UserNotFound
     if followed.is_new and followed.status == "following":
-        db.execute(COUNT, people | {"change": 1})
+        db.execute(UPDATE_COUNTS, people | {"change": 1})
     return followed
 
 
@@ -81,17 +83,17 @@ UNFOLLOW: Final = """
 def unfollow(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
     """End a follow or withdraw a request; whether there was one. A banned account is known to its followers alone."""
     people = {"follower_id": follower_id, "target_id": target_id}
-    db.execute(LOCK, people)
+    db.execute(LOCK_PAIR, people)
     row = db.execute(UNFOLLOW, people).fetchone()
     if row is None:
         raise UserNotFound
     ended, withdrawn = row
     if ended:
-        db.execute(COUNT, people | {"change": -1})
+        db.execute(UPDATE_COUNTS, people | {"change": -1})
     return bool(ended or withdrawn)
 
 
-FOLLOWER_IDS: Final = """
+READ_FOLLOWER_IDS: Final = """
     SELECT follower_id
       FROM follows
      WHERE following_id = %(user_id)s AND (%(after)s::uuid IS NULL OR follower_id > %(after)s)
@@ -100,20 +102,20 @@ FOLLOWER_IDS: Final = """
 """
 
 
-def follower_ids(db: Connection, *, user_id: UUID, after: UUID | None = None, at_most: int) -> list[UUID]:
+def read_follower_ids(db: Connection, *, user_id: UUID, after: UUID | None = None, at_most: int) -> list[UUID]:
     """The next followers of a user, ordered by id."""
-    rows = db.execute(FOLLOWER_IDS, {"user_id": user_id, "after": after, "at_most": at_most}).fetchall()
+    rows = db.execute(READ_FOLLOWER_IDS, {"user_id": user_id, "after": after, "at_most": at_most}).fetchall()
     return [row[0] for row in rows]
 
 
-FOLLOWERS: Final[LiteralString] = """
+LIST_FOLLOWERS: Final = f"""
     SELECT owner.allowed, listed.*
       FROM (SELECT o.id, can_view(%(viewer_id)s, %(is_admin)s, o) AS allowed
               FROM users o
              WHERE (o.id = %(id)s OR o.username = %(username)s) AND (o.banned_at IS NULL OR %(is_admin)s)) AS owner
       LEFT JOIN LATERAL (
             SELECT f.created_at AS followed_at, f.follower_id,
-                   u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+                   {CARD}
               FROM follows f JOIN users u ON u.id = f.follower_id
              WHERE f.following_id = owner.id AND (u.banned_at IS NULL OR %(is_admin)s)
                AND f.created_at <= %(after_time)s AND (f.created_at < %(after_time)s OR f.follower_id > %(after_id)s)
@@ -123,24 +125,24 @@ FOLLOWERS: Final[LiteralString] = """
 """
 
 
-def followers(
+def list_followers(
     db: Connection, *, ref: UserRef, viewer: Viewer | None, window: Window[tuple[str, UUID]]
 ) -> list[Row[UserCard]]:
     """Who follows an account, the newest first, banned ones left out.
 
     Raises `UserNotFound`, or `NotAllowed` for a private account that the viewer may not view.
     """
-    return _of_account(db, FOLLOWERS, ref, viewer, window)
+    return _list_people(db, LIST_FOLLOWERS, ref, viewer, window)
 
 
-FOLLOWING: Final[LiteralString] = """
+LIST_FOLLOWING: Final = f"""
     SELECT owner.allowed, listed.*
       FROM (SELECT o.id, can_view(%(viewer_id)s, %(is_admin)s, o) AS allowed
               FROM users o
              WHERE (o.id = %(id)s OR o.username = %(username)s) AND (o.banned_at IS NULL OR %(is_admin)s)) AS owner
       LEFT JOIN LATERAL (
             SELECT f.created_at AS followed_at, f.following_id,
-                   u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+                   {CARD}
               FROM follows f JOIN users u ON u.id = f.following_id
              WHERE f.follower_id = owner.id AND (u.banned_at IS NULL OR %(is_admin)s)
                AND f.created_at <= %(after_time)s AND (f.created_at < %(after_time)s OR f.following_id > %(after_id)s)
@@ -150,25 +152,25 @@ FOLLOWING: Final[LiteralString] = """
 """
 
 
-def following(
+def list_following(
     db: Connection, *, ref: UserRef, viewer: Viewer | None, window: Window[tuple[str, UUID]]
 ) -> list[Row[UserCard]]:
-    """Whom an account follows, the newest first; as `followers`."""
-    return _of_account(db, FOLLOWING, ref, viewer, window)
+    """Whom an account follows, the newest first; as `list_followers`."""
+    return _list_people(db, LIST_FOLLOWING, ref, viewer, window)
 
 
-def _of_account(
+def _list_people(
     db: Connection, statement: LiteralString, ref: UserRef, viewer: Viewer | None, window: Window[tuple[str, UUID]]
 ) -> list[Row[UserCard]]:
-    values = {"id": ref.id, "username": str(ref), **seen_by(viewer), **_asked(window)}
-    listed = gated(db, statement, values, UserCard, keys=2)
+    values = {"id": ref.id, "username": str(ref), **viewer_values(viewer), **_window_values(window)}
+    listed = fetch_visible_list(db, statement, values, UserCard, keys=2)
     if listed is None:
         raise UserNotFound
     return listed
 
 
-REQUESTS: Final = """
-    SELECT r.created_at, r.requester_id, u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified,
+LIST_REQUESTS: Final = f"""
+    SELECT r.created_at, r.requester_id, {CARD},
            r.created_at AS requested_at
       FROM follow_requests r JOIN users u ON u.id = r.requester_id
      WHERE r.target_id = %(user_id)s AND u.banned_at IS NULL
@@ -177,16 +179,18 @@ REQUESTS: Final = """
 """
 
 
-def requests(db: Connection, *, user_id: UUID, window: Window[tuple[str, UUID]]) -> list[Row[Requester]]:
+def list_requests(db: Connection, *, user_id: UUID, window: Window[tuple[str, UUID]]) -> list[Row[Requester]]:
     """Who asks to follow the user, the newest first."""
-    with db.cursor(row_factory=listed_as(Requester, keys=2)) as cursor:
-        return cursor.execute(REQUESTS, {"user_id": user_id, **_asked(window)}).fetchall()
+    with db.cursor(row_factory=list_row(Requester, keys=2)) as cursor:
+        return cursor.execute(LIST_REQUESTS, {"user_id": user_id, **_window_values(window)}).fetchall()
 
 
 ACCEPT: Final = """
     WITH asked AS (
-        DELETE FROM follow_requests WHERE requester_id = %(follower_id)s AND target_id = %(target_id)s
-        RETURNING requester_id, target_id
+        DELETE FROM follow_requests r USING users u
+         WHERE r.requester_id = %(follower_id)s AND r.target_id = %(target_id)s
+           AND u.id = r.requester_id AND u.banned_at IS NULL
+        RETURNING r.requester_id, r.target_id
     ), followed AS (
         INSERT INTO follows (follower_id, following_id) SELECT requester_id, target_id FROM asked
         ON CONFLICT DO NOTHING RETURNING true
@@ -197,12 +201,15 @@ ACCEPT: Final = """
 
 
 def accept(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
-    """Make a request a follow; false when it is one already. Raises `RequestNotFound` when there is neither."""
+    """Make a request a follow; False if it is one already.
+
+    Raises `RequestNotFound` if there is neither, and for the request of a banned account.
+    """
     people = {"follower_id": follower_id, "target_id": target_id}
-    db.execute(LOCK, people)
+    db.execute(LOCK_PAIR, people)
     is_new, was_following = db.execute(ACCEPT, people).fetchone() or (False, False)
     if is_new:
-        db.execute(COUNT, people | {"change": 1})
+        db.execute(UPDATE_COUNTS, people | {"change": 1})
     elif not was_following:
         raise RequestNotFound
     return bool(is_new)
@@ -216,7 +223,7 @@ def decline(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
     return db.execute(DECLINE, {"follower_id": follower_id, "target_id": target_id}).rowcount > 0
 
 
-LOCK_ASKING: Final = """
+LOCK_WITH_REQUESTERS: Final = """
     SELECT id FROM users
      WHERE id = %(user_id)s OR id IN (SELECT requester_id FROM follow_requests WHERE target_id = %(user_id)s)
      ORDER BY id FOR NO KEY UPDATE
@@ -239,7 +246,7 @@ ACCEPT_ALL: Final = """
 """
 
 
-ASKING: Final = "SELECT requester_id FROM follow_requests WHERE target_id = %(user_id)s"
+READ_REQUESTER_IDS: Final = "SELECT requester_id FROM follow_requests WHERE target_id = %(user_id)s"
 
 
 def lock_with_requesters(db: Connection, *, user_id: UUID) -> None:
@@ -251,8 +258,8 @@ def lock_with_requesters(db: Connection, *, user_id: UUID) -> None:
     is_complete = False
     while not is_complete:
         with db.transaction() as locks:
-            locked = {row[0] for row in db.execute(LOCK_ASKING, person)}
-            is_complete = all(row[0] in locked for row in db.execute(ASKING, person))
+            locked = {row[0] for row in db.execute(LOCK_WITH_REQUESTERS, person)}
+            is_complete = all(row[0] in locked for row in db.execute(READ_REQUESTER_IDS, person))
             if not is_complete:
                 raise Rollback(locks)
 
@@ -262,6 +269,6 @@ def accept_all(db: Connection, *, user_id: UUID) -> list[UUID]:
     return [row[0] for row in db.execute(ACCEPT_ALL, {"user_id": user_id})]
 
 
-def _asked(window: Window[tuple[str, UUID]]) -> dict[str, object]:
+def _window_values(window: Window[tuple[str, UUID]]) -> dict[str, object]:
     after_time, after_id = window.after
     return {"after_time": after_time, "after_id": after_id, "at_most": window.at_most}

@@ -1,20 +1,21 @@
 """Posts as grids show them: an account's, the saved ones, those worth exploring."""
 
-from typing import Final, LiteralString
+from typing import Final
 from uuid import UUID
 
 from layers.core.errors import UserNotFound
 from layers.core.models import PostThumb, SavedPost, UserRef, Viewer
 from layers.core.pages import Row, Window
-from layers.postgres.connection import Connection, gated, listed_as, seen_by
+from layers.postgres.columns import THUMB
+from layers.postgres.connection import Connection, fetch_visible_list, list_row, viewer_values
 
-OF_USER: Final[LiteralString] = """
+LIST_OF_USER: Final = f"""
     SELECT owner.allowed, listed.id AS place, listed.*
       FROM (SELECT o.id, can_view(%(viewer_id)s, %(is_admin)s, o) AS allowed
               FROM users o
              WHERE (o.id = %(id)s OR o.username = %(username)s) AND (o.banned_at IS NULL OR %(is_admin)s)) AS owner
       LEFT JOIN LATERAL (
-            SELECT p.id, p.thumbnail, p.like_count, p.comment_count, p.media_count, p.created_at
+            SELECT {THUMB}
               FROM posts p
              WHERE p.user_id = owner.id AND p.status = 'published' AND p.id < %(after_id)s
              ORDER BY p.id DESC LIMIT %(at_most)s
@@ -23,24 +24,24 @@ OF_USER: Final[LiteralString] = """
 """
 
 
-def of_user(
+def list_of_user(
     db: Connection, *, ref: UserRef, viewer: Viewer | None, window: Window[tuple[UUID]]
 ) -> list[Row[PostThumb]]:
     """What an account has published, the newest first.
 
     Raises `UserNotFound`, or `NotAllowed` for a private account that the viewer may not view.
     """
-    values = {"id": ref.id, "username": str(ref), **seen_by(viewer)}
+    values = {"id": ref.id, "username": str(ref), **viewer_values(viewer)}
     values |= {"after_id": window.after[0], "at_most": window.at_most}
-    listed = gated(db, OF_USER, values, PostThumb, keys=1)
+    listed = fetch_visible_list(db, LIST_OF_USER, values, PostThumb, keys=1)
     if listed is None:
         raise UserNotFound
     return listed
 
 
-SAVED: Final = """
+LIST_SAVED: Final = f"""
     SELECT s.created_at, s.post_id,
-           p.id, p.thumbnail, p.like_count, p.comment_count, p.media_count, p.created_at, s.created_at AS saved_at
+           {THUMB}, s.created_at AS saved_at
       FROM saves s JOIN posts p ON p.id = s.post_id JOIN users u ON u.id = p.user_id
      WHERE s.user_id = %(viewer_id)s AND p.status = 'published' AND can_view_post(%(viewer_id)s, %(is_admin)s, p, u)
        AND s.created_at <= %(after_time)s AND (s.created_at < %(after_time)s OR s.post_id > %(after_id)s)
@@ -48,17 +49,17 @@ SAVED: Final = """
 """
 
 
-def saved(db: Connection, *, viewer: Viewer, window: Window[tuple[str, UUID]]) -> list[Row[SavedPost]]:
+def list_saved(db: Connection, *, viewer: Viewer, window: Window[tuple[str, UUID]]) -> list[Row[SavedPost]]:
     """What the viewer has saved and may still see, the latest save first."""
     after_time, after_id = window.after
-    values = {**seen_by(viewer), "after_time": after_time, "after_id": after_id, "at_most": window.at_most}
-    with db.cursor(row_factory=listed_as(SavedPost, keys=2)) as cursor:
-        return cursor.execute(SAVED, values).fetchall()
+    values = {**viewer_values(viewer), "after_time": after_time, "after_id": after_id, "at_most": window.at_most}
+    with db.cursor(row_factory=list_row(SavedPost, keys=2)) as cursor:
+        return cursor.execute(LIST_SAVED, values).fetchall()
 
 
-EXPLORE: Final = """
+LIST_EXPLORE: Final = f"""
     SELECT p.like_count + 2 * p.comment_count AS score, p.id,
-           p.id, p.thumbnail, p.like_count, p.comment_count, p.media_count, p.created_at
+           {THUMB}
       FROM posts p JOIN users u ON u.id = p.user_id
      WHERE p.status = 'published' AND NOT u.is_private AND u.banned_at IS NULL
        AND (p.like_count + 2 * p.comment_count, p.id) < (%(after_score)s, %(after_id)s)
@@ -69,9 +70,9 @@ EXPLORE: Final = """
 """
 
 
-def explore(db: Connection, *, viewer: Viewer | None, window: Window[tuple[int, UUID]]) -> list[Row[PostThumb]]:
+def list_explore(db: Connection, *, viewer: Viewer | None, window: Window[tuple[int, UUID]]) -> list[Row[PostThumb]]:
     """Posts of public accounts, without the viewer's own and those she follows; likes and twice the comments first."""
     after_score, after_id = window.after
-    values = {**seen_by(viewer), "after_score": after_score, "after_id": after_id, "at_most": window.at_most}
-    with db.cursor(row_factory=listed_as(PostThumb, keys=2)) as cursor:
-        return cursor.execute(EXPLORE, values).fetchall()
+    values = {**viewer_values(viewer), "after_score": after_score, "after_id": after_id, "at_most": window.at_most}
+    with db.cursor(row_factory=list_row(PostThumb, keys=2)) as cursor:
+        return cursor.execute(LIST_EXPLORE, values).fetchall()

@@ -3,21 +3,20 @@
 from typing import Final, LiteralString
 from uuid import UUID
 
-import msgspec
+from psycopg.rows import class_row
 
 from layers.core.errors import PostNotFound
-from layers.core.models import UserCard, Viewer
+from layers.core.models import PostCounts, UserCard, Viewer
 from layers.core.pages import Row, Window
-from layers.postgres.connection import Connection, gated, rows_as, seen_by
+from layers.postgres.columns import CARD
+from layers.postgres.connection import Connection, fetch_visible_list, viewer_values
 
 
-class Liked(msgspec.Struct, frozen=True):
-    """What a like, or its taking back, came to: the post's counts and version after it."""
+class LikeResult(PostCounts, frozen=True):
+    """The post's counts after a like was added or removed."""
 
     is_new: bool
-    version: int
-    like_count: int
-    comment_count: int
+    """Whether something changed."""
 
 
 ADD: Final[LiteralString] = """
@@ -35,6 +34,7 @@ ADD: Final[LiteralString] = """
         RETURNING posts.version, posts.like_count
     )
     SELECT counted.version IS NOT NULL AS is_new,
+           post.id AS post_id,
            coalesce(counted.version, post.version) AS version,
            coalesce(counted.like_count, post.like_count) AS like_count,
            post.comment_count
@@ -42,9 +42,9 @@ ADD: Final[LiteralString] = """
 """
 
 
-def add(db: Connection, *, post_id: UUID, viewer: Viewer) -> Liked:
+def add(db: Connection, *, post_id: UUID, viewer: Viewer) -> LikeResult:
     """Like a post once; raises `PostNotFound` for one that the viewer may not see."""
-    return _changed(db, ADD, post_id, viewer)
+    return _execute(db, ADD, post_id, viewer)
 
 
 REMOVE: Final[LiteralString] = """
@@ -64,33 +64,34 @@ REMOVE: Final[LiteralString] = """
         RETURNING posts.version, posts.like_count
     )
     SELECT counted.version IS NOT NULL AS is_new,
+           post.id AS post_id,
            coalesce(counted.version, post.version) AS version,
            coalesce(counted.like_count, post.like_count) AS like_count,
            post.comment_count
       FROM post LEFT JOIN counted ON true
 """
-# What she gave a viewer may take back, also where the account has shut her out since.
+# A viewer can always remove their own like, even if they can no longer see the post.
 
 
-def remove(db: Connection, *, post_id: UUID, viewer: Viewer) -> Liked:
+def remove(db: Connection, *, post_id: UUID, viewer: Viewer) -> LikeResult:
     """Take a like back; `is_new` is false when there was none."""
-    return _changed(db, REMOVE, post_id, viewer)
+    return _execute(db, REMOVE, post_id, viewer)
 
 
-def _changed(db: Connection, statement: LiteralString, post_id: UUID, viewer: Viewer) -> Liked:
-    with db.cursor(row_factory=rows_as(Liked)) as cursor:
-        liked = cursor.execute(statement, {"post_id": post_id, **seen_by(viewer)}).fetchone()
+def _execute(db: Connection, statement: LiteralString, post_id: UUID, viewer: Viewer) -> LikeResult:
+    with db.cursor(row_factory=class_row(LikeResult)) as cursor:
+        liked = cursor.execute(statement, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
     if liked is None:
         raise PostNotFound
     return liked
 
 
-OF_POST: Final[LiteralString] = """
+LIST_OF_POST: Final = f"""
     SELECT true AS allowed, listed.*
       FROM posts p JOIN users o ON o.id = p.user_id
       LEFT JOIN LATERAL (
             SELECT l.created_at AS liked_at, l.user_id,
-                   u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+                   {CARD}
               FROM likes l JOIN users u ON u.id = l.user_id
              WHERE l.post_id = p.id AND (u.banned_at IS NULL OR %(is_admin)s)
                AND l.created_at <= %(after_time)s AND (l.created_at < %(after_time)s OR l.user_id > %(after_id)s)
@@ -101,14 +102,14 @@ OF_POST: Final[LiteralString] = """
 """
 
 
-def of_post(
+def list_of_post(
     db: Connection, *, post_id: UUID, viewer: Viewer | None, window: Window[tuple[str, UUID]]
 ) -> list[Row[UserCard]]:
     """Who likes a post, the newest like first; raises `PostNotFound` for one that the viewer may not see."""
     after_time, after_id = window.after
-    values = {"post_id": post_id, **seen_by(viewer)}
+    values = {"post_id": post_id, **viewer_values(viewer)}
     values |= {"after_time": after_time, "after_id": after_id, "at_most": window.at_most}
-    listed = gated(db, OF_POST, values, UserCard, keys=2)
+    listed = fetch_visible_list(db, LIST_OF_POST, values, UserCard, keys=2)
     if listed is None:
         raise PostNotFound
     return listed

@@ -1,18 +1,20 @@
 """Posts with their pictures: processing, published, failed or deleted."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 import msgspec
+from psycopg.rows import class_row
 
-from layers.core.errors import NotAllowed, PostNotFound, StoreUnavailable
-from layers.core.events import Note, PostPublished
+from layers.core.errors import NotAllowed, PostNotFound
+from layers.core.events import OutboxEvent, PostPublished
 from layers.core.ids import time_of
-from layers.core.models import Filter, Media, Post, Viewer, renditions_of
+from layers.core.models import Filter, Post, Viewer
 from layers.postgres import outbox
-from layers.postgres.connection import Connection, autocommit, rows_as, seen_by
+from layers.postgres.columns import POST
+from layers.postgres.connection import Connection, viewer_values
+from layers.postgres.post_rows import PostRow
 
 
 class NewPicture(msgspec.Struct, frozen=True):
@@ -74,23 +76,18 @@ def create(
     db.execute(CREATE_PICTURES, columns)
 
 
-READ_MANY: Final = """
-    SELECT p.version, p.id, p.user_id, u.username, u.display_name, u.profile_picture_url, p.caption, p.location,
-           p.tags, p.status, p.like_count, p.comment_count, p.created_at,
-           EXISTS (SELECT FROM likes l WHERE l.user_id = %(viewer_id)s AND l.post_id = p.id) AS is_liked,
-           EXISTS (SELECT FROM saves s WHERE s.user_id = %(viewer_id)s AND s.post_id = p.id) AS is_saved,
-           (SELECT json_agg(json_build_array(m.id, m.filter, m.width, m.height, m.order_index, m.status, m.failure)
-                            ORDER BY m.order_index)
-              FROM post_media m WHERE m.post_id = p.id) AS media
+READ_MANY: Final = f"""
+    SELECT {POST}
       FROM posts p JOIN users u ON u.id = p.user_id
      WHERE p.id = ANY(%(post_ids)s) AND can_view_post(%(viewer_id)s, %(is_admin)s, p, u)
 """
 
 
-def read_many(db: Connection, *, post_ids: Sequence[UUID], viewer: Viewer | None) -> list[tuple[Post, int]]:
-    """Those of the posts that the viewer may see, in no order, each with its row's version."""
-    values = {"post_ids": list(post_ids), **seen_by(viewer)}
-    return [_post(row) for row in db.execute(READ_MANY, values)]
+def read_many(db: Connection, *, post_ids: Sequence[UUID], viewer: Viewer | None) -> list[Post]:
+    """Those of the posts that the viewer may see, in no order."""
+    values = {"post_ids": list(post_ids), **viewer_values(viewer)}
+    with db.cursor(row_factory=class_row(PostRow)) as cursor:
+        return [row.to_post() for row in cursor.execute(READ_MANY, values)]
 
 
 def read(db: Connection, *, post_id: UUID, viewer: Viewer | None) -> Post:
@@ -98,50 +95,10 @@ def read(db: Connection, *, post_id: UUID, viewer: Viewer | None) -> Post:
     found = read_many(db, post_ids=[post_id], viewer=viewer)
     if not found:
         raise PostNotFound
-    return found[0][0]
+    return found[0]
 
 
-def _post(row: Sequence[Any]) -> tuple[Post, int]:
-    version, post_id, user_id, username, display_name, picture, caption, location, tags, status, *rest = row
-    like_count, comment_count, created_at, is_liked, is_saved, media = rest
-    post = Post(
-        id=post_id,
-        user_id=user_id,
-        username=username,
-        display_name=display_name,
-        profile_picture_url=picture,
-        caption=caption,
-        location=location,
-        tags=tags,
-        status=status,
-        like_count=like_count,
-        comment_count=comment_count,
-        created_at=created_at,
-        is_liked=is_liked,
-        is_saved=is_saved,
-        media=[_picture(post_id, columns) for columns in media],
-    )
-    return post, version
-
-
-def _picture(post_id: UUID, columns: Sequence[Any]) -> Media:
-    media_id, filter_, width, height, order_index, status, failure = columns
-    files = renditions_of(post_id, order_index) if status == "published" else None
-    return Media(
-        id=UUID(media_id),
-        media_url=files.large.jpeg if files else None,
-        thumbnail_url=files.thumbnail.jpeg if files else None,
-        renditions=files,
-        filter_applied=filter_,
-        width=width,
-        height=height,
-        order_index=order_index,
-        status=status,
-        failure=failure,
-    )
-
-
-class Deleted(msgspec.Struct, frozen=True):
+class DeletedPost(msgspec.Struct, frozen=True):
     """What a deletion leaves to clear away."""
 
     author_id: UUID
@@ -149,7 +106,7 @@ class Deleted(msgspec.Struct, frozen=True):
     """One per picture, in order."""
 
 
-LOCK: Final = """
+LOCK_POST: Final = """
     SELECT p.user_id, p.status,
            ARRAY(SELECT m.original_key FROM post_media m WHERE m.post_id = p.id ORDER BY m.order_index)
       FROM posts p JOIN users u ON u.id = p.user_id
@@ -168,19 +125,19 @@ DELETE: Final = """
 """
 
 
-def delete(db: Connection, *, post_id: UUID, viewer: Viewer) -> Deleted:
+def delete(db: Connection, *, post_id: UUID, viewer: Viewer) -> DeletedPost:
     """Take a post out of every read; its author's or an admin's right.
 
     Raises `PostNotFound` for what the viewer may not see, `NotAllowed` for what is another's.
     """
-    row = db.execute(LOCK, {"post_id": post_id, **seen_by(viewer)}).fetchone()
+    row = db.execute(LOCK_POST, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
     if row is None:
         raise PostNotFound
     author_id, status, original_keys = row
     if author_id != viewer.id and viewer.role != "admin":
         raise NotAllowed
     db.execute(DELETE, {"post_id": post_id, "was_published": status == "published"})
-    return Deleted(author_id=author_id, original_keys=original_keys)
+    return DeletedPost(author_id=author_id, original_keys=original_keys)
 
 
 FINISH_PICTURE: Final = """
@@ -189,7 +146,7 @@ FINISH_PICTURE: Final = """
      WHERE post_id = %(post_id)s AND order_index = %(order_index)s
 """
 
-LOCK_STATE: Final = "SELECT status, user_id FROM posts WHERE id = %(post_id)s FOR NO KEY UPDATE"
+LOCK_STATUS: Final = "SELECT status, user_id FROM posts WHERE id = %(post_id)s FOR NO KEY UPDATE"
 
 PUBLISH: Final = """
     WITH published AS (
@@ -204,13 +161,13 @@ PUBLISH: Final = """
 """
 
 
-def finish_picture(db: Connection, *, post_id: UUID, order_index: int, width: int, height: int) -> Note | None:
+def finish_picture(db: Connection, *, post_id: UUID, order_index: int, width: int, height: int) -> OutboxEvent | None:
     """All renditions of a picture are stored; the one that finds no unfinished sibling publishes the post.
 
     Gives the note of `PostPublished` then, exactly once per post; None otherwise. Harmless for a post that is
     published, failed or deleted already; raises `PostNotFound` for one that is not (yet) there.
     """
-    if _locked_state(db, post_id) != "processing":
+    if _lock_status(db, post_id) != "processing":
         return None
     picture = {"post_id": post_id, "order_index": order_index, "width": width, "height": height}
     db.execute(FINISH_PICTURE, picture)
@@ -231,42 +188,42 @@ FAIL_PICTURE: Final = """
 
 def fail_picture(db: Connection, *, post_id: UUID, order_index: int, reason: str) -> UUID | None:
     """A picture can never be shown: its post has failed, and its owner can read why. Whose it is, if that is news."""
-    if _locked_state(db, post_id) != "processing":
+    if _lock_status(db, post_id) != "processing":
         return None
     row = db.execute(FAIL_PICTURE, {"post_id": post_id, "order_index": order_index, "reason": reason}).fetchone()
     return row[0] if row else None
 
 
-def _locked_state(db: Connection, post_id: UUID) -> str:
+def _lock_status(db: Connection, post_id: UUID) -> str:
     """The post's status, its row locked: the pictures of one post are finished one after the other."""
-    row = db.execute(LOCK_STATE, {"post_id": post_id}).fetchone()
+    row = db.execute(LOCK_STATUS, {"post_id": post_id}).fetchone()
     if row is None:
         raise PostNotFound
     status: str = row[0]
     return status
 
 
-ORIGINAL_KEYS: Final = "SELECT original_key FROM post_media WHERE post_id = %(post_id)s ORDER BY order_index"
+READ_ORIGINAL_KEYS: Final = "SELECT original_key FROM post_media WHERE post_id = %(post_id)s ORDER BY order_index"
 
 
-def original_keys(db: Connection, *, post_id: UUID) -> list[str]:
+def read_original_keys(db: Connection, *, post_id: UUID) -> list[str]:
     """Where the uploaded files of a post lie, in order; none if there is no such post."""
-    return [row[0] for row in db.execute(ORIGINAL_KEYS, {"post_id": post_id})]
+    return [row[0] for row in db.execute(READ_ORIGINAL_KEYS, {"post_id": post_id})]
 
 
-STATE: Final = "SELECT status FROM posts WHERE id = %(post_id)s"
+READ_STATUS: Final = "SELECT status FROM posts WHERE id = %(post_id)s"
 
 
-def state(db: Connection, *, post_id: UUID) -> str:
+def read_status(db: Connection, *, post_id: UUID) -> str:
     """The post's status, `deleted` included; raises `PostNotFound`."""
-    row = db.execute(STATE, {"post_id": post_id}).fetchone()
+    row = db.execute(READ_STATUS, {"post_id": post_id}).fetchone()
     if row is None:
         raise PostNotFound
     status: str = row[0]
     return status
 
 
-class Unfinished(msgspec.Struct, frozen=True):
+class UnfinishedPicture(msgspec.Struct, frozen=True):
     """A picture that has waited for long."""
 
     post_id: UUID
@@ -276,7 +233,7 @@ class Unfinished(msgspec.Struct, frozen=True):
     age_seconds: float
 
 
-UNFINISHED: Final = """
+LIST_UNFINISHED: Final = """
     SELECT m.post_id, p.user_id AS author_id, m.order_index, m.original_key,
            extract(epoch FROM now() - p.updated_at)::float AS age_seconds
       FROM posts p JOIN post_media m ON m.post_id = p.id
@@ -287,11 +244,11 @@ UNFINISHED: Final = """
 """
 
 
-def unfinished(db: Connection, *, older_than_seconds: float, at_most: int) -> list[Unfinished]:
+def list_unfinished(db: Connection, *, older_than_seconds: float, at_most: int) -> list[UnfinishedPicture]:
     """Pictures still processing so many seconds after their post was (last) begun, oldest first."""
     values = {"seconds": older_than_seconds, "at_most": at_most}
-    with db.cursor(row_factory=rows_as(Unfinished)) as cursor:
-        return cursor.execute(UNFINISHED, values).fetchall()
+    with db.cursor(row_factory=class_row(UnfinishedPicture)) as cursor:
+        return cursor.execute(LIST_UNFINISHED, values).fetchall()
 
 
 WITHDRAW: Final = """
@@ -301,38 +258,30 @@ WITHDRAW: Final = """
 """
 
 
-@contextlib.contextmanager
-def withdrawn_on_failure(*, post_id: UUID, keys: Sequence[str]) -> Iterator[None]:
-    """What follows belongs to the new post: if it fails, the post was never there.
+def withdraw(db: Connection, *, post_id: UUID, keys: Sequence[str]) -> None:
+    """Remove a new post whose files could not be stored; `keys` are all objects that it may have by then.
 
-    `keys` are all objects that it may have by then; they are removed once nobody can still be storing them. Should the
-    rows outlive even that (the database went away too), the sweeper fails them as never arrived.
+    These are removed later, when no request can still be storing them.
     """
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(StoreUnavailable), autocommit() as db:
-            db.execute(WITHDRAW, {"post_id": post_id, "keys": list(keys)})
-        raise
+    db.execute(WITHDRAW, {"post_id": post_id, "keys": list(keys)})
 
 
-MEDIA_REMOVED: Final = "UPDATE posts SET media_removed = true WHERE id = %(post_id)s AND status = 'deleted'"
+MARK_MEDIA_REMOVED: Final = "UPDATE posts SET media_removed = true WHERE id = %(post_id)s AND status = 'deleted'"
 
 
-def media_removed(*, post_id: UUID) -> None:
-    """A deleted post's files are gone; one not marked so is cleared again by the sweeper."""
-    with contextlib.suppress(StoreUnavailable), autocommit() as db:
-        db.execute(MEDIA_REMOVED, {"post_id": post_id})
+def mark_media_removed(db: Connection, *, post_id: UUID) -> None:
+    """Record that a deleted post's files are gone; the sweeper removes the files of posts without this mark again."""
+    db.execute(MARK_MEDIA_REMOVED, {"post_id": post_id})
 
 
-class Remains(msgspec.Struct, frozen=True):
+class DeletedWithMedia(msgspec.Struct, frozen=True):
     """A deleted post whose files may still be there."""
 
     post_id: UUID
     original_keys: list[str]
 
 
-REMAINS: Final = """
+LIST_DELETED_WITH_MEDIA: Final = """
     SELECT p.id AS post_id,
            ARRAY(SELECT m.original_key FROM post_media m WHERE m.post_id = p.id ORDER BY m.order_index) AS original_keys
       FROM posts p
@@ -341,7 +290,7 @@ REMAINS: Final = """
 """
 
 
-def remains(db: Connection, *, older_than_seconds: float, at_most: int) -> list[Remains]:
+def list_deleted_with_media(db: Connection, *, older_than_seconds: float, at_most: int) -> list[DeletedWithMedia]:
     """Deleted posts whose files could not be removed at once."""
-    with db.cursor(row_factory=rows_as(Remains)) as cursor:
-        return cursor.execute(REMAINS, {"seconds": older_than_seconds, "at_most": at_most}).fetchall()
+    with db.cursor(row_factory=class_row(DeletedWithMedia)) as cursor:
+        return cursor.execute(LIST_DELETED_WITH_MEDIA, {"seconds": older_than_seconds, "at_most": at_most}).fetchall()

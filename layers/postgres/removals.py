@@ -10,11 +10,11 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from psycopg.rows import class_row
 
-from layers.core.admission import Revocation
+from layers.core.models import PostCounts, Revocation
 from layers.postgres import bans, sessions
-from layers.postgres.comments import Counted
-from layers.postgres.connection import Connection, rows_as
+from layers.postgres.connection import Connection
 
 LOCK_POSTS: Final = """
     SELECT FROM posts
@@ -51,7 +51,7 @@ LOCK_PEOPLE: Final = """
 LOCKS: Final = (LOCK_POSTS, LOCK_COMMENTS, LOCK_STORIES, LOCK_PEOPLE)
 
 
-class OwnPost(msgspec.Struct, frozen=True):
+class RemovedPost(msgspec.Struct, frozen=True):
     """A post of the account, in whatever state."""
 
     id: UUID
@@ -59,14 +59,14 @@ class OwnPost(msgspec.Struct, frozen=True):
     """One per picture, in order."""
 
 
-OWN_POSTS: Final = """
+READ_POSTS: Final = """
     SELECT p.id,
            ARRAY(SELECT m.original_key FROM post_media m WHERE m.post_id = p.id ORDER BY m.order_index) AS original_keys
       FROM posts p
      WHERE p.user_id = %(user_id)s
 """
-OWN_STORIES: Final = "SELECT id FROM stories WHERE user_id = %(user_id)s"
-OWN_UPLOADS: Final = "SELECT id, expires_at FROM uploads WHERE user_id = %(user_id)s"
+READ_STORY_IDS: Final = "SELECT id FROM stories WHERE user_id = %(user_id)s"
+READ_UPLOADS: Final = "SELECT id, expires_at FROM uploads WHERE user_id = %(user_id)s"
 
 REMOVE_COMMENTS: Final = """
     WITH RECURSIVE thread AS (
@@ -114,7 +114,7 @@ REMOVE_FOLLOWS: Final = """
      WHERE id IN (SELECT follower_id FROM removed UNION SELECT following_id FROM removed)
 """
 
-COUNTS: Final = """
+READ_COUNTS: Final = """
     SELECT id AS post_id, version, like_count, comment_count
       FROM posts WHERE id = ANY(%(post_ids)s) AND user_id <> %(user_id)s
 """
@@ -122,45 +122,45 @@ COUNTS: Final = """
 REMOVE_ACCOUNT: Final = "DELETE FROM users WHERE id = %(user_id)s"
 
 
-class Removed(msgspec.Struct, frozen=True):
+class RemovedAccount(msgspec.Struct, frozen=True):
     """What a removal leaves to be told and cleared away."""
 
     username: str
-    posts: list[OwnPost]
+    posts: list[RemovedPost]
     story_ids: list[UUID]
     upload_ids: list[UUID]
     uploads_end: datetime | None
     """Until when the URLs of its uploads work."""
-    counts: list[Counted]
+    counts: list[PostCounts]
     """Of other people's posts that lost likes or comments."""
     revocation: Revocation
     """What Valkey must apply."""
 
 
-def remove(db: Connection, *, user_id: UUID) -> Removed:
+def remove_account(db: Connection, *, user_id: UUID) -> RemovedAccount:
     """Remove an account with its posts, stories, comments (and the replies to them), likes, views and follows.
 
     Ban it before, in a transaction of its own: then few requests of its are under way. Two that wait for each other are
-    possible all the same; do it within `retried`. Raises as `bans.begin`.
+    possible all the same; do it within `retried`. Raises as `bans.ban`.
     """
     values = {"user_id": user_id}
     for lock in LOCKS:
         db.execute(lock, values)
-    username = bans.lock(db, user_id=user_id)
+    username = bans.lock_account(db, user_id=user_id)
     for lock in LOCKS:
         db.execute(lock, values)
-    with db.cursor(row_factory=rows_as(OwnPost)) as cursor:
-        own_posts = cursor.execute(OWN_POSTS, values).fetchall()
-    story_ids = [row[0] for row in db.execute(OWN_STORIES, values)]
-    uploads = db.execute(OWN_UPLOADS, values).fetchall()
+    with db.cursor(row_factory=class_row(RemovedPost)) as cursor:
+        own_posts = cursor.execute(READ_POSTS, values).fetchall()
+    story_ids = [row[0] for row in db.execute(READ_STORY_IDS, values)]
+    uploads = db.execute(READ_UPLOADS, values).fetchall()
     changed = [row[0] for each in (REMOVE_COMMENTS, REMOVE_LIKES) for row in db.execute(each, values)]
     for each in (REMOVE_COMMENT_LIKES, REMOVE_VIEWS, REMOVE_FOLLOWS):
         db.execute(each, values)
-    with db.cursor(row_factory=rows_as(Counted)) as reader:
-        counts = reader.execute(COUNTS, values | {"post_ids": changed}).fetchall()
+    with db.cursor(row_factory=class_row(PostCounts)) as reader:
+        counts = reader.execute(READ_COUNTS, values | {"post_ids": changed}).fetchall()
     revocation = sessions.end_all(db, user_id=user_id)
     db.execute(REMOVE_ACCOUNT, values)
-    return Removed(
+    return RemovedAccount(
         username=username,
         posts=own_posts,
         story_ids=story_ids,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from layers.core.errors import PostNotFound
 from layers.core.models import Viewer
-from layers.postgres.connection import Connection, seen_by
+from layers.postgres.connection import Connection, viewer_values
 
 ADD: Final = """
     WITH post AS (
@@ -23,7 +23,7 @@ ADD: Final = """
 
 def add(db: Connection, *, post_id: UUID, viewer: Viewer) -> bool:
     """Save a post, once; whether this did. Raises `PostNotFound` for one that the viewer may not see."""
-    row = db.execute(ADD, {"post_id": post_id, **seen_by(viewer)}).fetchone()
+    row = db.execute(ADD, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
     if row is None:
         raise PostNotFound
     return bool(row[0])
@@ -38,12 +38,12 @@ REMOVE: Final = """
      WHERE p.id = %(post_id)s AND p.status = 'published'
        AND (EXISTS (SELECT FROM removed) OR can_view_post(%(viewer_id)s, %(is_admin)s, p, u))
 """
-# What she has saved a viewer may give up, also where the account has shut her out since.
+# A viewer can always remove their own save, even if they can no longer see the post.
 
 
 def remove(db: Connection, *, post_id: UUID, viewer: Viewer) -> bool:
     """Save a post no more; whether it was saved. Raises as `add`, but never for one that was saved."""
-    row = db.execute(REMOVE, {"post_id": post_id, **seen_by(viewer)}).fetchone()
+    row = db.execute(REMOVE, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
     if row is None:
         raise PostNotFound
     return bool(row[0])

@@ -1,21 +1,20 @@
-"""Sign-ins as rows: the truth behind the sessions in Valkey, and the port that core names `Register`.
+"""Sessions: the rows are authoritative, Valkey holds copies of them.
 
-The table holds hashes: whoever reads it cannot sign in with what stands there.
+The table holds hashes of session ids, so its content cannot be used to sign in.
 """
 
-import contextlib
 import hashlib
 import secrets
 from typing import Final
 from uuid import UUID
 
-from layers.core.admission import Revocation
-from layers.core.errors import StoreUnavailable
+from psycopg.rows import class_row
+
 from layers.core.ids import new_id
 from layers.core.limits import SESSION_SECONDS
-from layers.core.models import Session
+from layers.core.models import Revocation, Session
 from layers.core.settings import settings
-from layers.postgres.connection import Connection, autocommit, rows_as
+from layers.postgres.connection import Connection
 
 _ID_BYTES = 32
 
@@ -47,27 +46,25 @@ FIND: Final = """
 """
 
 
-def find(session_id: str) -> tuple[Session, int] | None:
-    """A live session and the seconds until its absolute end; its expiry is moved on."""
-    with autocommit() as db:
-        row = db.execute(FIND, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS}).fetchone()
+def find(db: Connection, *, session_id: str) -> tuple[Session, int] | None:
+    """A live session and the seconds until its absolute end; its expiry is extended."""
+    row = db.execute(FIND, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS}).fetchone()
     if row is None:
         return None
     user_id, username, role, seconds = row
     return Session(id=session_id, user_id=user_id, username=username, role=role), seconds
 
 
-SAVE: Final = """
+EXTEND: Final = """
     UPDATE sessions
        SET expires_at = least(ends_at, now() + %(seconds)s * interval '1 s')
      WHERE id_hash = %(id_hash)s AND expires_at > now()
 """
 
 
-def save(session_id: str) -> None:
-    """Move a session's expiry on."""
-    with autocommit() as db:
-        db.execute(SAVE, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS})
+def extend(db: Connection, *, session_id: str) -> None:
+    """Extend a session's expiry to 24 h from now, at most to its absolute end."""
+    db.execute(EXTEND, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS})
 
 
 END: Final = """
@@ -87,9 +84,9 @@ def end(db: Connection, *, session_id: str) -> Revocation | None:
 REVOKE: Final = "INSERT INTO revocations (id, user_id) VALUES (%(revocation_id)s, %(user_id)s)"
 
 
-def refresh(db: Connection, *, user_id: UUID) -> Revocation:
+def reload_all(db: Connection, *, user_id: UUID) -> Revocation:
     """Make Valkey read a user's sessions anew (a role changed, a ban is over); the revocation that it must apply."""
-    return _revoked(db, user_id, is_banned=False)
+    return _revoke(db, user_id, is_banned=False)
 
 
 END_ALL: Final = "DELETE FROM sessions WHERE user_id = %(user_id)s"
@@ -101,25 +98,24 @@ def end_all(db: Connection, *, user_id: UUID) -> Revocation:
     The account's row must be locked against new sessions (`FOR UPDATE`).
     """
     db.execute(END_ALL, {"user_id": user_id})
-    return _revoked(db, user_id, is_banned=True)
+    return _revoke(db, user_id, is_banned=True)
 
 
-def _revoked(db: Connection, user_id: UUID, *, is_banned: bool) -> Revocation:
+def _revoke(db: Connection, user_id: UUID, *, is_banned: bool) -> Revocation:
     revocation = Revocation(id=new_id(), user_id=user_id, is_banned=is_banned)
     db.execute(REVOKE, {"revocation_id": revocation.id, "user_id": user_id})
     return revocation
 
 
-FORGET: Final = "DELETE FROM revocations WHERE id = %(revocation_id)s"
+DELETE_REVOCATION: Final = "DELETE FROM revocations WHERE id = %(revocation_id)s"
 
 
-def forget(revocation: Revocation) -> None:
-    """Valkey has applied it; one that stays is applied again, which is harmless."""
-    with contextlib.suppress(StoreUnavailable), autocommit() as db:
-        db.execute(FORGET, {"revocation_id": revocation.id})
+def delete_revocation(db: Connection, *, revocation: Revocation) -> None:
+    """Remove a revocation that Valkey has applied; one that stays is applied again, which is harmless."""
+    db.execute(DELETE_REVOCATION, {"revocation_id": revocation.id})
 
 
-REVOCATIONS: Final = """
+READ_REVOCATIONS: Final = """
     SELECT r.id, r.session_id, r.user_id,
            r.user_id IS NOT NULL AND (u.id IS NULL OR u.banned_at IS NOT NULL) AS is_banned
       FROM revocations r LEFT JOIN users u ON u.id = r.user_id
@@ -128,20 +124,20 @@ REVOCATIONS: Final = """
 # Whether a user is banned now, not when the revocation was written: applied late, it tells no old story.
 
 
-def revocations() -> list[Revocation]:
-    """Revocations that may not have reached Valkey yet."""
-    with autocommit() as db, db.cursor(row_factory=rows_as(Revocation)) as cursor:
-        return cursor.execute(REVOCATIONS).fetchall()
+def read_revocations(db: Connection) -> list[Revocation]:
+    """Revocations that Valkey may not have applied yet."""
+    with db.cursor(row_factory=class_row(Revocation)) as cursor:
+        return cursor.execute(READ_REVOCATIONS).fetchall()
 
 
 DELETE_EXPIRED: Final = "DELETE FROM sessions WHERE expires_at < now()"
-DELETE_APPLIED: Final = "DELETE FROM revocations WHERE created_at < now() - %(seconds)s * interval '1 s'"
+DELETE_OLD_REVOCATIONS: Final = "DELETE FROM revocations WHERE created_at < now() - %(seconds)s * interval '1 s'"
 
 
-def clear(db: Connection, *, revocations_older_than_seconds: int = SESSION_SECONDS) -> int:
+def delete_expired(db: Connection, *, revocations_older_than_seconds: int = SESSION_SECONDS) -> int:
     """Remove expired sessions, and revocations whose sessions have expired in Valkey too; rows removed."""
     expired = db.execute(DELETE_EXPIRED).rowcount
-    return expired + db.execute(DELETE_APPLIED, {"seconds": revocations_older_than_seconds}).rowcount
+    return expired + db.execute(DELETE_OLD_REVOCATIONS, {"seconds": revocations_older_than_seconds}).rowcount
 
 
 def _hash(session_id: str) -> bytes:

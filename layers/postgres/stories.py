@@ -6,12 +6,16 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from psycopg.rows import class_row
 
 from layers.core import limits, media_links, story_files
 from layers.core.errors import NotAllowed, StoryNotFound, UserNotFound
-from layers.core.models import Filter, Shape, Story, StoryUser, StoryViewer, UserCard, Viewer
+from layers.core.models import Filter, Shape, Story, StoryUser, StoryViewer, Time, UserCard, Viewer
 from layers.core.pages import Row, Window
-from layers.postgres.connection import Connection, listed_as, rows_as, seen_by
+from layers.postgres.columns import CARD, STORY
+from layers.postgres.connection import Connection, list_row, viewer_values
+
+_CARD_COLUMNS: Final = len(UserCard.__struct_fields__)
 
 BEGIN: Final = """
     INSERT INTO stories (id, user_id, filter, created_at, expires_at)
@@ -33,31 +37,59 @@ def begin(db: Connection, *, story_id: UUID, user_id: UUID, filter_: Filter) -> 
     db.execute(BEGIN, {"story_id": story_id, "user_id": user_id, "filter": filter_})
 
 
-PUBLISH: Final = """
+PUBLISH: Final = f"""
     WITH published AS (
-        UPDATE stories SET created_at = now(), expires_at = now() + %(seconds)s * interval '1 s'
-         WHERE id = %(story_id)s AND expires_at = created_at
-        RETURNING id, user_id, filter, view_count, true AS has_viewed, created_at, expires_at
+        UPDATE stories AS s SET created_at = now(), expires_at = now() + %(seconds)s * interval '1 s'
+         WHERE s.id = %(story_id)s AND s.expires_at = s.created_at
+        RETURNING {STORY}, true AS has_viewed
     )
     SELECT * FROM published
      UNION ALL
-    SELECT id, user_id, filter, view_count, true, created_at, expires_at
-      FROM stories WHERE id = %(story_id)s AND expires_at > now()
+    SELECT {STORY}, true FROM stories s WHERE s.id = %(story_id)s AND s.expires_at > now()
 """
 
 
+class StoryRow(msgspec.Struct, frozen=True):
+    """The columns of `columns.STORY`, and whether the viewer has viewed it."""
+
+    id: UUID
+    user_id: UUID
+    filter: Filter
+    view_count: int
+    created_at: Time
+    expires_at: Time
+    has_viewed: bool
+
+    def to_story(self) -> Story:
+        """The story as answers show it; its links end with it."""
+        end = datetime.fromisoformat(self.expires_at)
+        return Story(
+            id=self.id,
+            user_id=self.user_id,
+            media_url=media_links.expiring_url(story_files.picture_key(self.id, "jpg"), end),
+            thumbnail_url=media_links.expiring_url(story_files.thumbnail_key(self.id), end),
+            filter_applied=self.filter,
+            view_count=self.view_count,
+            has_viewed=self.has_viewed,
+            created_at=self.created_at,
+            expires_at=self.expires_at,
+        )
+
+
 def publish(db: Connection, *, story_id: UUID) -> Story:
-    """The files of a begun story are stored: from now it lives, for 24 h. The story as its owner sees it.
+    """Publish a begun story whose files are stored, for 24 h from now; the story as its owner sees it.
 
-    One that lives already stays as it is; raises `StoryNotFound` for one that is gone.
+    A published story stays as it is. Raises `StoryNotFound` for one that was removed.
     """
-    row = db.execute(PUBLISH, {"story_id": story_id, "seconds": limits.STORY_SECONDS}).fetchone()
-    if row is None:
+    values = {"story_id": story_id, "seconds": limits.STORY_SECONDS}
+    with db.cursor(row_factory=class_row(StoryRow)) as cursor:
+        published = cursor.execute(PUBLISH, values).fetchone()
+    if published is None:
         raise StoryNotFound
-    return _story(row)
+    return published.to_story()
 
 
-TRAY: Final = """
+READ_TRAY: Final = """
     SELECT u.id, u.username, u.display_name, u.profile_picture_url, active.story_count, active.latest_story_time,
            u.id = %(viewer_id)s OR active.all_viewed AS has_seen
       FROM (SELECT %(viewer_id)s::uuid UNION ALL
@@ -75,10 +107,10 @@ TRAY: Final = """
 # Two index probes per followed account. No cache: it would have to be right about ends, views, follows and privacy.
 
 
-def tray(db: Connection, *, viewer: Viewer) -> list[StoryUser]:
+def read_tray(db: Connection, *, viewer: Viewer) -> list[StoryUser]:
     """Who has stories for the viewer: the viewer first, then followed accounts, unseen before seen, latest first."""
-    with db.cursor(row_factory=rows_as(StoryUser)) as cursor:
-        return cursor.execute(TRAY, seen_by(viewer)).fetchall()
+    with db.cursor(row_factory=class_row(StoryUser)) as cursor:
+        return cursor.execute(READ_TRAY, viewer_values(viewer)).fetchall()
 
 
 class StoriesOfUser(Shape, frozen=True, kw_only=True):
@@ -88,10 +120,9 @@ class StoriesOfUser(Shape, frozen=True, kw_only=True):
     stories: list[Story]
 
 
-OF_USER: Final = """
-    SELECT u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified, seen.allowed,
-           s.id, s.user_id, s.filter, s.view_count,
-           u.id = %(viewer_id)s OR v.story_id IS NOT NULL AS has_viewed, s.created_at, s.expires_at
+LIST_OF_USER: Final = f"""
+    SELECT seen.allowed, {CARD},
+           {STORY}, u.id = %(viewer_id)s OR v.story_id IS NOT NULL AS has_viewed
       FROM users u
      CROSS JOIN LATERAL (SELECT can_view(%(viewer_id)s, %(is_admin)s, u) AS allowed) AS seen
       LEFT JOIN stories s ON s.user_id = u.id AND s.expires_at > now() AND seen.allowed
@@ -101,28 +132,29 @@ OF_USER: Final = """
 """
 
 
-def of_user(db: Connection, *, user_id: UUID, viewer: Viewer) -> StoriesOfUser:
+def list_of_user(db: Connection, *, user_id: UUID, viewer: Viewer) -> StoriesOfUser:
     """A user's stories; raises `NotAllowed` for a private account that the viewer may not view, or `UserNotFound`."""
-    rows = db.execute(OF_USER, {"user_id": user_id, **seen_by(viewer)}).fetchall()
+    rows = db.execute(LIST_OF_USER, {"user_id": user_id, **viewer_values(viewer)}).fetchall()
     if not rows:
         raise UserNotFound
-    *card, allowed = rows[0][:6]
+    allowed, *columns = rows[0]
     if not allowed:
         raise NotAllowed("This account is private.")
-    return StoriesOfUser(user=_card(card), stories=[_story(row[6:]) for row in rows if row[6]])
+    return StoriesOfUser(user=_card(columns), stories=[_story(row[1:]) for row in rows if row[1 + _CARD_COLUMNS]])
 
 
-OF_SELF: Final = """
-    SELECT id, user_id, filter, view_count, true AS has_viewed, created_at, expires_at
-      FROM stories
-     WHERE user_id = %(viewer_id)s AND expires_at > now()
-     ORDER BY created_at, id
+LIST_OWN: Final = f"""
+    SELECT {STORY}, true AS has_viewed
+      FROM stories s
+     WHERE s.user_id = %(viewer_id)s AND s.expires_at > now()
+     ORDER BY s.created_at, s.id
 """
 
 
-def of_self(db: Connection, *, viewer: Viewer) -> list[Story]:
+def list_own(db: Connection, *, viewer: Viewer) -> list[Story]:
     """The viewer's own stories, oldest first."""
-    return [_story(row) for row in db.execute(OF_SELF, seen_by(viewer))]
+    with db.cursor(row_factory=class_row(StoryRow)) as cursor:
+        return [row.to_story() for row in cursor.execute(LIST_OWN, viewer_values(viewer))]
 
 
 class StoryOfUser(Shape, frozen=True, kw_only=True):
@@ -132,10 +164,9 @@ class StoryOfUser(Shape, frozen=True, kw_only=True):
     user: UserCard
 
 
-READ: Final = """
-    SELECT u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified,
-           s.id, s.user_id, s.filter, s.view_count,
-           u.id = %(viewer_id)s OR v.story_id IS NOT NULL AS has_viewed, s.created_at, s.expires_at
+READ: Final = f"""
+    SELECT {CARD},
+           {STORY}, u.id = %(viewer_id)s OR v.story_id IS NOT NULL AS has_viewed
       FROM stories s
       JOIN users u ON u.id = s.user_id
       LEFT JOIN story_views v ON v.story_id = s.id AND v.viewer_id = %(viewer_id)s
@@ -145,13 +176,13 @@ READ: Final = """
 
 def read(db: Connection, *, story_id: UUID, viewer: Viewer) -> StoryOfUser:
     """One story; raises `StoryNotFound` for one that the viewer may not see."""
-    row = db.execute(READ, {"story_id": story_id, **seen_by(viewer)}).fetchone()
+    row = db.execute(READ, {"story_id": story_id, **viewer_values(viewer)}).fetchone()
     if row is None:
         raise StoryNotFound
-    return StoryOfUser(user=_card(row[:5]), story=_story(row[5:]))
+    return StoryOfUser(story=_story(row), user=_card(row))
 
 
-class Viewed(msgspec.Struct, frozen=True):
+class ViewResult(msgspec.Struct, frozen=True):
     """What a view came to."""
 
     is_own: bool
@@ -159,7 +190,7 @@ class Viewed(msgspec.Struct, frozen=True):
     """Counted: the viewer's first, and not the owner's."""
 
 
-VIEW: Final = """
+RECORD_VIEW: Final = """
     WITH story AS (
         SELECT s.id, s.user_id = %(viewer_id)s AS is_own
           FROM stories s JOIN users u ON u.id = s.user_id
@@ -176,24 +207,24 @@ VIEW: Final = """
 """
 
 
-def view(db: Connection, *, story_id: UUID, viewer: Viewer) -> Viewed:
+def record_view(db: Connection, *, story_id: UUID, viewer: Viewer) -> ViewResult:
     """Record that the viewer saw a story, once; raises `StoryNotFound` for one that is not theirs to see."""
-    with db.cursor(row_factory=rows_as(Viewed)) as cursor:
-        viewed = cursor.execute(VIEW, {"story_id": story_id, **seen_by(viewer)}).fetchone()
+    with db.cursor(row_factory=class_row(ViewResult)) as cursor:
+        viewed = cursor.execute(RECORD_VIEW, {"story_id": story_id, **viewer_values(viewer)}).fetchone()
     if viewed is None:
         raise StoryNotFound
     return viewed
 
 
-LOCK: Final = """
+LOCK_OWN: Final = """
     SELECT s.user_id
       FROM stories s JOIN users u ON u.id = s.user_id
      WHERE s.id = %(story_id)s AND s.expires_at > now() AND can_view(%(viewer_id)s, %(is_admin)s, u)
        FOR NO KEY UPDATE OF s
 """
 
-VIEWERS: Final = """
-    SELECT v.viewed_at, v.viewer_id, u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified,
+LIST_VIEWERS: Final = f"""
+    SELECT v.viewed_at, v.viewer_id, {CARD},
            v.viewed_at
       FROM story_views v JOIN users u ON u.id = v.viewer_id
      WHERE v.story_id = %(story_id)s AND (u.banned_at IS NULL OR %(is_admin)s)
@@ -209,17 +240,17 @@ class ViewersOfStory(msgspec.Struct, frozen=True):
     rows: list[Row[StoryViewer]]
 
 
-def viewers(db: Connection, *, story_id: UUID, viewer: Viewer, window: Window[tuple[str, UUID]]) -> ViewersOfStory:
+def list_viewers(db: Connection, *, story_id: UUID, viewer: Viewer, window: Window[tuple[str, UUID]]) -> ViewersOfStory:
     """Who saw a story, the latest first: its owner's or an admin's to know.
 
     Raises `StoryNotFound` for one that the viewer may not see, `NotAllowed` for what is another's.
     """
-    author_id = _own(db, story_id, viewer)
+    author_id = _lock_own(db, story_id, viewer)
     after_time, after_id = window.after
-    values = {"story_id": story_id, **seen_by(viewer)}
+    values = {"story_id": story_id, **viewer_values(viewer)}
     values |= {"after_time": after_time, "after_id": after_id, "at_most": window.at_most}
-    with db.cursor(row_factory=listed_as(StoryViewer, keys=2)) as cursor:
-        return ViewersOfStory(author_id=author_id, rows=cursor.execute(VIEWERS, values).fetchall())
+    with db.cursor(row_factory=list_row(StoryViewer, keys=2)) as cursor:
+        return ViewersOfStory(author_id=author_id, rows=cursor.execute(LIST_VIEWERS, values).fetchall())
 
 
 END: Final = "UPDATE stories SET expires_at = created_at WHERE id = %(story_id)s"
@@ -228,9 +259,9 @@ END: Final = "UPDATE stories SET expires_at = created_at WHERE id = %(story_id)s
 def end(db: Connection, *, story_id: UUID, viewer: Viewer) -> UUID:
     """Let a story's life be over: nobody sees it from now on. Whose it was.
 
-    Its row stays until its files are gone (`remove`, or the hourly cleanup). Raises as `viewers`.
+    Its row stays until its files are gone (`remove`, or the hourly cleanup). Raises as `list_viewers`.
     """
-    author_id = _own(db, story_id, viewer)
+    author_id = _lock_own(db, story_id, viewer)
     db.execute(END, {"story_id": story_id})
     return author_id
 
@@ -243,8 +274,8 @@ def remove(db: Connection, *, story_id: UUID) -> None:
     db.execute(REMOVE, {"story_id": story_id})
 
 
-def _own(db: Connection, story_id: UUID, viewer: Viewer) -> UUID:
-    row = db.execute(LOCK, {"story_id": story_id, **seen_by(viewer)}).fetchone()
+def _lock_own(db: Connection, story_id: UUID, viewer: Viewer) -> UUID:
+    row = db.execute(LOCK_OWN, {"story_id": story_id, **viewer_values(viewer)}).fetchone()
     if row is None:
         raise StoryNotFound
     author_id: UUID = row[0]
@@ -270,24 +301,11 @@ def delete_expired(db: Connection, *, older_than_seconds: float, at_most: int) -
     return [row[0] for row in db.execute(DELETE_EXPIRED, values)]
 
 
-def _card(row: Sequence[Any]) -> UserCard:
-    user_id, username, display_name, picture, is_verified = row
-    return UserCard(
-        id=user_id, username=username, display_name=display_name, profile_picture_url=picture, is_verified=is_verified
-    )
+def _card(columns: Sequence[Any]) -> UserCard:
+    """The card in the first columns of a row."""
+    return UserCard(**dict(zip(UserCard.__struct_fields__, columns, strict=False)))
 
 
-def _story(row: Sequence[Any]) -> Story:
-    story_id, user_id, filter_, view_count, has_viewed, created_at, expires_at = row
-    end = datetime.fromisoformat(expires_at)
-    return Story(
-        id=story_id,
-        user_id=user_id,
-        media_url=media_links.ending(story_files.picture_key(story_id, "jpg"), end),
-        thumbnail_url=media_links.ending(story_files.thumbnail_key(story_id), end),
-        filter_applied=filter_,
-        view_count=view_count,
-        has_viewed=has_viewed,
-        created_at=created_at,
-        expires_at=expires_at,
-    )
+def _story(columns: Sequence[Any]) -> Story:
+    """The story in the columns after a card."""
+    return StoryRow(**dict(zip(StoryRow.__struct_fields__, columns[_CARD_COLUMNS:], strict=True))).to_story()

@@ -20,9 +20,9 @@ class NewUpload(msgspec.Struct, frozen=True):
     media_type: str
 
 
-LOCK: Final = "SELECT FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE"
+LOCK_USER: Final = "SELECT FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE"
 
-WAITING: Final = """
+COUNT_UNUSED: Final = """
     SELECT count(*), ceil(extract(epoch FROM min(created_at) - now()) + %(kept_seconds)s)::integer
       FROM uploads WHERE user_id = %(user_id)s AND post_id IS NULL AND id <> ALL(%(ids)s)
 """
@@ -38,7 +38,7 @@ BEGIN: Final = """
 def begin(db: Connection, *, user_id: UUID, uploads: Sequence[NewUpload], expires_at: datetime) -> None:
     """Files that this user may send until then. Begun again under the same ids, they get their time anew.
 
-    Raises `TooMany` while `limits.UPLOADS_WAITING` of the user's would be without a post; the transaction is the
+    Raises `TooMany` while `limits.UNUSED_UPLOADS` of the user's would be without a post; the transaction is the
     caller's.
     """
     values = {
@@ -49,15 +49,15 @@ def begin(db: Connection, *, user_id: UUID, uploads: Sequence[NewUpload], expire
         "expires_at": expires_at,
         "kept_seconds": limits.UPLOAD_KEPT_SECONDS,
     }
-    db.execute(LOCK, values)
-    waiting, seconds = db.execute(WAITING, values).fetchone() or (0, 0)
-    if waiting + len(uploads) > limits.UPLOADS_WAITING:
-        refusal = f"At most {limits.UPLOADS_WAITING} files may wait for their posts; {waiting} do."
+    db.execute(LOCK_USER, values)
+    waiting, seconds = db.execute(COUNT_UNUSED, values).fetchone() or (0, 0)
+    if waiting + len(uploads) > limits.UNUSED_UPLOADS:
+        refusal = f"At most {limits.UNUSED_UPLOADS} files may wait for their posts; {waiting} do."
         raise TooMany("uploads", refusal, retry_after=max(1, seconds))
     db.execute(BEGIN, values)
 
 
-REFUSED: Final = """
+CHECK: Final = """
     SELECT given.id
       FROM unnest(%(upload_ids)s::uuid[]) WITH ORDINALITY AS given (id, position)
      WHERE NOT EXISTS (SELECT FROM uploads u
@@ -70,7 +70,7 @@ REFUSED: Final = """
 
 def check(db: Connection, *, upload_ids: Sequence[UUID], user_id: UUID, post_id: UUID) -> None:
     """Raises `Invalid` unless all of them are the user's and free for this post."""
-    row = db.execute(REFUSED, _wanted(upload_ids, user_id, post_id)).fetchone()
+    row = db.execute(CHECK, _values(upload_ids, user_id, post_id)).fetchone()
     if row is not None:
         raise Invalid.field("uploads", f"{row[0]}: there is no such upload of yours, or it was used already")
 
@@ -88,7 +88,7 @@ TAKE: Final = """
 
 def take(db: Connection, *, upload_ids: Sequence[UUID], user_id: UUID, post_id: UUID) -> None:
     """They are this post's now, in the transaction that creates it; raises `Invalid` if another took one first."""
-    if db.execute(TAKE, _wanted(upload_ids, user_id, post_id)).rowcount != len(upload_ids):
+    if db.execute(TAKE, _values(upload_ids, user_id, post_id)).rowcount != len(upload_ids):
         raise Invalid.field("uploads", "one of them was used already")
 
 
@@ -106,7 +106,7 @@ def delete_old(db: Connection, *, older_than_seconds: float, at_most: int) -> li
     return [row[0] for row in db.execute(DELETE_OLD, values)]
 
 
-def _wanted(upload_ids: Sequence[UUID], user_id: UUID, post_id: UUID) -> dict[str, object]:
+def _values(upload_ids: Sequence[UUID], user_id: UUID, post_id: UUID) -> dict[str, object]:
     return {
         "upload_ids": list(upload_ids),
         "user_id": user_id,

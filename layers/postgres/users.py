@@ -6,16 +6,17 @@ from uuid import UUID
 
 import msgspec
 from psycopg.errors import UniqueViolation
+from psycopg.rows import class_row
 
 from layers.core.errors import AlreadyTaken, UserNotFound
 from layers.core.models import Role, UserCard, UserProfile, UserRef, UserSelf, Viewer
-from layers.postgres.connection import Connection, autocommit, rows_as, seen_by
+from layers.postgres.columns import ACCOUNT, CARD
+from layers.postgres.connection import Connection, viewer_values
 
-CREATE: Final = """
+CREATE: Final = f"""
     INSERT INTO users AS u (id, username, email, password_hash, display_name)
     VALUES (%(user_id)s, %(username)s, %(email)s, %(password_hash)s, %(display_name)s)
-    RETURNING u.id, u.username, u.email, u.display_name, u.bio, u.profile_picture_url, u.follower_count,
-              u.following_count, u.post_count, u.is_private, u.role, u.is_verified, u.created_at, u.updated_at
+    RETURNING {ACCOUNT}
 """
 
 
@@ -30,7 +31,7 @@ def create(
         "password_hash": password_hash,
         "display_name": display_name,
     }
-    with db.cursor(row_factory=rows_as(UserSelf)) as cursor:
+    with db.cursor(row_factory=class_row(UserSelf)) as cursor:
         try:
             created = cursor.execute(CREATE, values).fetchone()
         except UniqueViolation:
@@ -40,9 +41,8 @@ def create(
     return created
 
 
-READ_SELF: Final = """
-    SELECT u.id, u.username, u.email, u.display_name, u.bio, u.profile_picture_url, u.follower_count,
-           u.following_count, u.post_count, u.is_private, u.role, u.is_verified, u.created_at, u.updated_at
+READ_SELF: Final = f"""
+    SELECT {ACCOUNT}
       FROM users u
      WHERE u.id = %(user_id)s AND u.banned_at IS NULL
 """
@@ -50,7 +50,7 @@ READ_SELF: Final = """
 
 def read_self(db: Connection, *, user_id: UUID) -> UserSelf:
     """The caller's own account."""
-    with db.cursor(row_factory=rows_as(UserSelf)) as cursor:
+    with db.cursor(row_factory=class_row(UserSelf)) as cursor:
         found = cursor.execute(READ_SELF, {"user_id": user_id}).fetchone()
     if found is None:
         raise UserNotFound
@@ -73,16 +73,16 @@ READ_PROFILE: Final = """
 
 def read_profile(db: Connection, *, ref: UserRef, viewer: Viewer | None) -> UserProfile:
     """An account's header, private accounts included; banned ones exist for admins alone."""
-    values = {"id": ref.id, "username": str(ref), **seen_by(viewer)}
-    with db.cursor(row_factory=rows_as(UserProfile)) as cursor:
+    values = {"id": ref.id, "username": str(ref), **viewer_values(viewer)}
+    with db.cursor(row_factory=class_row(UserProfile)) as cursor:
         found = cursor.execute(READ_PROFILE, values).fetchone()
     if found is None:
         raise UserNotFound
     return found
 
 
-SEARCH: Final = """
-    SELECT u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+SEARCH: Final = f"""
+    SELECT {CARD}
       FROM users u
      WHERE (u.username ILIKE containing(%(part)s) OR u.display_name ILIKE containing(%(part)s))
        AND (u.banned_at IS NULL OR %(is_admin)s)
@@ -93,11 +93,11 @@ SEARCH: Final = """
 
 def search(db: Connection, *, part: str, viewer: Viewer | None, at_most: int) -> list[UserCard]:
     """Accounts whose username or display name contains the text, in any case; the most followed first."""
-    with db.cursor(row_factory=rows_as(UserCard)) as cursor:
-        return cursor.execute(SEARCH, {"part": part, **seen_by(viewer), "at_most": at_most}).fetchall()
+    with db.cursor(row_factory=class_row(UserCard)) as cursor:
+        return cursor.execute(SEARCH, {"part": part, **viewer_values(viewer), "at_most": at_most}).fetchall()
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class ProfilePatch(msgspec.Struct, frozen=True, kw_only=True):
     """What of a profile is to be changed; None leaves it as it is."""
 
     display_name: str | None = None
@@ -108,7 +108,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     avatar_version: str | None = None
 
 
-UPDATE: Final = """
+UPDATE: Final = f"""
     UPDATE users AS u
        SET display_name = coalesce(nullif(%(display_name)s, ''),
                                    CASE WHEN %(display_name)s IS NULL THEN u.display_name ELSE u.username END),
@@ -117,15 +117,14 @@ UPDATE: Final = """
            avatar_version = coalesce(%(avatar_version)s, u.avatar_version),
            updated_at = greatest(now(), u.updated_at + interval '1 ms')
      WHERE u.id = %(user_id)s AND u.banned_at IS NULL
-    RETURNING u.id, u.username, u.email, u.display_name, u.bio, u.profile_picture_url, u.follower_count,
-              u.following_count, u.post_count, u.is_private, u.role, u.is_verified, u.created_at, u.updated_at
+    RETURNING {ACCOUNT}
 """
 
 
-def update(db: Connection, *, user_id: UUID, change: Change) -> UserSelf:
+def update(db: Connection, *, user_id: UUID, change: ProfilePatch) -> UserSelf:
     """Change a profile; the account as it is then. `updated_at` grows with each change, however quick they come."""
     values = {**msgspec.structs.asdict(change), "user_id": user_id}
-    with db.cursor(row_factory=rows_as(UserSelf)) as cursor:
+    with db.cursor(row_factory=class_row(UserSelf)) as cursor:
         updated = cursor.execute(UPDATE, values).fetchone()
     if updated is None:
         raise UserNotFound
@@ -147,22 +146,22 @@ READ_CREDENTIALS: Final = """
 """
 
 
-def credentials(db: Connection, *, login: str) -> Credentials | None:
+def read_credentials(db: Connection, *, login: str) -> Credentials | None:
     """The credentials of a username or e-mail address (folded); None when there is no such account."""
-    with db.cursor(row_factory=rows_as(Credentials)) as cursor:
+    with db.cursor(row_factory=class_row(Credentials)) as cursor:
         return cursor.execute(READ_CREDENTIALS, {"login": login}).fetchone()
 
 
-SHOWN: Final = """
-    SELECT u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified
+READ_CARDS: Final = f"""
+    SELECT {CARD}
       FROM users u WHERE u.id = ANY(%(user_ids)s) AND u.banned_at IS NULL
 """
 
 
-def shown(user_ids: Collection[UUID]) -> dict[UUID, UserCard]:
-    """Those of these accounts that are there and not banned: the port that core's `people` names `Register`."""
-    with autocommit() as db, db.cursor(row_factory=rows_as(UserCard)) as cursor:
-        return {card.id: card for card in cursor.execute(SHOWN, {"user_ids": list(user_ids)})}
+def read_cards(db: Connection, *, user_ids: Collection[UUID]) -> dict[UUID, UserCard]:
+    """The cards of those of these accounts that exist and are not banned."""
+    with db.cursor(row_factory=class_row(UserCard)) as cursor:
+        return {card.id: card for card in cursor.execute(READ_CARDS, {"user_ids": list(user_ids)})}
 
 
 GRANT: Final = "UPDATE users SET role = %(role)s, updated_at = now() WHERE username = %(username)s RETURNING id"

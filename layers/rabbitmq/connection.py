@@ -22,14 +22,14 @@ _HEARTBEAT_SECONDS = 60
 """Nobody answers heartbeats while an environment is idle or frozen, so the broker closes its connection after two or
 three minutes. That is wanted: no dead connection stays behind, and the next publish notices and opens another."""
 
-AWAY = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
+UNAVAILABLE_ERRORS = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
 """What pika raises when the broker is away, refuses or does not answer (`TimeoutError` is an `OSError`)."""
 
 _breaker = Breaker("rabbitmq", failure_ratio=0.5, volume=3, reset_seconds=2)
-_held = threading.local()
+_local = threading.local()
 
 
-class _Link(msgspec.Struct, frozen=True):
+class _OpenChannel(msgspec.Struct, frozen=True):
     """A connection with its channel, on which the broker confirms each message."""
 
     connection: pika.BlockingConnection
@@ -53,7 +53,7 @@ def publish(*, queue: str, body: bytes, properties: pika.BasicProperties) -> Non
             _publish(_open()[0], queue, body, properties)
 
 
-def depth(queue: str) -> int:
+def queue_depth(queue: str) -> int:
     """Messages ready in a queue; raises `StoreUnavailable`, or `LookupError` for a queue that does not exist."""
     with _breaker.guard(), _driver_errors():
         link, _ = _open()
@@ -84,25 +84,25 @@ def parameters(*, heartbeat_seconds: int = _HEARTBEAT_SECONDS) -> pika.URLParame
     return found
 
 
-def _publish(link: _Link, queue: str, body: bytes, properties: pika.BasicProperties) -> None:
+def _publish(link: _OpenChannel, queue: str, body: bytes, properties: pika.BasicProperties) -> None:
     with _deadline(link):
         link.channel.basic_publish(exchange="", routing_key=queue, body=body, properties=properties, mandatory=True)
 
 
-def _open() -> tuple[_Link, bool]:
+def _open() -> tuple[_OpenChannel, bool]:
     """The connection, and whether it was opened just now."""
-    held: _Link | None = getattr(_held, "link", None)
+    held: _OpenChannel | None = getattr(_local, "link", None)
     if held is not None and _is_alive(held):
         return held, False
     _drop()
     connection = pika.BlockingConnection(parameters())
     channel = connection.channel()
     channel.confirm_delivery()
-    _held.link = _Link(connection, channel)
-    return _held.link, True
+    _local.link = _OpenChannel(connection, channel)
+    return _local.link, True
 
 
-def _is_alive(link: _Link) -> bool:
+def _is_alive(link: _OpenChannel) -> bool:
     """Whether the broker has not closed the idle connection: it would have said so on the socket."""
     try:
         link.connection.process_data_events(time_limit=0)
@@ -112,8 +112,8 @@ def _is_alive(link: _Link) -> bool:
 
 
 def _drop() -> None:
-    held: _Link | None = getattr(_held, "link", None)
-    _held.link = None
+    held: _OpenChannel | None = getattr(_local, "link", None)
+    _local.link = None
     if held is not None and not held.connection.is_closed:
         # Closed below pika: its own close() waits for an answer that a stuck broker never gives.
         with suppress(Exception):
@@ -122,17 +122,17 @@ def _drop() -> None:
 
 
 @contextmanager
-def _deadline(link: _Link) -> Iterator[None]:
+def _deadline(link: _OpenChannel) -> Iterator[None]:
     """Give up after 2 s: pika waits for a confirm without end, and only timers of its own loop can stop that."""
     loop = link.connection._impl.ioloop  # noqa: SLF001
-    timer = loop.call_later(_ANSWER_SECONDS, _no_answer)
+    timer = loop.call_later(_ANSWER_SECONDS, _raise_timeout)
     try:
         yield
     finally:
         loop.remove_timeout(timer)
 
 
-def _no_answer() -> None:
+def _raise_timeout() -> None:
     raise TimeoutError("no answer from the broker")
 
 
@@ -143,6 +143,6 @@ def _driver_errors() -> Iterator[None]:
     except pika.exceptions.UnroutableError as error:
         returned = cast("pika.exceptions.UnroutableError", error).messages
         raise StoreUnavailable("rabbitmq", f"There is no queue {returned[0].method.routing_key}.") from error
-    except AWAY as error:
+    except UNAVAILABLE_ERRORS as error:
         _drop()
         raise StoreUnavailable("rabbitmq") from error

@@ -1,1 +1,1 @@
-"""Valkey: sessions and limits in front of every request, timelines and copies."""
+"""Valkey: sessions and rate limits, timelines and fragments, live events, and other copies."""

@@ -1,18 +1,19 @@
-"""Sessions and rate limits, both in one round trip: the port that core names `Gate`.
+"""Copies of sessions (R-A5) and rate limits (R-L1 to R-L5), in one round trip for each request.
 
-`session:{session_id}` is a hash with times in seconds, `sessions:{user_id}` the ids of a user's sessions by expiry,
-`ratelimit:{user or address}:{action}` the times, in microseconds, of the requests accepted within the window. Every
-key expires.
+`session:{session_id}` is a hash with times in seconds. `sessions:{user_id}` is a sorted set of the ids of a user's
+sessions by expiry. `ratelimit:{user or address}:{action}` is a list of the times, in microseconds, of the requests
+accepted within the window: the algorithm "sliding window log". Every key expires.
 """
 
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from layers.core.admission import Admitted, Count, Revocation
+import msgspec
+
 from layers.core.errors import StoreUnavailable
 from layers.core.limits import SESSION_SECONDS, Limit
-from layers.core.models import Session
+from layers.core.models import Revocation, Session
 from layers.core.settings import settings
 from layers.valkey import connection, copies, timelines
 from layers.valkey.connection import Script, Value
@@ -21,36 +22,61 @@ _SAVE_SECONDS: Final = 15 * 60
 _REVOKED_SECONDS: Final = 60
 _DAY: Final = 24 * 60 * 60
 
+
+class LimitDecision(msgspec.Struct, frozen=True):
+    """The decision of a rate limit on one request."""
+
+    limit: Limit
+    accepted: bool
+    remaining: int
+    reset_seconds: int
+    """Whole seconds until at least one more request is allowed."""
+    entry: bytes = b""
+    """The entry of the request in the list, with which it can be un-counted."""
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """The result of the round trip: the session, and the decision of a rate limit."""
+
+    session: Session | None
+    count: LimitDecision | None
+    """Of the limit that refuses the request, else of the most specific one; None if nothing could be counted."""
+    unknown_session: bool = False
+    """Whether Valkey does not have the session; then nothing was counted."""
+    save_due: bool = False
+    """Whether the session's new expiry should be written to PostgreSQL (at most every 15 min)."""
+
+
 ADMIT: Final = Script("admit")
 
 
-def admit(session_id: str | None, address: str, general: Limit, limit: Limit | None) -> Admitted:
-    """Slide the session (24 h, never beyond its absolute end) and count the request.
+def admit(session_id: str | None, address: str, general: Limit, limit: Limit | None) -> Admission:
+    """Extend the session (24 h, at most to its absolute end) and count the request. Raises `StoreUnavailable`.
 
-    `general` counts by user, else by address, every request that it accepts, also one that `limit` then refuses.
-    `limit` counts what a user asks, or an address where it says so. An unknown session id counts nothing.
+    `general` counts by user, or by address without a session, also the requests that `limit` then refuses. `limit`
+    counts by user, or by address if it is declared so. With an unknown session id nothing is counted.
     """
     specific: tuple[Value, ...] = ("", 0, 0, "")
     if limit is not None:
         specific = (limit.action, limit.requests, limit.seconds, "1" if limit.by_address else "")
-    lives = (SESSION_SECONDS, _SAVE_SECONDS)
-    reply = ADMIT(session_id or "", address, *lives, general.action, general.requests, general.seconds, *specific)
+    seconds = (SESSION_SECONDS, _SAVE_SECONDS)
+    reply = ADMIT(session_id or "", address, *seconds, general.action, general.requests, general.seconds, *specific)
     if not reply[0]:
-        return Admitted(session=None, count=None, unknown_session=True)
-    _, user_id, username, role, save_due, which, accepted, remaining, reset, place = reply
+        return Admission(session=None, count=None, unknown_session=True)
+    _, user_id, username, role, save_due, which, accepted, remaining, reset, entry = reply
     session = None
     if session_id and user_id:
         session = Session(id=session_id, user_id=UUID(user_id.decode()), username=username.decode(), role=role.decode())
     counted = limit if which != 1 and limit is not None else general
-    count = Count(limit=counted, accepted=accepted == 1, remaining=remaining, reset_seconds=reset, place=place)
-    return Admitted(session=session, count=count, save_due=save_due == 1)
+    count = LimitDecision(limit=counted, accepted=accepted == 1, remaining=remaining, reset_seconds=reset, entry=entry)
+    return Admission(session=session, count=count, save_due=save_due == 1)
 
 
 REMEMBER: Final = Script("remember")
 
 
 def remember(session: Session, *, seconds: int) -> None:
-    """Keep a session that the register knows; `seconds` remain until its absolute end.
+    """Store a copy of a session whose absolute end is in `seconds`. Raises `StoreUnavailable`.
 
     Does nothing for a session that was revoked within the last minute.
     """
@@ -66,52 +92,51 @@ def remember(session: Session, *, seconds: int) -> None:
     )
 
 
-GIVE_BACK: Final = Script("give_back")
+REFUND: Final = Script("refund")
 
 
-def give_back(limit: Limit, key: str, place: bytes) -> None:
-    """Un-count one request; with Valkey away it stays counted until its window ends."""
+def refund(limit: Limit, key: str, entry: bytes) -> None:
+    """Un-count one request; without Valkey it stays counted until its window ends."""
     try:
-        GIVE_BACK(f"ratelimit:{key}:{limit.action}", place)
+        REFUND(f"ratelimit:{key}:{limit.action}", entry)
     except StoreUnavailable:
         return
 
 
-REVOKE: Final = Script("revoke")
+APPLY_REVOCATIONS: Final = Script("revoke")
 
 
-def revoke(revocations: Sequence[Revocation]) -> None:
-    """Forget all sessions that the register has revoked, and hide or show their accounts as it says.
+def apply_revocations(revocations: Sequence[Revocation]) -> None:
+    """Apply all revocations that PostgreSQL has; afterwards `needs_revocations` is false. Raises `StoreUnavailable`.
 
-    From then on Valkey is trusted again.
-
-    Give the register's whole list: for a single one there is `revoked`.
+    It ends the sessions, and hides or shows the accounts. For a single revocation there is `apply_revocation`.
     """
     if revocations:
-        _revoke(revocations)
-    connection.back()
+        _apply(revocations)
+    connection.mark_current()
 
 
-def revoked(*revocations: Revocation) -> bool:
-    """As `revoke`, for these, now; False when Valkey is away, and the register's list must keep them."""
+def apply_revocation(revocation: Revocation) -> bool:
+    """Apply one revocation; False without Valkey, and then it must stay in PostgreSQL."""
     try:
-        _revoke(revocations)
+        _apply([revocation])
     except StoreUnavailable:
         return False
     return True
 
 
-def was_away() -> bool:
-    """Whether Valkey failed us since the last `revoke`, and it is time to ask it again."""
-    return connection.was_away() and not connection.is_resting()
+def needs_revocations() -> bool:
+    """Whether Valkey was unavailable since the last `apply_revocations`, and is likely available again."""
+    return connection.has_missed_writes() and not connection.is_circuit_open()
 
 
-def _revoke(revocations: Sequence[Revocation]) -> None:
-    named = (
-        ("s", given.session_id) if given.session_id is not None else ("u", str(given.user_id)) for given in revocations
+def _apply(revocations: Sequence[Revocation]) -> None:
+    pairs = (
+        ("s", revocation.session_id) if revocation.session_id is not None else ("u", str(revocation.user_id))
+        for revocation in revocations
     )
-    REVOKE(_REVOKED_SECONDS, *(value for pair in named for value in pair))
-    for given in revocations:
-        if given.user_id is not None:
-            timelines.banned(given.user_id, is_banned=given.is_banned)
-            copies.hidden(given.user_id, is_hidden=given.is_banned)
+    APPLY_REVOCATIONS(_REVOKED_SECONDS, *(value for pair in pairs for value in pair))
+    for revocation in revocations:
+        if revocation.user_id is not None:
+            timelines.set_banned(revocation.user_id, is_banned=revocation.is_banned)
+            copies.set_hidden(revocation.user_id, is_hidden=revocation.is_banned)

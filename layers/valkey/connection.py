@@ -1,7 +1,7 @@
-"""The environment's one connection to Valkey, opened at first use, and the Lua scripts that run there.
+"""The connection of each thread to Valkey, opened at first use, and the Lua scripts that run in Valkey.
 
-Valkey holds copies only, and must run without persistence: what it lost is filled again from the rows, but what it
-would bring back after a restart may be old.
+Valkey holds copies only and must run without persistence: lost data are read again from PostgreSQL and Cassandra, but
+data restored after a restart could be outdated.
 """
 
 import functools
@@ -16,64 +16,64 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.retry import Retry
 
-from layers.core.breaker import Breaker, State
+from layers.core.breaker import Breaker, BreakerState
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
 
 type Value = bytes | str | int
 type Connection = Any
-"""A connection of redis-py, which is partly untyped; without its client, which costs as much as a round trip."""
+"""A connection of redis-py (partly untyped), used without its client, which costs as much time as a round trip."""
 
 _SCRIPTS = Path(__file__).parent / "lua"
 _CONNECT_SECONDS = 0.3
 _ANSWER_SECONDS = 0.5
-_REFUSALS = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS")
-_REFUSED = (OutOfMemoryError, ReadOnlyError)
-"""Error replies that say: not now."""
+_UNAVAILABLE_PREFIXES = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS")
+_UNAVAILABLE_ERRORS = (OutOfMemoryError, ReadOnlyError)
+"""Error replies that mean that Valkey cannot serve requests at the moment."""
 
 _breaker = Breaker("valkey", failure_ratio=0.1, volume=1, reset_seconds=1)
-# One failure opens it: a dead Valkey costs one attempt per second, and not one per request.
+# One failure opens it, so an unavailable Valkey costs one attempt per second and not one per request.
 
-_held = threading.local()
-_away = threading.Event()
-_distrusted: set[bytes] = set()
+_local = threading.local()
+_missed_writes = threading.Event()
+_stale_keys: set[bytes] = set()
 
 
 class Script:
-    """A Lua script made of files under `lua/`, one after the other; sent whole once, then called by its digest."""
+    """A Lua script, concatenated from files under `lua/`; it is sent once and then called by its digest (EVALSHA)."""
 
     def __init__(self, *parts: str) -> None:
         self._parts = parts
 
     @functools.cached_property
     def text(self) -> bytes:
-        """The whole script."""
+        """The source of the script."""
         return b"\n".join((_SCRIPTS / f"{part}.lua").read_bytes() for part in self._parts)
 
     @functools.cached_property
     def digest(self) -> str:
-        """Its name in Valkey."""
+        """SHA-1 of the source, the name of the script in Valkey."""
         return hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
 
     def __call__(self, *values: Value) -> Any:
-        """Run it with these as ARGV: one round trip. Raises `StoreUnavailable("valkey")` while Valkey is away."""
+        """Run the script with these values as ARGV, in one round trip. Raises `StoreUnavailable("valkey")`."""
         with _breaker.guard():
             try:
                 connection = _open()
-                if _distrusted:
-                    _forget(connection)
+                if _stale_keys:
+                    _remove_stale_keys(connection)
                 return self._run(connection, values)
             except ResponseError as error:
-                if not isinstance(error, _REFUSED) and not str(error).startswith(_REFUSALS):
+                if not isinstance(error, _UNAVAILABLE_ERRORS) and not str(error).startswith(_UNAVAILABLE_PREFIXES):
                     raise
-                _away.set()
+                _missed_writes.set()
                 raise StoreUnavailable("valkey") from error
             except (redis.RedisError, OSError) as error:
                 close()
-                _away.set()
+                _missed_writes.set()
                 raise StoreUnavailable("valkey") from error
             except BaseException:
-                close()  # an answer may be half read
+                close()  # the reply may have been read in part
                 raise
 
     def _run(self, connection: Connection, values: tuple[Value, ...]) -> Any:
@@ -85,36 +85,36 @@ class Script:
             return connection.read_response()
 
 
-def distrust(keys: Iterable[bytes]) -> None:
-    """These keys missed a write: they are removed before anything else is asked of Valkey."""
-    _distrusted.update(keys)
+def mark_stale(keys: Iterable[bytes]) -> None:
+    """Record that these keys missed a write: this process deletes them before its next call to Valkey."""
+    _stale_keys.update(keys)
 
 
 def close() -> None:
-    """Close the connection; the next call opens another."""
-    connection: Connection | None = getattr(_held, "connection", None)
-    _held.connection = None
+    """Close this thread's connection; the next call opens another."""
+    connection: Connection | None = getattr(_local, "connection", None)
+    _local.connection = None
     if connection is not None:
         connection.disconnect()
 
 
-def is_resting() -> bool:
-    """Whether the breaker is open: a call would fail at once."""
-    return _breaker.state is State.OPEN
+def is_circuit_open() -> bool:
+    """Whether the circuit breaker is open, so that a call would fail at once."""
+    return _breaker.state is BreakerState.OPEN
 
 
-def was_away() -> bool:
-    """Whether a call has failed since the last `back`."""
-    return _away.is_set()
+def has_missed_writes() -> bool:
+    """Whether a call of this process has failed since the last `mark_current`."""
+    return _missed_writes.is_set()
 
 
-def back() -> None:
-    """Valkey was told what it missed."""
-    _away.clear()
+def mark_current() -> None:
+    """Record that Valkey has all writes that it had missed."""
+    _missed_writes.clear()
 
 
 def _open() -> Connection:
-    connection: Connection | None = getattr(_held, "connection", None)
+    connection: Connection | None = getattr(_local, "connection", None)
     if connection is not None and _is_alive(connection):
         return connection
     close()
@@ -126,20 +126,20 @@ def _open() -> Connection:
         retry=Retry(NoBackoff(), 0),
     ).make_connection()
     opened.connect()
-    _held.connection = opened
+    _local.connection = opened
     return opened
 
 
 def _is_alive(connection: Connection) -> bool:
-    """Whether Valkey has not closed the idle connection: it has no other reason to speak first."""
+    """Whether the idle connection is still open: Valkey sends data on it only when it closes it."""
     try:
         return not connection.can_read(timeout=0)
     except redis.ConnectionError:
         return False
 
 
-def _forget(connection: Connection) -> None:
-    keys = tuple(_distrusted)
+def _remove_stale_keys(connection: Connection) -> None:
+    keys = tuple(_stale_keys)
     connection.send_command("UNLINK", *keys)
     connection.read_response()
-    _distrusted.difference_update(keys)
+    _stale_keys.difference_update(keys)

@@ -1,7 +1,7 @@
-"""Copies of what was read from PostgreSQL: the port that core names `Copies`. Keys: `user:{whose}:{for whom}`.
+"""Copies of data of PostgreSQL, for use while it is unavailable. Keys: `user:{account}:{viewer}`.
 
-A copy begins with the account's id, 16 bytes. `hidden:{id}` says that no copy about this account is shown: it outlives
-every copy that was being made when the account was banned or removed, under whatever names they are kept.
+A copy begins with the account's id, 16 bytes. While `hidden:{id}` exists, no copy about this account is read. It lives
+longer than any copy that was being written when the account was banned or removed, under any name.
 """
 
 import contextlib
@@ -13,27 +13,30 @@ from layers.valkey.connection import Script
 
 SECONDS: Final = 300
 
-KEEP: Final = Script("keep")
+SAVE: Final = Script("save_copy")
 
 
-def keep(name: str, copy: bytes, *, about: UUID) -> None:
-    """Keep a copy of what is about an account for 5 min; with Valkey away there is none."""
+def save(name: str, copy: bytes, *, about: UUID) -> None:
+    """Store a copy of data about an account for 5 min; does nothing without Valkey."""
     with contextlib.suppress(StoreUnavailable):
-        KEEP(name, about.bytes + copy, SECONDS)
+        SAVE(name, about.bytes + copy, SECONDS)
 
 
-KEPT: Final = Script("kept")
+READ: Final = Script("read_copy")
 
 
-def kept(name: str) -> bytes | None:
-    """A copy not older than 5 min, unless its account was banned or removed since. Raises `StoreUnavailable`."""
-    copy: bytes | None = KEPT(name)
+def read(name: str) -> bytes | None:
+    """A copy that is at most 5 min old; None if there is none or its account was banned or removed since.
+
+    Raises `StoreUnavailable`.
+    """
+    copy: bytes | None = READ(name)
     return copy
 
 
-HIDDEN: Final = Script("hidden")
+SET_HIDDEN: Final = Script("set_hidden")
 
 
-def hidden(user_id: UUID, *, is_hidden: bool) -> None:
-    """No copy shows this account from now on, or copies do again. Raises `StoreUnavailable`."""
-    HIDDEN(user_id.bytes, int(is_hidden), 2 * SECONDS)
+def set_hidden(user_id: UUID, *, is_hidden: bool) -> None:
+    """Hide all copies about this account, or show them again. Raises `StoreUnavailable`."""
+    SET_HIDDEN(user_id.bytes, int(is_hidden), 2 * SECONDS)

@@ -1,116 +1,102 @@
-"""Posts as feeds show them, and who has liked or saved which.
+"""Fragments of posts, and the viewers' likes and saves (docs/decisions/0017-cached-posts-carry-a-version.md).
 
-`post:{id}` (5 min) is a packed header and the post's JSON without anything that depends on the viewer;
+`post:{id}` (5 min) is a packed header and the JSON of the post without anything that depends on the viewer;
 `liked:{viewer}` and `saved:{viewer}` (1 h) are hashes of post id to bit. Ids in keys are their 16 bytes. The newest
-version wins whatever the order in which writes arrive, so that a slow fill never brings back what was.
+version of a post wins in whatever order writes arrive, so a slow reader never overwrites newer data.
 
-Each function is called after the commit that it tells of, and gives False when Valkey is away; what it could not
-tell is removed, by this process, before it asks Valkey anything else.
+Call each function after the commit of the change. It returns False without Valkey; then this process deletes the keys
+that missed the change before its next call to Valkey.
 """
 
 import itertools
 import struct
-from collections.abc import Mapping
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from layers.core.errors import StoreUnavailable
-from layers.core.home_feed import Entry
-from layers.valkey.connection import Script, Value, distrust
+from layers.core.feed_posts import FeedEntry
+from layers.core.models import PostCounts
+from layers.valkey.connection import Script, Value, mark_stale
 
 SECONDS: Final = 5 * 60
 BITS_SECONDS: Final = 60 * 60
 
-_AT_ONCE: Final = 1000
+_BATCH: Final = 1000
 _COUNTS: Final = struct.Struct(">QII")
 _HEADER: Final = struct.Struct(">QII16s")
 
 
-class Counts(Protocol):
-    """What the rows say of a post after a change."""
-
-    @property
-    def version(self) -> int:
-        """Greater than at any time before."""
-
-    @property
-    def like_count(self) -> int:
-        """Likes."""
-
-    @property
-    def comment_count(self) -> int:
-        """Comments, replies included."""
+UPDATE_COUNTS: Final = Script("order", "versions", "update_counts")
 
 
-COUNTED: Final = Script("order", "versions", "counted")
+def update_counts(counts: PostCounts) -> bool:
+    """Store the counts of a post after a comment was added or removed."""
+    return update_all_counts([counts])
 
 
-def counted(post_id: UUID, *, counts: Counts) -> bool:
-    """These are a post's counts since a comment came or went."""
-    return all_counted({post_id: counts})
+def update_all_counts(posts: Sequence[PostCounts]) -> bool:
+    """Store the counts of several posts, after an account was removed with its likes and comments."""
+    are_stored = True
+    for batch in itertools.batched(posts, _BATCH, strict=False):
+        values = (value for counts in batch for value in (counts.post_id.bytes, _pack_counts(counts)))
+        are_stored &= _run(UPDATE_COUNTS, (SECONDS, *values), *(b"post:" + counts.post_id.bytes for counts in batch))
+    return are_stored
 
 
-def all_counted(posts: Mapping[UUID, Counts]) -> bool:
-    """These are the posts' counts since an account went, with all that it liked and said."""
-    told = True
-    for some in itertools.batched(posts.items(), _AT_ONCE, strict=False):
-        values = (value for post_id, counts in some for value in (post_id.bytes, _packed(counts)))
-        told &= _told(COUNTED, (SECONDS, *values), *(b"post:" + post_id.bytes for post_id, _ in some))
-    return told
+UPDATE_LIKE: Final = Script("order", "versions", "update_like")
 
 
-LIKED: Final = Script("order", "versions", "liked")
+def update_like(viewer_id: UUID, *, is_liked: bool, counts: PostCounts) -> bool:
+    """Store whether a viewer likes a post, and its counts after the change."""
+    post_id = counts.post_id.bytes
+    bit = f"{is_liked:d}{counts.version}"
+    values = (post_id, _pack_counts(counts), SECONDS, viewer_id.bytes, bit, BITS_SECONDS)
+    return _run(UPDATE_LIKE, values, b"post:" + post_id, b"liked:" + viewer_id.bytes)
 
 
-def liked(viewer_id: UUID, post_id: UUID, *, liked: bool, counts: Counts) -> bool:
-    """A viewer gave or took back a like, and these are the post's counts since."""
-    values = (post_id.bytes, _packed(counts), SECONDS, viewer_id.bytes, f"{liked:d}{counts.version}", BITS_SECONDS)
-    return _told(LIKED, values, b"post:" + post_id.bytes, b"liked:" + viewer_id.bytes)
+UPDATE_SAVE: Final = Script("update_save")
 
 
-SAVED: Final = Script("saved")
+def update_save(viewer_id: UUID, post_id: UUID, *, is_saved: bool) -> bool:
+    """Store whether a viewer has saved a post."""
+    values = (post_id.bytes, viewer_id.bytes, f"{is_saved:d}", BITS_SECONDS)
+    return _run(UPDATE_SAVE, values, b"saved:" + viewer_id.bytes)
 
 
-def saved(viewer_id: UUID, post_id: UUID, *, saved: bool) -> bool:
-    """A viewer saved a post, or does not any more."""
-    values = (post_id.bytes, viewer_id.bytes, f"{saved:d}", BITS_SECONDS)
-    return _told(SAVED, values, b"saved:" + viewer_id.bytes)
+MARK_DELETED: Final = Script("order", "mark_deleted")
 
 
-DELETED: Final = Script("order", "deleted")
+def mark_deleted(post_id: UUID) -> bool:
+    """Remove a deleted post from all feeds, from the next read on."""
+    return _run(MARK_DELETED, (post_id.bytes, SECONDS), b"post:" + post_id.bytes)
 
 
-def deleted(post_id: UUID) -> bool:
-    """A post is gone: the very next feed lacks it."""
-    values = (post_id.bytes, SECONDS)
-    return _told(DELETED, values, b"post:" + post_id.bytes)
-
-
-def packed(entry: Entry) -> bytes:
-    """A fragment of what the rows said."""
+def pack(entry: FeedEntry) -> bytes:
+    """The fragment for an entry read from PostgreSQL."""
     header = _HEADER.pack(entry.version, entry.like_count, entry.comment_count, entry.author_id)
     return header + (entry.body or b"")
 
 
-def unpacked(post_id: bytes, fragment: bytes | None, liked_bit: bytes | None, saved_bit: bytes | None) -> Entry:
-    """An entry of a page as the scripts give it; an empty fragment only shows that there is more."""
+def unpack(post_id: bytes, fragment: bytes | None, liked_bit: bytes | None, saved_bit: bytes | None) -> FeedEntry:
+    """The entry for a reply of the scripts; an empty fragment is the entry that shows that there is a next page."""
     is_liked = None if liked_bit is None else liked_bit[:1] == b"1"
     is_saved = None if saved_bit is None else saved_bit[:1] == b"1"
     if not fragment:
-        return Entry(post_id, fragment, 0, 0, is_liked, is_saved)
+        return FeedEntry(post_id, fragment, 0, 0, is_liked, is_saved)
     version, like_count, comment_count, author_id = _HEADER.unpack_from(fragment)
     body = fragment[_HEADER.size :]
-    return Entry(post_id, body, like_count, comment_count, is_liked, is_saved, author_id, version)
+    return FeedEntry(post_id, body, like_count, comment_count, is_liked, is_saved, author_id, version)
 
 
-def _packed(counts: Counts) -> bytes:
+def _pack_counts(counts: PostCounts) -> bytes:
     return _COUNTS.pack(counts.version, counts.like_count, counts.comment_count)
 
 
-def _told(script: Script, values: tuple[Value, ...], *keys: bytes) -> bool:
+def _run(script: Script, values: tuple[Value, ...], *keys: bytes) -> bool:
     try:
         script(*values)
     except StoreUnavailable:
-        distrust(keys)
+        mark_stale(keys)
         return False
     return True

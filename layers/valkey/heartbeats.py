@@ -1,27 +1,28 @@
-"""Signs of life of the hosts that nobody calls: `heartbeat:queues` and `heartbeat:schedules`, ISO times."""
+"""Heartbeats of the hosts that serve no requests: `heartbeat:queues` and `heartbeat:schedules`, ISO 8601 times."""
 
 from datetime import datetime
+from typing import Final
 
 from layers.core.clock import now
 from layers.valkey.connection import Script
 
 HOSTS = ("queues", "schedules")
-_KEPT_SECONDS = 300
+_LIFETIME_SECONDS = 300
 
-_beat = Script("beat")
-_heartbeats = Script("heartbeats")
-
-
-def beat(host: str) -> None:
-    """Say that this host lives; forgotten after 300 s. Raises `StoreUnavailable`."""
-    _beat(f"heartbeat:{host}", now(), _KEPT_SECONDS)
+RECORD: Final = Script("record_heartbeat")
+READ_LAST: Final = Script("read_heartbeats")
 
 
-def last() -> dict[str, datetime | None]:
-    """When each host was last heard of, None if not within 300 s. Raises `StoreUnavailable`."""
-    times: list[bytes | None] = _heartbeats(*(f"heartbeat:{host}" for host in HOSTS))
-    return {host: _time(time) for host, time in zip(HOSTS, times, strict=True)}
+def record(host: str) -> None:
+    """Record that this host is running; the heartbeat expires after 300 s. Raises `StoreUnavailable`."""
+    RECORD(f"heartbeat:{host}", now(), _LIFETIME_SECONDS)
 
 
-def _time(given: bytes | None) -> datetime | None:
-    return datetime.fromisoformat(given.decode()) if given else None
+def read_last() -> dict[str, datetime | None]:
+    """The time of the last heartbeat of each host; None if it is older than 300 s. Raises `StoreUnavailable`."""
+    times: list[bytes | None] = READ_LAST(*(f"heartbeat:{host}" for host in HOSTS))
+    return {host: _parse_time(time) for host, time in zip(HOSTS, times, strict=True)}
+
+
+def _parse_time(text: bytes | None) -> datetime | None:
+    return datetime.fromisoformat(text.decode()) if text else None

@@ -1,8 +1,9 @@
-"""The order of each person's conversations, the latest activity first: `inbox:{user}`, a sorted set by milliseconds.
+"""The order of the conversations in each inbox: `inbox:{user}`, a sorted set by the milliseconds of the last activity.
 
-Cassandra holds the lists and Valkey their order, for an hour from when it was read there: what a write that Valkey
-missed made of it heals then. Filling races with messages, so a set is marked before the lists are read: a set that is
-there takes what happens, and of two times of one conversation the later one stays.
+Cassandra holds the entries and Valkey their order, for an hour after it was read from Cassandra; so the effect of a
+write that Valkey missed lasts at most an hour. Messages may arrive while an inbox is read from Cassandra. Therefore the
+set is created with a mark before the reading: a set that exists gets new activities, and of two times of a conversation
+the later one stays.
 """
 
 import contextlib
@@ -17,17 +18,17 @@ from layers.valkey.connection import Script
 _SECONDS: Final = 60 * 60
 _FILL_SECONDS: Final = 12
 
-PAGE: Final = Script("order", "inbox_page")
+READ_PAGE: Final = Script("order", "inbox_page")
 
 
-def page(user_id: UUID, *, after: tuple[int, UUID] | None, at_most: int) -> list[tuple[int, UUID]] | None:
-    """Milliseconds and ids of conversations, the latest activity first, below `after`.
+def read_page(user_id: UUID, *, after: tuple[int, UUID] | None, at_most: int) -> list[tuple[int, UUID]] | None:
+    """Milliseconds and ids of conversations that sort after `after`, latest activity first.
 
-    None where the order is not known (then `fill` it), or Valkey is away.
+    None if Valkey does not have the order (then read it and call `fill`) or is unavailable.
     """
     milliseconds, conversation_id = after or (0, None)
     try:
-        found = PAGE(
+        found = READ_PAGE(
             user_id.bytes, milliseconds, conversation_id.bytes if conversation_id else b"", at_most, _FILL_SECONDS
         )
     except StoreUnavailable:
@@ -41,21 +42,21 @@ FILL: Final = Script("inbox_fill")
 
 
 def fill(user_id: UUID, times: Mapping[UUID, datetime]) -> None:
-    """Keep the whole order, read after `page` gave None; without Valkey nothing is kept."""
+    """Store the whole order, which must be read after `read_page` returned None; does nothing without Valkey."""
     values = [value for id_, moment in times.items() for value in (milliseconds(moment), id_.bytes)]
     with contextlib.suppress(StoreUnavailable):
         FILL(user_id.bytes, _SECONDS, *values)
 
 
-ACTIVE: Final = Script("inbox_active")
+RECORD_ACTIVITY: Final = Script("inbox_record")
 
 
-def active(conversation_id: UUID, at: datetime, user_ids: Sequence[UUID]) -> None:
-    """Something happened in this conversation. Call after it was written; without Valkey the order heals later."""
+def record_activity(conversation_id: UUID, at: datetime, user_ids: Sequence[UUID]) -> None:
+    """Move a conversation to the top of these users' inboxes. Call it after the write; does nothing without Valkey."""
     with contextlib.suppress(StoreUnavailable):
-        ACTIVE(conversation_id.bytes, milliseconds(at), b"".join(user_id.bytes for user_id in user_ids))
+        RECORD_ACTIVITY(conversation_id.bytes, milliseconds(at), b"".join(user_id.bytes for user_id in user_ids))
 
 
 def milliseconds(moment: datetime) -> int:
-    """The time by which conversations are ordered."""
+    """Milliseconds since 1970, the unit by which conversations are ordered."""
     return round(moment.timestamp() * 1000)

@@ -1,154 +1,180 @@
-"""Home timelines: which posts a viewer's feed shows. The port that core's home feed names `Timelines`.
+"""Timelines: the ids of the posts that a viewer's home feed shows (docs/decisions/0018-timelines-live-one-hour.md).
 
-`timeline:{viewer}` is a list of post ids, newest first and each once, that ends with a sentinel; `following:{viewer}`
-is the set of authors whose posts it may show, the viewer included. Ids are their 16 bytes, in keys too. Both live for
-an hour from the moment they were built, read or not: whatever a lost message or a missed write made of them heals
-then, and nothing is pushed to people who are not there. Building them anew takes one statement.
+`timeline:{viewer}` is a list of post ids, newest first and each once, that ends with a sentinel. `following:{viewer}`
+is the set of authors whose posts it may show, including the viewer. Ids are their 16 bytes, also in keys. Both expire
+an hour after they were built, whether they are read or not. So the effect of a lost message or a missed write lasts at
+most an hour, and posts are not pushed to inactive users. Building them again takes one statement in PostgreSQL.
 
-A build races with pushes, so it marks the list first: a list with the mark receives pushes, and is merged with the
-rows in the end. A follow or unfollow meanwhile removes the mark, and with it the build.
+Posts may be pushed while a timeline is being built. Therefore the list is created with a mark before PostgreSQL is
+read: it receives pushes, which are merged with the result in the end. If the viewer follows or unfollows an account
+meanwhile, the mark is removed and the build is discarded.
 
-Posts of stars, authors with very many followers, are not pushed: `author:{id}` keeps their recent ones, and reads
-merge them. Two hours of them are enough, as each timeline was built from the rows since.
+Posts of authors with many followers are not pushed: `author:{id}` has their recent posts, and reads merge them
+(docs/decisions/0019-many-followers-are-merged.md). It keeps them for two hours, longer than any timeline lives.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from enum import Enum
 from typing import Final
 from uuid import UUID
 
-from layers.core.errors import StoreUnavailable
-from layers.core.home_feed import Entry, Reading, Sources, State
-from layers.valkey import fragments
-from layers.valkey.connection import Script, Value, distrust
+import msgspec
 
-KEPT: Final = 500
-_GATHERED: Final = KEPT + 50
-"""A full list is cut only when it has grown by so many: cutting at every push costs three more commands."""
+from layers.core.errors import StoreUnavailable
+from layers.core.feed_posts import FeedEntry, FeedSources
+from layers.valkey import fragments
+from layers.valkey.connection import Script, Value, mark_stale
+
+MAX_ENTRIES: Final = 500
+_TRIM_ENTRIES: Final = MAX_ENTRIES + 50
+"""The length at which a list is cut to `MAX_ENTRIES`. Cutting it at each push would cost three more commands."""
 
 _SECONDS: Final = 60 * 60
 _BUILD_SECONDS: Final = 12
-"""Longer than any statement may take."""
+"""How long a build may take: longer than any statement."""
 
-_STAR_SECONDS: Final = 2 * _SECONDS
-_STAR_KEPT: Final = 100
+_POPULAR_SECONDS: Final = 2 * _SECONDS
+_POPULAR_ENTRIES: Final = 100
 _TOKEN_BYTES: Final = 13
-_AT_ONCE: Final = 1000
+_BATCH: Final = 1000
+
+
+class TimelineState(Enum):
+    """The state of a timeline when a page is read."""
+
+    PAGE = "page"
+    ABSENT = "absent"
+    """There is no timeline; this reader must build it."""
+    BUSY = "busy"
+    """Another reader is building it."""
+    BEYOND = "beyond"
+    """The page reaches beyond the end of the timeline, so it must be read from PostgreSQL."""
+
+
+class TimelinePage(msgspec.Struct, frozen=True):
+    """A page of a timeline."""
+
+    state: TimelineState
+    token: bytes
+    """Identifies the build of the timeline."""
+    entries: Sequence[FeedEntry] = ()
+    """At most one more than the limit, which shows that there is a next page."""
+
 
 READ: Final = Script("order", "read_page")
 
 
-def read(viewer_id: UUID, *, before: bytes | None, limit: int) -> Reading:
-    """A page with what Valkey knows of its posts: one round trip.
+def read(viewer_id: UUID, *, before: bytes | None, limit: int) -> TimelinePage:
+    """A page with what Valkey has of its posts, in one round trip. Raises `StoreUnavailable`.
 
-    Where there is no timeline, this has begun to build it: `build` it, or it stays busy for some seconds.
+    If there is no timeline, this call marks it as being built: the caller must call `build`. Otherwise the timeline is
+    busy until the mark expires.
     """
     token = secrets.token_bytes(_TOKEN_BYTES)
-    return _reading(READ(viewer_id.bytes, before or b"", limit, token, _BUILD_SECONDS), token)
+    return _parse_page(READ(viewer_id.bytes, before or b"", limit, token, _BUILD_SECONDS), token)
 
 
 BUILD: Final = Script("order", "merge", "read_page")
 
 
-def build(viewer_id: UUID, reading: Reading, sources: Sources, *, before: bytes | None, limit: int) -> Reading:
-    """End the build that `reading` began, and read the page; busy if a follow or unfollow called it off."""
-    page = (viewer_id.bytes, before or b"", limit, reading.token, _BUILD_SECONDS)
-    rows = (sources.posts, sources.followed, int(sources.has_older), _SECONDS)
-    return _reading(BUILD(*page, *rows), reading.token)
+def build(
+    viewer_id: UUID, page: TimelinePage, sources: FeedSources, *, before: bytes | None, limit: int
+) -> TimelinePage:
+    """Store the timeline that `page` has marked as being built, and read the page. Raises `StoreUnavailable`.
+
+    The state is busy if the viewer has followed or unfollowed an account meanwhile.
+    """
+    page_values = (viewer_id.bytes, before or b"", limit, page.token, _BUILD_SECONDS)
+    build_values = (sources.posts, sources.followed, int(sources.has_older), _SECONDS)
+    return _parse_page(BUILD(*page_values, *build_values), page.token)
 
 
-HEAL: Final = Script("order", "versions", "heal")
+REPAIR: Final = Script("order", "versions", "repair")
 
 
-def heal(viewer_id: UUID, reading: Reading, *, found: Sequence[Entry], gone: Sequence[bytes]) -> None:
-    """Keep what the rows said of posts that the page lacked; take those that are gone from the timeline."""
-    values: list[Value] = [viewer_id.bytes, reading.token, fragments.SECONDS, fragments.BITS_SECONDS, len(found)]
+def repair(viewer_id: UUID, page: TimelinePage, *, found: Sequence[FeedEntry], deleted: Sequence[bytes]) -> None:
+    """Store what was read from PostgreSQL for a page, and remove deleted posts from the timeline ("read repair").
+
+    Raises `StoreUnavailable`.
+    """
+    values: list[Value] = [viewer_id.bytes, page.token, fragments.SECONDS, fragments.BITS_SECONDS, len(found)]
     for entry in found:
         liked = f"{entry.is_liked or False:d}{entry.version}"
-        values += (entry.post_id, fragments.packed(entry), liked, f"{entry.is_saved or False:d}")
-    HEAL(*values, *gone)
-
-
-def publish(post_id: UUID, author_id: UUID, audience: Iterable[Sequence[UUID]] | None) -> None:
-    """Bring a published post to its author's and followers' timelines; harmless when repeated.
-
-    `audience` gives the followers in batches; None is a star's. Raises `StoreUnavailable`.
-    """
-    push([author_id], post_id)
-    if audience is None:
-        push_star(author_id, post_id)
-    else:
-        for followers in audience:
-            push(followers, post_id)
+        values += (entry.post_id, fragments.pack(entry), liked, f"{entry.is_saved or False:d}")
+    REPAIR(*values, *deleted)
 
 
 PUSH: Final = Script("order", "push")
 
 
 def push(user_ids: Sequence[UUID], post_id: UUID) -> None:
-    """Put a post at its place in those of the users' timelines that exist; at most some 1,000 users at a time."""
-    PUSH(post_id.bytes, b"".join([user_id.bytes for user_id in user_ids]), KEPT, _GATHERED)
+    """Insert a post, in order, into those of the users' timelines that exist; at most about 1,000 users per call.
+
+    Raises `StoreUnavailable`.
+    """
+    PUSH(post_id.bytes, b"".join([user_id.bytes for user_id in user_ids]), MAX_ENTRIES, _TRIM_ENTRIES)
 
 
-PUSH_STAR: Final = Script("push_star")
+PUSH_POPULAR: Final = Script("push_popular")
 
 
-def push_star(author_id: UUID, post_id: UUID) -> None:
-    """Keep a star's post for the reads of its followers."""
-    PUSH_STAR(post_id.bytes, author_id.bytes, _STAR_KEPT, _STAR_SECONDS)
+def push_popular(author_id: UUID, post_id: UUID) -> None:
+    """Store a post of an author with many followers, to be merged when they read. Raises `StoreUnavailable`."""
+    PUSH_POPULAR(post_id.bytes, author_id.bytes, _POPULAR_ENTRIES, _POPULAR_SECONDS)
 
 
-FOLLOWED: Final = Script("followed")
+ADD_FOLLOWED: Final = Script("add_followed")
 
 
-def followed(user_id: UUID, target_id: UUID) -> bool:
-    """The next feed of the user holds the target's posts. Call after the commit; False when Valkey is away."""
-    return followed_by_all([user_id], target_id)
+def add_followed(user_id: UUID, target_id: UUID) -> bool:
+    """Show the target's posts in the user's next feed. Call it after the commit; False without Valkey."""
+    return add_followed_for_all([user_id], target_id)
 
 
-def followed_by_all(user_ids: Sequence[UUID], target_id: UUID) -> bool:
-    """The next feeds of these users hold the target's posts. Call after the commit; False when Valkey is away."""
-    for start in range(0, len(user_ids), _AT_ONCE):
-        some = user_ids[start : start + _AT_ONCE]
+def add_followed_for_all(user_ids: Sequence[UUID], target_id: UUID) -> bool:
+    """Show the target's posts in the next feeds of these users. Call it after the commit; False without Valkey."""
+    for start in range(0, len(user_ids), _BATCH):
+        batch = user_ids[start : start + _BATCH]
         try:
-            FOLLOWED(target_id.bytes, *(user_id.bytes for user_id in some))
+            ADD_FOLLOWED(target_id.bytes, *(user_id.bytes for user_id in batch))
         except StoreUnavailable:
-            distrust(key for user_id in user_ids[start:] for key in _keys(user_id))
+            mark_stale(key for user_id in user_ids[start:] for key in _keys(user_id))
             return False
     return True
 
 
-UNFOLLOWED: Final = Script("order", "unfollowed")
+REMOVE_FOLLOWED: Final = Script("order", "remove_followed")
 
 
-def unfollowed(user_id: UUID, target_id: UUID) -> bool:
-    """The next feed of the user lacks the target's posts. Call after the commit; False when Valkey is away."""
+def remove_followed(user_id: UUID, target_id: UUID) -> bool:
+    """Hide the target's posts in the user's next feed. Call it after the commit; False without Valkey."""
     try:
-        UNFOLLOWED(user_id.bytes, target_id.bytes)
+        REMOVE_FOLLOWED(user_id.bytes, target_id.bytes)
     except StoreUnavailable:
-        distrust(_keys(user_id))
+        mark_stale(_keys(user_id))
         return False
     return True
 
 
-BANNED: Final = Script("banned")
+SET_BANNED: Final = Script("set_banned")
 
 
-def banned(author_id: UUID, *, is_banned: bool = True) -> None:
-    """No feed shows the author's posts from now on, or feeds built from now on do again. Raises `StoreUnavailable`."""
-    BANNED(author_id.bytes, int(is_banned), _STAR_SECONDS)
+def set_banned(author_id: UUID, *, is_banned: bool = True) -> None:
+    """Hide the author's posts in all feeds, or show them in feeds that are built later. Raises `StoreUnavailable`."""
+    SET_BANNED(author_id.bytes, int(is_banned), _POPULAR_SECONDS)
 
 
 def _keys(user_id: UUID) -> tuple[bytes, bytes]:
     return b"timeline:" + user_id.bytes, b"following:" + user_id.bytes
 
 
-def _reading(reply: Sequence[bytes | int | None], token: bytes) -> Reading:
+def _parse_page(reply: Sequence[bytes | int | None], token: bytes) -> TimelinePage:
     match reply:
         case [b"page", _, bytes(built_by), *values]:
             quads = zip(values[::4], values[1::4], values[2::4], values[3::4], strict=True)
-            return Reading(State.PAGE, built_by, [fragments.unpacked(*quad) for quad in quads])  # type: ignore[arg-type]
+            return TimelinePage(TimelineState.PAGE, built_by, [fragments.unpack(*quad) for quad in quads])  # type: ignore[arg-type]
         case [bytes(state)]:
-            return Reading(State(state.decode()), token)
+            return TimelinePage(TimelineState(state.decode()), token)
         case _:
             raise ValueError(reply)

@@ -1,4 +1,4 @@
-"""Who is typing: `typing:{conversation}`, a sorted set of people by the millisecond at which it ends."""
+"""Typing marks (R-DM4): `typing:{conversation}`, a sorted set of users by the millisecond at which the mark ends."""
 
 import contextlib
 from typing import Final
@@ -8,21 +8,21 @@ from layers.core.errors import StoreUnavailable
 from layers.core.limits import TYPING_SECONDS
 from layers.valkey.connection import Script
 
-TYPING: Final = Script("typing")
+START: Final = Script("start_typing")
 
 
-def begin(conversation_id: UUID, *, user_id: UUID) -> None:
-    """This user types, for 5 s; without Valkey nobody is told."""
+def start(conversation_id: UUID, *, user_id: UUID) -> None:
+    """Set the typing mark of this user, for 5 s; does nothing without Valkey."""
     with contextlib.suppress(StoreUnavailable):
-        TYPING(conversation_id.bytes, user_id.bytes, TYPING_SECONDS * 1000)
+        START(conversation_id.bytes, user_id.bytes, TYPING_SECONDS * 1000)
 
 
-USERS: Final = Script("typing_users")
+READ_USERS: Final = Script("read_typing")
 
 
-def users(conversation_id: UUID) -> list[UUID]:
-    """Who types now; without Valkey nobody."""
+def read_users(conversation_id: UUID) -> list[UUID]:
+    """The users that are typing now; none without Valkey."""
     try:
-        return [UUID(bytes=user_id) for user_id in USERS(conversation_id.bytes)]
+        return [UUID(bytes=user_id) for user_id in READ_USERS(conversation_id.bytes)]
     except StoreUnavailable:
         return []

@@ -1,25 +1,25 @@
--- Who calls, and is it within the limits: the session slides, the request is counted.
--- ARGV: session id or '', address, seconds a session lives without use, seconds between saves,
+-- Read the session, extend its expiry and count the request.
+-- ARGV: session id or '', address, seconds that a session lives without use, seconds between saves,
 --       general action, requests, seconds; specific action or '', requests, seconds, '1' if counted by address
--- Gives: 0 for an unknown session; else 1, user id, username, role, '1' if a save is due,
---        which limiter speaks (1 general, 2 specific), 1 if accepted, remaining, seconds to reset, place
+-- Returns 0 for an unknown session; else 1, user id, username, role, 1 if a save is due,
+--         the deciding limit (1 general, 2 specific), 1 if accepted, remaining, seconds to reset, entry
 local session_id, address, idle, save_after = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local clock = redis.call('TIME')
 local second = tonumber(clock[1])
 local now = second * 1000000 + tonumber(clock[2])
-local place = string.format('%.0f', now)
+local entry = string.format('%.0f', now)
 
 local user_id, username, role = '', '', ''
 local save_due = 0
 if session_id ~= '' then
   local session = 'session:' .. session_id
-  local known = redis.call('HMGET', session, 'user_id', 'username', 'role', 'ends_at', 'saved_at')
-  local left = known[1] and math.min(idle, known[4] - second) or 0
+  local fields = redis.call('HMGET', session, 'user_id', 'username', 'role', 'ends_at', 'saved_at')
+  local left = fields[1] and math.min(idle, fields[4] - second) or 0
   if left <= 0 then
     return {0}
   end
-  user_id, username, role = known[1], known[2], known[3]
-  if second - known[5] >= save_after then
+  user_id, username, role = fields[1], fields[2], fields[3]
+  if second - fields[5] >= save_after then
     save_due = 1
     redis.call('HSET', session, 'expires_at', second + left, 'saved_at', second)
     local sessions = 'sessions:' .. user_id
@@ -31,7 +31,7 @@ if session_id ~= '' then
   redis.call('EXPIRE', session, left)
 end
 
--- Times of accepted requests, oldest first; refused ones leave no trace.
+-- A list has the times of accepted requests, oldest first; refused requests are not added.
 local function count(key, requests, seconds)
   local window = seconds * 1000000
   local oldest = redis.call('LINDEX', key, 0)
@@ -39,24 +39,24 @@ local function count(key, requests, seconds)
     redis.call('LPOP', key)
     oldest = redis.call('LINDEX', key, 0)
   end
-  local taken = redis.call('LLEN', key)
-  if taken >= requests then
-    local leaving = redis.call('LINDEX', key, taken - math.max(requests, 1)) or now
-    return 0, 0, math.max(1, math.ceil((leaving + window - now) / 1000000))
+  local used = redis.call('LLEN', key)
+  if used >= requests then
+    local expiring = redis.call('LINDEX', key, used - math.max(requests, 1)) or now
+    return 0, 0, math.max(1, math.ceil((expiring + window - now) / 1000000))
   end
-  redis.call('RPUSH', key, place)
+  redis.call('RPUSH', key, entry)
   redis.call('EXPIRE', key, seconds + 1)
-  return 1, requests - taken - 1, math.max(1, math.ceil(((oldest or now) + window - now) / 1000000))
+  return 1, requests - used - 1, math.max(1, math.ceil(((oldest or now) + window - now) / 1000000))
 end
 
-local who = user_id ~= '' and user_id or address
+local owner = user_id ~= '' and user_id or address
 local which = 1
-local accepted, remaining, reset = count('ratelimit:' .. who .. ':' .. ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]))
+local accepted, remaining, reset = count('ratelimit:' .. owner .. ':' .. ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]))
 if accepted == 1 and ARGV[8] ~= '' and (ARGV[11] == '1' or user_id ~= '') then
   if ARGV[11] == '1' then
-    who = address
+    owner = address
   end
   which = 2
-  accepted, remaining, reset = count('ratelimit:' .. who .. ':' .. ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]))
+  accepted, remaining, reset = count('ratelimit:' .. owner .. ':' .. ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]))
 end
-return {1, user_id, username, role, save_due, which, accepted, remaining, reset, place}
+return {1, user_id, username, role, save_due, which, accepted, remaining, reset, entry}

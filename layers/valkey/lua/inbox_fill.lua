@@ -1,5 +1,5 @@
--- The order of somebody's conversations as the rows have it; what was noted since they were read stays.
--- ARGV: user, seconds to live; milliseconds, conversation, milliseconds, conversation …
+-- Store the order of an inbox as it was read from Cassandra; later activities that were recorded meanwhile stay.
+-- ARGV: user, seconds to live; then per conversation: milliseconds, id
 local inbox = 'inbox:' .. ARGV[1]
 if redis.call('EXISTS', inbox) == 0 then
   return 0

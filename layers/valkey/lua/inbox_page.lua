@@ -1,7 +1,7 @@
--- A page of somebody's conversations, the latest activity first. Where their order is not known, whoever asked is to
--- fill it, and meanwhile what happens is noted already.
--- ARGV: user, the last entry's milliseconds and conversation or '' for the first page, entries, seconds to fill
--- Gives: false where the order is not known; else conversation, milliseconds, conversation, milliseconds …
+-- Read a page of an inbox, latest activity first. If the order is unknown, mark the inbox so that activities are
+-- recorded while the caller reads the order from Cassandra.
+-- ARGV: user, milliseconds and id of the last entry ('' for the first page), entries, seconds until the mark expires
+-- Returns false if the order is unknown; else per conversation: id, milliseconds
 local inbox = 'inbox:' .. ARGV[1]
 if not redis.call('ZSCORE', inbox, 'complete') then
   redis.call('ZADD', inbox, 'NX', -2, 'filling')

@@ -1,6 +1,6 @@
--- A connection begins; nothing is sent over it before it is joined. ARGV: connection, user, session, seconds it may last,
--- connections that a user may have
--- Gives: 0 where there are so many already.
+-- Register a connection; events are sent over it after it has been joined.
+-- ARGV: connection, user, session, seconds to live, maximum number of connections of a user
+-- Returns 0 if the user has the maximum number of connections, else 1.
 local key, connections = 'connection:' .. ARGV[1], 'connections:' .. ARGV[2]
 local now = redis.call('TIME')[1]
 redis.call('ZREMRANGEBYSCORE', connections, '-inf', now)

@@ -1,7 +1,8 @@
--- What is to be sent over a connection next. One at a time sends: whoever takes has it to itself for a while.
--- ARGV: connection, id of the last event sent or '' by who has not taken yet, milliseconds it may be kept, events
--- Gives: false for a connection that is gone, or whose session has ended; else id, event, id, event …: nothing while
--- another sends, or when all was sent.
+-- Take the next events to send over a connection. The caller then has the exclusive right to send for some seconds.
+-- ARGV: connection, id of the last event that the caller has sent or '' at the first call, milliseconds of the right to
+--       send, number of events
+-- Returns false for a connection that was removed or whose session has ended; else per event: id, event. Nothing if
+-- another process is sending, or if all events were sent.
 local key = 'connection:' .. ARGV[1]
 local user, session, cursor, busy = unpack(redis.call('HMGET', key, 'user', 'session', 'cursor', 'busy'))
 if not cursor then

@@ -1,6 +1,6 @@
--- End a build: what the rows said and what was pushed meanwhile become the timeline. Then the page is read.
--- ARGV beyond the page's: ids newest first, in one; ids of the followed, in one; 1 if older posts exist;
---                         seconds to live
+-- End a build: merge the posts from PostgreSQL with those pushed meanwhile. read_page.lua follows in the same script.
+-- ARGV after the four of read_page.lua: [6] ids of posts, newest first, concatenated; [7] ids of followed accounts,
+--       concatenated; [8] 1 if older posts exist; [9] seconds to live
 do
   local timeline, following = 'timeline:' .. ARGV[1], 'following:' .. ARGV[1]
   local sentinel = redis.call('LINDEX', timeline, -1)
@@ -8,10 +8,10 @@ do
     return {'busy'}
   end
   local pushed = redis.call('LRANGE', timeline, 0, -2)
-  local merged, at, rows, followed = {}, 1, ARGV[6], ARGV[7]
-  local last = #rows > 0 and ARGV[8] == '1' and string.sub(rows, -16)
-  for i = 1, #rows, 16 do
-    local id = string.sub(rows, i, i + 15)
+  local merged, at, posts, followed = {}, 1, ARGV[6], ARGV[7]
+  local last = #posts > 0 and ARGV[8] == '1' and string.sub(posts, -16)
+  for i = 1, #posts, 16 do
+    local id = string.sub(posts, i, i + 15)
     while pushed[at] and not older(pushed[at], id) do
       if pushed[at] ~= id then merged[#merged + 1] = pushed[at] end
       at = at + 1
@@ -27,12 +27,12 @@ do
   for i = 1, #merged, 500 do
     redis.call('RPUSH', timeline, unpack(merged, i, math.min(i + 499, #merged)))
   end
-  local people = {}
+  local batch = {}
   for i = 1, #followed, 16 do
-    people[#people + 1] = string.sub(followed, i, i + 15)
-    if #people == 500 or i + 16 > #followed then
-      redis.call('SADD', following, unpack(people))
-      people = {}
+    batch[#batch + 1] = string.sub(followed, i, i + 15)
+    if #batch == 500 or i + 16 > #followed then
+      redis.call('SADD', following, unpack(batch))
+      batch = {}
     end
   end
   redis.call('EXPIRE', timeline, ARGV[9])

@@ -1,6 +1,6 @@
--- Lists of 16-byte post ids, newest first, and what stands at their end.
+-- Functions for lists of 16-byte post ids, newest first, which end with a sentinel.
 --
--- Ids are compared as numbers: Lua compares strings by the machine's locale.
+-- Ids are compared as numbers, because Lua compares strings by the locale.
 local unpack_id = struct.unpack
 
 local function older(one, other)
@@ -11,8 +11,8 @@ local function older(one, other)
   return a3 < b3
 end
 
--- The sentinel is older than any id: two zero bytes, its kind, the builder's token (13 bytes) and, where the list was
--- cut, the last id above the cut.
+-- The sentinel sorts as older than any id: two zero bytes, its kind, the token of the build (13 bytes) and, if the list
+-- was cut, the last id of the list.
 local BUILDING, COMPLETE, CUT = 'B', 'C', 'T'
 
 local function is_sentinel(entry) return string.sub(entry, 1, 2) == '\0\0' end
@@ -20,7 +20,7 @@ local function kind_of(sentinel) return string.sub(sentinel, 3, 3) end
 local function token_of(sentinel) return string.sub(sentinel, 4, 16) end
 local function sentinel_of(kind, token, cut_at) return '\0\0' .. kind .. token .. (cut_at or '') end
 
--- How many entries of the list are not older than the id.
+-- The number of entries of the list that are not older than the id.
 local function place_of(key, id)
   local low, high = 0, redis.call('LLEN', key)
   while low < high do

@@ -1,9 +1,11 @@
--- One page of a home feed. ARGV: viewer, id before which to start or '', posts wanted, builder's token, mark's seconds
--- Gives: 'page', 1 if there is more, token, then per post: id, its fragment or nil, liked or nil, saved or nil
---        (without its fragment, the post that only shows that there is more);
---        'absent': no timeline; this call has marked it as being built with the given token
---        'busy': somebody else is building it; 'beyond': the rest of the page lies in PostgreSQL
-local viewer, before, wanted = ARGV[1], ARGV[2], ARGV[3] + 1
+-- Read one page of a home feed.
+-- ARGV: viewer, id before which the page starts or '', number of posts, token for a build, seconds that its mark lives
+-- Returns 'page', 1 if there is a next page, token; then per post: id, fragment or nil, liked or nil, saved or nil. The
+--         first post of the next page is returned too, with an empty fragment.
+--         'absent': there is no timeline, and this call has marked it as being built with the given token.
+--         'busy': another reader is building the timeline.
+--         'beyond': the page reaches beyond the end of the timeline.
+local viewer, before, size = ARGV[1], ARGV[2], ARGV[3] + 1
 local timeline, following = 'timeline:' .. viewer, 'following:' .. viewer
 
 local sentinel = redis.call('LINDEX', timeline, -1)
@@ -17,33 +19,33 @@ if not sentinel or redis.call('EXISTS', following) == 0 then
   return {'absent'}
 end
 
--- Recent posts of followed stars, which no timeline received.
-local starred = {}
+-- Recent posts of followed authors with many followers, which are not pushed to timelines.
+local popular = {}
 if redis.call('EXISTS', 'stars') == 1 then
   local seen = {}
-  for _, star in ipairs(redis.call('SINTER', following, 'stars')) do
-    for _, id in ipairs(redis.call('LRANGE', 'author:' .. star, 0, -1)) do
+  for _, author in ipairs(redis.call('SINTER', following, 'stars')) do
+    for _, id in ipairs(redis.call('LRANGE', 'author:' .. author, 0, -1)) do
       if not seen[id] and (before == '' or older(id, before)) then
         seen[id] = true
-        starred[#starred + 1] = id
+        popular[#popular + 1] = id
       end
     end
   end
-  table.sort(starred, function(one, other) return older(other, one) end)
+  table.sort(popular, function(one, other) return older(other, one) end)
 end
 
 local place = before == '' and 0 or place_of(timeline, before)
-local chunk, at, star_at = {}, 1, 1
+local chunk, at, popular_at = {}, 1, 1
 local function next_entry()
   if at > #chunk then
-    chunk, at = redis.call('LRANGE', timeline, place, place + wanted - 1), 1
+    chunk, at = redis.call('LRANGE', timeline, place, place + size - 1), 1
     place = place + #chunk
   end
-  local entry, star = chunk[at], starred[star_at]
-  if star and (entry == star or older(entry, star)) then
-    star_at = star_at + 1
-    if entry == star then at = at + 1 end
-    return star
+  local entry, popular_entry = chunk[at], popular[popular_at]
+  if popular_entry and (entry == popular_entry or older(entry, popular_entry)) then
+    popular_at = popular_at + 1
+    if entry == popular_entry then at = at + 1 end
+    return popular_entry
   end
   if not is_sentinel(entry) then at = at + 1 end
   return entry
@@ -51,9 +53,9 @@ end
 
 local banned = redis.call('EXISTS', 'banned') == 1
 local ids, posts, dropped, ended = {}, {}, {}, false
-while #ids < wanted and not ended do
+while #ids < size and not ended do
   local candidates, keys = {}, {}
-  while #ids + #candidates < wanted do
+  while #ids + #candidates < size do
     local entry = next_entry()
     if is_sentinel(entry) then
       ended = true
@@ -90,14 +92,14 @@ if ended and kind_of(sentinel) == CUT then
   return {'beyond'}
 end
 
-local page = {'page', #ids == wanted and 1 or 0, token_of(sentinel)}
+local page = {'page', #ids == size and 1 or 0, token_of(sentinel)}
 if #ids > 0 then
   local liked = redis.call('HMGET', 'liked:' .. viewer, unpack(ids))
   local saved = redis.call('HMGET', 'saved:' .. viewer, unpack(ids))
   for i, id in ipairs(ids) do
     local n = #page
     page[n + 1], page[n + 2], page[n + 3], page[n + 4] = id, posts[i], liked[i], saved[i]
-    if i == wanted and posts[i] then
+    if i == size and posts[i] then
       page[n + 2], page[n + 3], page[n + 4] = '', '0', '0'
     end
   end

@@ -1,0 +1,44 @@
+"""Ids of messages: UUIDs of version 1 (RFC 9562), which Cassandra sorts in the order of sending."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+_GREGORIAN = 0x01B21DD213814000
+"""The Unix epoch in the units of version 1: 100 ns since 15 October 1582."""
+_PER_MILLISECOND = 10_000
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_SIGNS = 0x0080_8080_8080_8080
+"""Cassandra compares the last eight bytes as signed bytes. With these bits inverted, that is the order of numbers."""
+_LAST = (1 << 64) - 1
+
+FIRST = UUID("00000000-0000-1000-8080-808080808080")
+LAST = UUID("ffffffff-ffff-1fff-bf7f-7f7f7f7f7f7f")
+"""The first and the last id in the order of Cassandra."""
+
+
+def from_id(id_: UUID) -> UUID:
+    """The message id of an id of version 7; it keeps uniqueness and order, and is the same each time."""
+    milliseconds, fraction = id_.int >> 80, (id_.int >> 64) & 0xFFF
+    ticks = milliseconds * _PER_MILLISECOND + fraction * _PER_MILLISECOND // 4096 + _GREGORIAN
+    low, middle, high = ticks & 0xFFFF_FFFF, (ticks >> 32) & 0xFFFF, ticks >> 48
+    return UUID(int=(low << 96) | (middle << 80) | (0x1000 | high) << 64 | ((id_.int & _LAST) ^ _SIGNS))
+
+
+def is_message_id(id_: UUID) -> bool:
+    """Whether the id has the version of message ids."""
+    return id_.version == 1
+
+
+def sort_key(message_id: UUID) -> tuple[int, int]:
+    """A key that sorts ids in the order of Cassandra."""
+    return message_id.time, (message_id.int & _LAST) ^ _SIGNS
+
+
+def microseconds(message_id: UUID) -> int:
+    """When the message was sent, in microseconds since 1970: the unit of the timestamps of cells."""
+    return (message_id.time - _GREGORIAN) // 10
+
+
+def time_of(message_id: UUID) -> datetime:
+    """When the message was sent, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds(message_id))

@@ -1,0 +1,72 @@
+"""Admission: the session of a request, and whether the request is within the rate limits.
+
+Valkey counts requests and holds copies of sessions; PostgreSQL holds the sessions themselves.
+"""
+
+import contextlib
+
+import msgspec
+
+from layers.core.errors import StoreUnavailable
+from layers.core.limits import GENERAL, Limit
+from layers.core.models import Revocation, Session
+from layers.postgres import sessions
+from layers.postgres.connection import autocommit
+from layers.valkey import admission
+from layers.valkey.admission import Admission, LimitDecision
+
+
+def admit(session_id: str | None, address: str, limit: Limit | None) -> Admission:
+    """Read the session and count the request: one round trip if Valkey has the session.
+
+    Without Valkey, sessions are read from PostgreSQL and nothing is counted; a limit that must be counted (login)
+    raises `StoreUnavailable`.
+    """
+    general = GENERAL.configured
+    configured = limit.configured if limit else None
+    try:
+        if admission.needs_revocations():
+            admission.apply_revocations(_read_revocations())
+        admitted = admission.admit(session_id, address, general, configured)
+        if session_id and admitted.unknown_session:
+            admitted = _admit_from_postgres(session_id, address, general, configured)
+    except StoreUnavailable as error:
+        if error.store != "valkey" or (limit and limit.closed_without_valkey):
+            raise
+        # Valkey is unavailable (R-L7).
+        found = _find_session(session_id) if session_id else None
+        return Admission(session=found[0] if found else None, count=None)
+    if admitted.session and admitted.save_due:
+        # Valkey has the new expiry, so a failure here does not matter; the next request tries again.
+        with contextlib.suppress(StoreUnavailable), autocommit() as db:
+            sessions.extend(db, session_id=admitted.session.id)
+    return admitted
+
+
+def refund(count: LimitDecision, address: str) -> None:
+    """Un-count a request that was counted by address."""
+    admission.refund(count.limit, address, count.entry)
+
+
+def _admit_from_postgres(session_id: str, address: str, general: Limit, limit: Limit | None) -> Admission:
+    """Look the session up in PostgreSQL when Valkey does not have it."""
+    if found := _find_session(session_id):
+        session, seconds = found
+        admission.remember(session, seconds=seconds)
+        admitted = admission.admit(session_id, address, general, limit)
+        if not admitted.unknown_session:
+            return admitted
+        # The session was revoked between these calls, so PostgreSQL decides.
+        found = _find_session(session_id)
+    admitted = admission.admit(None, address, general, limit)
+    return msgspec.structs.replace(admitted, session=found[0] if found else None)
+
+
+def _find_session(session_id: str) -> tuple[Session, int] | None:
+    with autocommit() as db:
+        return sessions.find(db, session_id=session_id)
+
+
+def _read_revocations() -> list[Revocation]:
+    with autocommit() as db:
+        return sessions.read_revocations(db)

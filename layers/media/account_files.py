@@ -1,0 +1,36 @@
+"""Files that are left when their rows are gone."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from layers.core import story_files
+from layers.core.errors import StoreUnavailable
+from layers.core.logging import logger
+from layers.media import avatars, connection, photos, uploads
+
+
+def keys_of_account(user_id: UUID, *, posts: Mapping[UUID, Sequence[str]], story_ids: Sequence[UUID]) -> list[str]:
+    """All objects that an account may have, its uploads aside; `posts` gives the keys of each post's originals."""
+    of_posts = [key for post_id, original_keys in posts.items() for key in photos.all_keys(post_id, original_keys)]
+    of_stories = [key for story_id in story_ids for key in story_files.keys(story_id)]
+    return [*of_posts, *of_stories, avatars.key(user_id)]
+
+
+def keys_of_uploads(upload_ids: Sequence[UUID]) -> list[str]:
+    """All objects that these uploads may have."""
+    return [uploads.key(upload_id) for upload_id in upload_ids]
+
+
+def remove(keys: Sequence[str]) -> None:
+    """Remove them, whichever are there. Raises `StoreUnavailable`; some may be gone."""
+    connection.remove(keys)
+
+
+def try_remove(keys: Sequence[str]) -> bool:
+    """Whether all could be removed now; those that are left are removed by the sweeper."""
+    try:
+        connection.remove(keys)
+    except StoreUnavailable:
+        logger().warning("files not removed yet", files=len(keys))
+        return False
+    return True

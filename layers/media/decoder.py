@@ -1,0 +1,263 @@
+"""Decoding, scaling and encoding of pictures, in a process of its own. Pillow is imported here only."""
+
+import contextlib
+import ctypes
+import functools
+import io
+import math
+import resource
+import signal
+import socket
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from cykooz_resizer import FilterType, ResizeAlg, ResizeOptions, Resizer
+from PIL import Image, ImageCms
+
+from layers.core.errors import UnreadableImage
+from layers.media.render_jobs import (
+    FRAME,
+    Encoding,
+    Failed,
+    Outcome,
+    RenderedPhoto,
+    RenderJob,
+    Rendition,
+    Size,
+    Unreadable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+JPEG_QUALITY: Final = 82
+WEBP_QUALITY: Final = 80
+WEBP_METHOD: Final = 2
+PROFILE_BYTES: Final = 4096
+"""Larger colour profiles would outweigh a thumbnail: such pictures are converted to sRGB."""
+
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+_KEPT_BYTES: Final = 32 * 1024 * 1024
+"""Memory that stays with the process between pictures: one scaled decode of a phone's photo takes 12 MiB."""
+
+
+def serve() -> None:
+    """Answer one order after the other on the socket at standard input, until its other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host; its end is ours
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("900")  # if memory runs out, this goes rather than the host
+    with contextlib.suppress(AttributeError):  # glibc's own; else a tenth of the CPU time goes into page faults
+        ctypes.CDLL(None).mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _KEPT_BYTES // 2)
+    _limit(resource.RLIMIT_CORE, 0)
+    Image.MAX_IMAGE_PIXELS = None  # the header was judged by our own limits
+    decoder = msgspec.msgpack.Decoder(RenderJob)
+    with socket.socket(fileno=0) as host, host.makefile("rb") as orders, contextlib.suppress(ConnectionError):
+        while frame := orders.read(FRAME.size):
+            order_length, data_length = FRAME.unpack(frame)
+            order, data = decoder.decode(orders.read(order_length)), orders.read(data_length)
+            if len(data) < data_length:
+                return
+            _limit(resource.RLIMIT_AS, order.memory_bytes)
+            _limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + order.cpu_seconds)
+            answer = msgspec.msgpack.encode(_answer(data, order))
+            host.sendall(FRAME.pack(len(answer), 0))
+            host.sendall(answer)
+
+
+def _limit(kind: int, most: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _answer(data: bytes, order: RenderJob) -> Outcome:
+    try:
+        return render(data, order)
+    except UnreadableImage as error:
+        return Unreadable(str(error))
+    except Exception:  # noqa: BLE001 (the host raises it)
+        return Failed(traceback.format_exc())
+
+
+def render(data: bytes, order: RenderJob) -> RenderedPhoto:
+    """The picture in all sizes ordered, upright, without metadata; raises `UnreadableImage`."""
+    picture, size, profile = _decode(data, order)
+    files: list[Rendition] = []
+    for wanted in order.sizes:
+        smaller = _crop(picture, wanted) if wanted.is_cropped else _scale(picture, _fitted_size(size, wanted))
+        if smaller.size == picture.size and not wanted.is_cropped and files:  # the picture itself is that small
+            made = {file.encoding: file for file in files if (file.width, file.height) == smaller.size}
+        else:
+            made = {}
+        for encoding in wanted.encodings:
+            content = made[encoding].data if encoding in made else _encode(smaller, encoding, profile)
+            files.append(Rendition(wanted.name, encoding, *smaller.size, content))
+        if not wanted.is_cropped:
+            picture = smaller
+    return RenderedPhoto(*size, tuple(files))
+
+
+# ── In: one scaled decode, scale first and then orient ──────────────────────
+
+
+def _decode(data: bytes, order: RenderJob) -> tuple[Image.Image, tuple[int, int], bytes | None]:
+    """The picture upright in RGB, as small as the largest size allows; its full size; its colour profile.
+
+    Whatever goes wrong while decoding is the file's fault: libraries tell of damage by all kinds of exceptions.
+    """
+    try:
+        with _open(data, order) as source:
+            turn = _turn(source, order)
+            stored = source.size
+            smallest = _decoded_size(_turned_size(stored, turn), order.sizes)
+            target = _turned_size(smallest, turn)
+            if order.header.format == "jpeg":
+                source.draft(None, target)
+            source.load()
+            profile = source.info.get("icc_profile")
+            picture, profile = _to_rgb(_scale(_to_scalable_mode(source), target), profile)
+    except MemoryError:
+        raise UnreadableImage("Decoding the picture would take too much memory.") from None
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        raise UnreadableImage from error
+    return (picture.transpose(turn) if turn is not None else picture), _turned_size(stored, turn), profile
+
+
+def _open(data: bytes, order: RenderJob) -> Image.Image:
+    format_ = order.header.format
+    if format_ == "heic":
+        _register_heif()
+    source = Image.open(io.BytesIO(data), formats=["HEIF" if format_ == "heic" else format_.upper()])
+    if source.width * source.height > order.header.width * order.header.height:
+        raise UnreadableImage("The picture is larger than its header says.")
+    return source
+
+
+@functools.cache
+def _register_heif() -> None:
+    import pi_heif  # noqa: PLC0415 (a large library that most pictures do not need)
+
+    pi_heif.register_heif_opener(thumbnails=False)
+
+
+_ORIENTATION: Final = 0x0112
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPS: Final = frozenset({_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]})
+
+
+def _turn(source: Image.Image, order: RenderJob) -> Image.Transpose | None:
+    """What makes the picture upright, by its EXIF data; damaged EXIF data do no harm."""
+    if order.header.format == "heic":
+        return None  # the decoder has done it, as the file's own properties say
+    exif = Image.Exif()
+    with contextlib.suppress(Exception):
+        exif.load(source.info.get("exif") or b"")
+        return _TURNS.get(exif.get(_ORIENTATION, 1))
+    return None
+
+
+def _turned_size(size: tuple[int, int], turn: Image.Transpose | None) -> tuple[int, int]:
+    return (size[1], size[0]) if turn in _SWAPS else size
+
+
+def _to_scalable_mode(source: Image.Image) -> Image.Image:
+    """As it can be scaled: RGB, RGBA, L or CMYK."""
+    match source.mode:
+        case _ if "transparency" in source.info:
+            return source.convert("RGBA")
+        case "RGB" | "RGBA" | "L" | "CMYK":
+            return source
+        case "1":
+            return source.convert("L")
+        case "I" | "I;16" | "I;16B" | "I;16L":  # 16-bit grey
+            return source.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+        case "LA" | "La" | "PA" | "RGBa":
+            return source.convert("RGBA")
+        case _:
+            return source.convert("RGB")
+
+
+def _to_rgb(picture: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
+    """The picture on white in RGB, with its colour profile where that is for RGB and small; otherwise in sRGB."""
+    if picture.mode == "RGBA":
+        paper = Image.new("RGB", picture.size, "white")
+        paper.paste(picture, mask=picture)
+        picture = paper
+    if not profile:
+        return picture.convert("RGB"), None
+    try:
+        opened = ImageCms.getOpenProfile(io.BytesIO(profile))
+        if opened.profile.xcolor_space.strip() == picture.mode == "RGB" and len(profile) <= PROFILE_BYTES:
+            return picture, profile
+        converted = ImageCms.profileToProfile(picture, opened, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):  # a damaged profile, or one of another kind of picture
+        return picture.convert("RGB"), None
+    return converted or picture, None
+
+
+# ── Sizes ───────────────────────────────────────────────────────────────────
+
+
+def _fitted_size(size: tuple[int, int], wanted: Size) -> tuple[int, int]:
+    """As large as fits, never enlarged."""
+    return _scaled_size(size, min(1, wanted.width / size[0], wanted.height / size[1]))
+
+
+def _decoded_size(size: tuple[int, int], sizes: "Sequence[Size]") -> tuple[int, int]:
+    """What all the sizes can be made of, never enlarged."""
+    scales = [(wanted.width / size[0], wanted.height / size[1]) for wanted in sizes]
+    needed = [max(scale) if wanted.is_cropped else min(scale) for scale, wanted in zip(scales, sizes, strict=True)]
+    return _scaled_size(size, min(1, max(needed)))
+
+
+def _scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _crop(picture: Image.Image, wanted: Size) -> Image.Image:
+    """The middle of the picture in exactly that size."""
+    scale = min(picture.width / wanted.width, picture.height / wanted.height)
+    width, height = _scaled_size((wanted.width, wanted.height), scale)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return _scale(picture.crop((left, top, left + width, top + height)), (wanted.width, wanted.height))
+
+
+_FILTER: Final = ResizeOptions(ResizeAlg.convolution(FilterType.catmull_rom))
+"""47 to 50 dB from a full decode scaled by Lanczos; Lanczos here gains 4 dB that nobody sees, for twice the time."""
+
+
+def _scale(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Scaled by a library that uses SIMD: Pillow's own takes some six times as long."""
+    if picture.size == size:
+        return picture
+    scaled = Image.new(picture.mode, size)
+    Resizer().resize_pil(picture, scaled, _FILTER)  # a new one each time: it would keep its buffers
+    return scaled
+
+
+# ── Out ─────────────────────────────────────────────────────────────────────
+
+
+def _encode(picture: Image.Image, encoding: Encoding, profile: bytes | None) -> bytes:
+    """The file. Pillow writes what it finds in `info`, so that is empty: no metadata can pass."""
+    picture.info = {}
+    file = io.BytesIO()
+    if encoding == "jpeg":
+        picture.save(file, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0", optimize=True, icc_profile=profile or b"")
+    else:
+        picture.save(file, "WEBP", quality=WEBP_QUALITY, method=WEBP_METHOD, icc_profile=profile or b"")
+    return file.getvalue()

@@ -1,0 +1,57 @@
+"""Messages of the `aws:rmq` event, and the headers with which failed ones are tried again."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+ATTEMPT_HEADER: Final = "x-attempt"
+TRACE_HEADER: Final = "x-trace-id"
+ERROR_HEADER: Final = "x-error"
+WAITS_MS: Final = (1000, 2000, 4000)
+"""Milliseconds before the second, third and fourth attempt."""
+
+_LONGEST_NUMBER: Final = 3
+
+
+class QueueMessage(msgspec.Struct, frozen=True):
+    """One message of an event."""
+
+    queue: str
+    body: bytes
+    properties: Mapping[str, Any]
+    redelivered: bool
+
+    def header(self, name: str) -> str | None:
+        """A header's value as text; AWS gives strings as lists of bytes."""
+        headers = self.properties.get("headers")
+        value = headers.get(name) if isinstance(headers, Mapping) else None
+        if isinstance(value, Mapping) and "bytes" in value:
+            return bytes(byte % 256 for byte in value["bytes"]).decode(errors="replace")
+        return None if value is None else str(value)
+
+    @property
+    def attempt(self) -> int:
+        """0 at the first attempt."""
+        given = self.header(ATTEMPT_HEADER) or "0"
+        return int(given) if given.isascii() and given.isdigit() and len(given) <= _LONGEST_NUMBER else 0
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether the message becomes a dead letter if it fails now."""
+        return self.attempt >= len(WAITS_MS)
+
+
+def read_messages(event: Mapping[str, Any]) -> list[QueueMessage]:
+    """All messages of an `aws:rmq` event, in order."""
+    return [
+        QueueMessage(
+            queue=source.split("::")[0],
+            body=base64.b64decode(given["data"]),
+            properties=given.get("basicProperties") or {},
+            redelivered=bool(given.get("redelivered")),
+        )
+        for source, several in event["rmqMessagesByQueue"].items()
+        for given in several
+    ]

@@ -1,0 +1,1 @@
+"""What needs two stores or more: one module for each task."""

@@ -1,2 +1,0 @@
--- ARGV: key, time, seconds to keep it
-redis.call('SET', ARGV[1], ARGV[2], 'EX', ARGV[3])

@@ -1,2 +1,0 @@
--- ARGV: keys
-return redis.call('MGET', unpack(ARGV))

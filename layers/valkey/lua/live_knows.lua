@@ -1,2 +1,0 @@
--- ARGV: connection
-return redis.call('EXISTS', 'connection:' .. ARGV[1])

@@ -1,0 +1,2 @@
+-- Read the heartbeats. ARGV: keys
+return redis.call('MGET', unpack(ARGV))

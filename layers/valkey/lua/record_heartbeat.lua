@@ -1,0 +1,2 @@
+-- Store a heartbeat. ARGV: key, time, seconds to live
+redis.call('SET', ARGV[1], ARGV[2], 'EX', ARGV[3])

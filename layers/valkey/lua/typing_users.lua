@@ -1,3 +1,0 @@
--- Who is typing. ARGV: conversation
-local clock = redis.call('TIME')
-return redis.call('ZRANGEBYSCORE', 'typing:' .. ARGV[1], '(' .. clock[1] * 1000 + math.floor(clock[2] / 1000), '+inf')
