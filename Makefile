@@ -1,11 +1,11 @@
-# Thin: each target calls a module that can as well be called by hand.
+# Each target runs one module, which can also be run by hand.
 .DEFAULT_GOAL := help
 .PHONY: help install run stop status clean package localstack localstack-stop logs dev migrate demo grant invoke openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
 PROFILE ?= run
-# The settings of the running stack, for modules that work on it.
+# Runs a module with the settings of the running stack.
 WITH_SETTINGS := $(PYTHON) -m infra.stack.with_settings --profile $(PROFILE)
 
 help: ## list the targets
@@ -14,27 +14,27 @@ help: ## list the targets
 install: ## install what is missing: Python and Debian packages, MinIO, Cassandra
 	@infra/stack/install.sh --profile $(PROFILE)
 
-run: install ## start everything, with demo accounts and photographs, and print the address
+run: install ## start everything, create the demo accounts and posts, and print the address
 	@$(STACK) up --profile run
 	@$(WITH_SETTINGS) infra.demo
 
-stop: ## stop everything; the data stay
+stop: ## stop everything; the data are kept
 	@$(STACK) down --profile $(PROFILE)
 
-status: ## each part, and the log of each dead one
+status: ## print the state of each program, and the log of each that failed
 	@$(STACK) status --profile $(PROFILE)
 
-clean: ## delete all data (asks first)
+clean: ## delete all data, after confirmation
 	@$(STACK) clean --profile $(PROFILE)
 
-logs: ## follow the logs; PART="rabbitmq consumer" for some; FN=posts/like_post [HOST=localstack] for a function's
+logs: ## follow the logs, of some programs with PART="rabbitmq consumer", of a function with FN=… [HOST=localstack]
 ifdef FN
-	@$(WITH_SETTINGS) infra.local.follow $(FN) --profile $(PROFILE) $(if $(HOST),--host $(HOST))
+	@$(WITH_SETTINGS) infra.follow $(FN) --profile $(PROFILE) $(if $(HOST),--host $(HOST))
 else
 	@$(STACK) logs --profile $(PROFILE) $(PART)
 endif
 
-dev: ## like run, and what is edited is served at once; HOST=localstack: there
+dev: ## like run, but code changes take effect at once; HOST=localstack for LocalStack
 ifeq ($(HOST),localstack)
 	@$(MAKE) localstack
 	@$(WITH_SETTINGS) infra.localstack.watch
@@ -44,41 +44,41 @@ else
 	@$(STACK) logs --profile run light heavy live consumer schedules
 endif
 
-package: ## build/: one zip file per function and layer, and the template for sam deploy
+package: ## build the zip files of functions and layers, and the template for sam deploy, in build/
 	@infra/stack/install.sh --only-python
 	@$(PYTHON) -m infra.package
 
-localstack: ## the same functions as Lambdas in LocalStack, without Docker; prints the API's address
+localstack: ## start LocalStack without Docker, deploy the functions to it, and print the API's address
 	@infra/stack/install.sh --profile $(PROFILE) --localstack
 	@$(PYTHON) -m infra.localstack up --profile $(PROFILE)
 
-localstack-stop: ## end LocalStack; the stores go on
+localstack-stop: ## stop LocalStack; the stores keep running
 	@$(PYTHON) -m infra.localstack down --profile $(PROFILE)
 
-migrate: ## bring the schemas up to date (run does it by itself)
+migrate: ## apply missing migrations (run does this too)
 	@$(WITH_SETTINGS) infra.migrate
 
-demo: ## fill the running stack with the demo accounts
+demo: ## create the demo accounts and posts in the running stack
 	@$(WITH_SETTINGS) infra.demo
 
-grant: ## USER=… ROLE=user|verified|admin
+grant: ## change an account's role: USER=… ROLE=user|verified|admin
 	@$(WITH_SETTINGS) infra.grant --user $(USER) --role $(ROLE)
 
-invoke: ## FN=posts/like_post [EVENT=file] [HOST=localstack]: run one function with its sample event
-	@$(WITH_SETTINGS) infra.local.invoke $(FN) $(EVENT) $(if $(HOST),--host $(HOST))
+invoke: ## run one function with its sample event: FN=posts/like_post [EVENT=file] [HOST=localstack]
+	@$(WITH_SETTINGS) infra.invoke $(FN) $(EVENT) $(if $(HOST),--host $(HOST))
 
-openapi: ## write functions/docs/openapi.json, the API's description, from the code
+openapi: ## generate functions/docs/openapi.json, the API's description, from the code
 	@$(PYTHON) -m infra.openapi
 
-test: ## install, start a stack of its own, check, run every suite, stop
+test: ## install, start the test stack, run the checks and all test suites, stop the stack
 	@infra/stack/install.sh --profile test
 	@$(PYTHON) -m infra.stack.test
 
-test-stack: ## start the test stack by hand, to run single tests
+test-stack: ## start the test stack, to run single tests
 	@infra/stack/install.sh --profile test
 	@$(STACK) up --profile test
 
-lint: ## ruff, mypy, import-linter, cfn-lint
+lint: ## run ruff, mypy, import-linter and cfn-lint
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
@@ -86,21 +86,21 @@ lint: ## ruff, mypy, import-linter, cfn-lint
 	@.venv/bin/lint-imports
 	@.venv/bin/cfn-lint template.yaml
 
-check: lint ## lint, and the architecture tests (SAM translator and Compose schema among them)
+check: lint ## lint, and run the architecture tests (including the SAM translator and the Compose schema)
 	@$(PYTHON) -m pytest tests/architecture
 
-bench: test-stack ## every benchmark against its baseline, on the test stack; prints ratios
+bench: test-stack ## run every benchmark against its baseline on the test stack, and print the ratios
 	@$(PYTHON) -m infra.stack.with_settings --profile test tests.bench
 
-soak: test-stack ## the property tests, ten times as long as in `make test`
+soak: test-stack ## run the property tests with ten times as many examples as in `make test`
 	@PHOTOGRAM_EXAMPLES=600 $(PYTHON) -m pytest tests/integration/functions/feed/test_feed_machine.py \
 		tests/integration/functions/messages/test_message_machine.py \
 		$(addprefix tests/integration/exactness/test_,state_machine.py paging.py orphans.py)
 
-schemathesis: test-stack ## requests generated from the API's description, ten times as many as in `make test`
+schemathesis: test-stack ## send ten times as many requests generated from the API's description as `make test`
 	@PHOTOGRAM_EXAMPLES=250 $(PYTHON) -m pytest tests/e2e/test_schemathesis.py --override-ini timeout=900
 
-lock: ## resolve pyproject.toml anew into requirements.lock, and LocalStack's own environments
+lock: ## resolve pyproject.toml into requirements.lock again, and LocalStack's *.in into *.lock
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
 		--group local --group test pyproject.toml --output-file requirements.lock
 	@for name in requirements runtime; do .venv/bin/uv pip compile --quiet --python-version 3.13 --generate-hashes \

@@ -1,1 +1,1 @@
-"""What runs, deploys and supplies the functions; no function knows of it."""
+"""Runs and deploys the functions, and provides the stores that they use. No function imports it."""

@@ -1,4 +1,4 @@
-"""Checks template.yaml as AWS would, without AWS: cfn-lint, the SAM translator, CloudFormation's limits.
+"""Checks template.yaml without AWS: with cfn-lint, the SAM translator and CloudFormation's limits.
 
 python -m infra.check_template
 """
@@ -19,41 +19,42 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infra.template_map import TEMPLATE
 
-RESOURCES = 500
-BYTES = 1_000_000
-"""Of the translated template, through S3; CloudFormation takes 51,200 directly."""
-PARAMETERS = 200
-OUTPUTS = 200
+MAX_RESOURCES = 500
+MAX_BYTES = 1_000_000
+"""For a template that is read from S3; one that is passed directly may have 51,200 bytes."""
+MAX_PARAMETERS = 200
+MAX_OUTPUTS = 200
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 
 _REGION = "eu-central-1"
 
 
-class Translated(msgspec.Struct, frozen=True):
-    """What the SAM translator makes of the template."""
+class CloudFormationTemplate(msgspec.Struct, frozen=True):
+    """The CloudFormation template that the SAM translator generates."""
 
     document: dict[str, Any]
 
     @property
     def size_bytes(self) -> int:
-        """As CloudFormation counts it."""
+        """The size as JSON."""
         return len(json.dumps(self.document))
 
-    def excesses(self) -> list[str]:
-        """Which of CloudFormation's limits are passed."""
-        limits = {"Resources": RESOURCES, "Parameters": PARAMETERS, "Outputs": OUTPUTS}
-        found = [
-            f"{len(self.document.get(part, ()))} {part.lower()}; CloudFormation takes {limit}"
-            for part, limit in limits.items()
-            if len(self.document.get(part, ())) > limit
+    def exceeded_limits(self) -> list[str]:
+        """A sentence for each of CloudFormation's limits that is exceeded."""
+        counts = {section: len(self.document.get(section, ())) for section in ("Resources", "Parameters", "Outputs")}
+        limits = {"Resources": MAX_RESOURCES, "Parameters": MAX_PARAMETERS, "Outputs": MAX_OUTPUTS}
+        exceeded = [
+            f"The template has {counts[section]} {section.lower()}; CloudFormation allows {limit}"
+            for section, limit in limits.items()
+            if counts[section] > limit
         ]
-        return [
-            *found,
-            *([f"{self.size_bytes} bytes; CloudFormation takes {BYTES}"] if self.size_bytes > BYTES else []),
-        ]
+        if self.size_bytes > MAX_BYTES:
+            exceeded.append(f"The template has {self.size_bytes} bytes; CloudFormation allows {MAX_BYTES}")
+        return exceeded
 
 
 class _Policies(ManagedPolicyLoader):  # type: ignore[misc]  # untyped
-    """Managed policies by name, without asking AWS for the list."""
+    """The ARNs of managed policies by name, which the translator would read from AWS."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -63,30 +64,31 @@ class _Policies(ManagedPolicyLoader):  # type: ignore[misc]  # untyped
         return {name: f"arn:aws:iam::aws:policy/service-role/{name}" for name in names}
 
 
-def translated(path: Path = TEMPLATE) -> Translated:
-    """The template as CloudFormation gets it; raises `InvalidDocumentException` with all that is wrong."""
+def translate(path: Path = TEMPLATE) -> CloudFormationTemplate:
+    """Translate a SAM template; raises `InvalidDocumentException` with all errors."""
     os.environ.setdefault("AWS_DEFAULT_REGION", _REGION)
     document = yaml_parse(path.read_text())
     for resource in document["Resources"].values():
-        for place in ("CodeUri", "ContentUri"):
-            if place in resource.get("Properties", {}):
-                resource["Properties"][place] = "s3://bucket/key"  # as packaging would put it
-    return Translated(transform(document, {}, _Policies()))
+        for name in ("CodeUri", "ContentUri"):
+            if name in resource.get("Properties", {}):
+                resource["Properties"][name] = "s3://bucket/key"  # as `sam package` does
+    return CloudFormationTemplate(transform(document, {}, _Policies()))
 
 
 def main() -> int:
-    """Print what is wrong, or how large the template is; 0 if all is well."""
-    linted = subprocess.run([str(Path(sys.executable).with_name("cfn-lint")), str(TEMPLATE)], check=False)
+    """Print all errors, or the template's size; 0 if there are no errors."""
+    lint = subprocess.run([str(Path(sys.executable).with_name("cfn-lint")), str(TEMPLATE)], check=False)
     try:
-        found = translated()
+        template = translate()
     except InvalidDocumentException as error:
         print(error.message, *(cause.message for cause in error.causes), sep="\n", file=sys.stderr)
         return 1
-    for excess in found.excesses():
-        print(excess, file=sys.stderr)
-    kinds = collections.Counter(resource["Type"] for resource in found.document["Resources"].values())
-    print(f"{kinds.total()} resources, {found.size_bytes // 1000} kB: {dict(kinds.most_common())}")
-    return 1 if linted.returncode or found.excesses() else 0
+    exceeded = template.exceeded_limits()
+    for sentence in exceeded:
+        print(sentence, file=sys.stderr)
+    types = collections.Counter(resource["Type"] for resource in template.document["Resources"].values())
+    print(f"{types.total()} resources, {template.size_bytes // 1000} kB: {dict(types.most_common())}")
+    return 1 if lint.returncode or exceeded else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Fills a running system with a few accounts and real photographs, through its own HTTP API.
+"""Creates demo accounts with real photographs in a running system, through its HTTP API.
 
 python -m infra.demo [--url http://localhost:3000]
 
-What is there already is left alone, so running it again is quick. The photographs are those of the Debian packages
-lomiri-wallpapers-16.04 and mate-backgrounds; each post names its photographer and licence as the package does.
+A second run creates only what is missing. The photographs are those of the Debian packages lomiri-wallpapers-16.04 and
+mate-backgrounds; each post names its photographer and its licence, as the package's copyright file does.
 """
 
 import argparse
@@ -17,28 +17,28 @@ from uuid import NAMESPACE_URL, uuid5
 import httpx
 import msgspec
 
-from infra import stack_settings
 from infra.grant import grant
+from infra.stack import env_file
 from layers.core.errors import PhotogramError
 from layers.core.settings import settings
 from layers.postgres.connection import transaction
 
-PASSWORD = "photogram"  # noqa: S105 (it is printed for everybody)
+PASSWORD = "photogram"  # noqa: S105 (a public password of demo accounts)
 ADMIN = "alan"
 BACKGROUNDS = Path("/usr/share/backgrounds")
 PACKAGES = "lomiri-wallpapers-16.04 mate-backgrounds"
 
-_PUBLISHED_SECONDS = 150
-"""The contract's 120 s for a post whose queue is down, and some."""
+_PUBLISH_SECONDS = 150
+"""More than the 120 s within which a post is published even if its queue message is lost."""
 _PAUSE_SECONDS = 0.25
 _REQUEST_SECONDS = 60
 
 
 class Photo(msgspec.Struct, frozen=True):
-    """One or several pictures to post, credited as the copyright file of their package says."""
+    """A post of one or several pictures, with the credit of the package's copyright file."""
 
     files: tuple[str, ...]
-    """Below the folder of backgrounds."""
+    """Paths below BACKGROUNDS."""
     by: str
     caption: str
     credit: str
@@ -46,7 +46,7 @@ class Photo(msgspec.Struct, frozen=True):
 
     @property
     def full_caption(self) -> str:
-        """The caption with its credit."""
+        """The caption, followed by the credit."""
         return f"{self.caption}\n\nPhoto: {self.credit}"
 
 
@@ -57,12 +57,12 @@ class Member(msgspec.Struct, frozen=True):
     display_name: str
     bio: str
     picture: str
-    """Its profile picture, one of those that are posted."""
+    """The profile picture, a path below BACKGROUNDS."""
     follows: tuple[str, ...]
     story: str = ""
-    """A picture of its posts, to tell again as a story."""
+    """The picture of its story, a path below BACKGROUNDS; empty for no story."""
     accepts: tuple[str, ...] | None = None
-    """Whose requests it accepts; None: its account is public, and nobody has to ask."""
+    """Whose follow requests it accepts; None for a public account, which has no requests."""
 
 
 MEMBERS = (
@@ -91,7 +91,7 @@ MEMBERS = (
         "friends_by_Aitzol_Berasategi.jpg",
     ),
     Member("margaret", "Margaret", "In the garden.", "mate/nature/YellowFlower.jpg", ("ada", "grace", "linus")),
-    Member("alan", "Alan", "Looks after this place.", "mate/nature/Storm.jpg", ("ada", "margaret", "dorothy")),
+    Member("alan", "Alan", "Administrator.", "mate/nature/Storm.jpg", ("ada", "margaret", "dorothy")),
     Member("dorothy", "Dorothy", "Friends only.", "free_by_Peter_Nerlich.jpg", ("ada",), accepts=("grace",)),
 )
 
@@ -124,50 +124,50 @@ PHOTOS = (
 )
 
 
-class Remark(msgspec.Struct, frozen=True):
-    """A comment on the post that begins with this picture."""
+class Comment(msgspec.Struct, frozen=True):
+    """A comment on the post whose first picture is `on`."""
 
     on: str
     by: str
     text: str
     reply: tuple[str, str] | None = None
-    """Who answers, and what."""
+    """The author of a reply, and its text."""
 
 
-REMARKS = (
-    Remark("sunset_by_Aitzol_Berasategi.jpg", "grace", "What a light!", ("ada", "It lasted three minutes.")),
-    Remark("sunset_by_Aitzol_Berasategi.jpg", "linus", "Where is this?", ("ada", "Above the bay, at the old fort.")),
-    Remark("mate/nature/LadyBird.jpg", "margaret", "Seven points, so she brings luck. #ladybird"),
-    Remark("friends_by_Aitzol_Berasategi.jpg", "ada", "Who is the left one?", ("linus", "The older sister.")),
-    Remark("picosdeeuropa_by_Aitzol_Berasategi.jpg", "alan", "I have to go there."),
+COMMENTS = (
+    Comment("sunset_by_Aitzol_Berasategi.jpg", "grace", "What a light!", ("ada", "It lasted three minutes.")),
+    Comment("sunset_by_Aitzol_Berasategi.jpg", "linus", "Where is this?", ("ada", "Above the bay, at the old fort.")),
+    Comment("mate/nature/LadyBird.jpg", "margaret", "Seven points, so she brings luck. #ladybird"),
+    Comment("friends_by_Aitzol_Berasategi.jpg", "ada", "Who is the left one?", ("linus", "The older sister.")),
+    Comment("picosdeeuropa_by_Aitzol_Berasategi.jpg", "alan", "I have to go there."),
 )
 
 
-LETTERS = (
+PAIR_MESSAGES = (
     ("grace", "Did you see the light last night?"),
     ("ada", "I was standing in it!"),
     ("grace", "Send me the big one, please."),
 )
 GROUP = "Saturday walk"
-PLANS = (("linus", "Who comes along on Saturday?"), ("margaret", "I do, if the dog may."), ("ada", "It must."))
+GROUP_MESSAGES = (("linus", "Who comes along on Saturday?"), ("margaret", "I do, if the dog may."), ("ada", "It must."))
 
 
-class Failed(Exception):
-    """The demo could not be made; says what was asked and what came back."""
+class DemoFailed(Exception):
+    """The demo could not be created; the message contains the request and the answer."""
 
 
 class Account:
-    """A member over HTTP: registered if need be, and signed in."""
+    """A member's HTTP session: registered if needed, and signed in. Its requests raise `DemoFailed`."""
 
     def __init__(self, url: str, member: Member) -> None:
         self.member = member
         self._http = httpx.Client(base_url=f"{url}/api/v1", timeout=_REQUEST_SECONDS)
         name = member.username
         registration = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
-        answer = self._http.post("/auth/register", json={**registration, "displayName": member.display_name})
-        if answer.status_code == httpx.codes.CONFLICT:
-            answer = self._http.post("/auth/login", json={"username": name, "password": PASSWORD})
-        self.id: str = _good(answer)["user"]["id"]
+        response = self._http.post("/auth/register", json={**registration, "displayName": member.display_name})
+        if response.status_code == httpx.codes.CONFLICT:
+            response = self._http.post("/auth/login", json={"username": name, "password": PASSWORD})
+        self.id: str = _read(response)["user"]["id"]
 
     def __enter__(self) -> Self:
         return self
@@ -175,34 +175,34 @@ class Account:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def post(self, path: str, **sent: Any) -> dict[str, Any]:
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
         """The answer to a POST."""
-        return _good(self._http.post(path, **sent))
+        return _read(self._http.post(path, **body))
 
-    def put(self, path: str, **sent: Any) -> dict[str, Any]:
+    def put(self, path: str, **body: Any) -> dict[str, Any]:
         """The answer to a PUT."""
-        return _good(self._http.put(path, **sent))
+        return _read(self._http.put(path, **body))
 
     def get(self, path: str) -> dict[str, Any]:
         """The answer to a GET."""
-        return _good(self._http.get(path))
+        return _read(self._http.get(path))
 
 
-def fill(url: str) -> None:
-    """Make what is missing of the demo; raises `Failed`."""
+def create(url: str) -> None:
+    """Create what is missing of the demo; raises `DemoFailed`."""
     if _is_complete(url):
-        print("The demo accounts and their photographs are there.")
+        print("The demo accounts and their posts exist already.")
     else:
-        with contextlib.ExitStack() as signed_in:
-            _make({member.username: signed_in.enter_context(Account(url, member)) for member in MEMBERS})
+        with contextlib.ExitStack() as stack:
+            _create({member.username: stack.enter_context(Account(url, member)) for member in MEMBERS})
     if _has_backgrounds():
-        _tell_stories(url)
+        _post_stories(url)
 
 
-def _make(accounts: dict[str, Account]) -> None:
+def _create(accounts: dict[str, Account]) -> None:
     print(f"Accounts: {', '.join(accounts)}")
     for account in accounts.values():
-        _introduce(account)
+        _update_profile(account)
     for account in accounts.values():
         for name in account.member.follows:
             account.post(f"/users/{accounts[name].id}/follow")
@@ -211,15 +211,14 @@ def _make(accounts: dict[str, Account]) -> None:
             account.post(f"/users/me/follow-requests/{accounts[name].id}/accept")
     grant(username=ADMIN, role="admin")
     if _has_backgrounds():
-        posted = _upload(accounts)
-        _wait_until_published(accounts, posted)
+        posts = _upload(accounts)
+        _wait_until_published(accounts, posts)
         _like(accounts)
-        _talk(accounts, {photo.files[0]: post_id for post_id, photo in posted.items()})
-    _write(accounts)
+        _comment(accounts, {photo.files[0]: post_id for post_id, photo in posts.items()})
+    _send_messages(accounts)
 
 
-def _introduce(account: Account) -> None:
-    """What a member says of itself."""
+def _update_profile(account: Account) -> None:
     member = account.member
     texts = {"bio": member.bio, "isPrivate": str(member.accepts is not None).lower()}
     picture = BACKGROUNDS / member.picture
@@ -228,13 +227,13 @@ def _introduce(account: Account) -> None:
 
 
 def _is_complete(url: str) -> bool:
-    """Whether every member has all of its posts: one small question each, no sign-in."""
+    """Whether every member exists and has all of its posts, by one request each."""
     for member in MEMBERS:
-        answer = httpx.get(f"{url}/api/v1/users/{member.username}", timeout=_REQUEST_SECONDS)
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        response = httpx.get(f"{url}/api/v1/users/{member.username}", timeout=_REQUEST_SECONDS)
+        if response.status_code == httpx.codes.NOT_FOUND:
             return False
-        wanted = len(_photos_of(member.username)) if _has_backgrounds() else 0
-        if _good(answer)["user"]["postCount"] < wanted:
+        expected = len(_photos_of(member.username)) if _has_backgrounds() else 0
+        if _read(response)["user"]["postCount"] < expected:
             return False
     return True
 
@@ -247,133 +246,138 @@ def _has_backgrounds() -> bool:
     return all((BACKGROUNDS / file).is_file() for photo in PHOTOS for file in photo.files)
 
 
-BEGUN: Final = """
+FIND_POSTS: Final = """
     SELECT id, caption FROM posts WHERE user_id = %(user_id)s AND status IN ('processing', 'published')
 """
-# Asked of the database: the API lists no post that is still processing, and a run cut short must not post twice.
+# From the database, because the API does not list posts that are being processed: after an interrupted run, these must
+# not be created again.
 
 
 def _upload(accounts: dict[str, Account]) -> dict[str, Photo]:
-    """Post the photographs that are not there; all of them by the id of their post."""
-    posted: dict[str, Photo] = {}
+    """Create the posts that do not exist; all posts by their id."""
+    posts: dict[str, Photo] = {}
     with transaction() as db:
-        begun = {
+        existing = {
             (account.id, caption): str(post_id)
             for account in accounts.values()
-            for post_id, caption in db.execute(BEGUN, {"user_id": account.id})
+            for post_id, caption in db.execute(FIND_POSTS, {"user_id": account.id})
         }
     for number, photo in enumerate(PHOTOS, 1):
         account = accounts[photo.by]
-        post_id = begun.get((account.id, photo.full_caption))
+        post_id = existing.get((account.id, photo.full_caption))
         if post_id is None:
             print(f"  uploading {number} of {len(PHOTOS)}: {photo.caption}", flush=True)
             files = [("media", (Path(file).name, (BACKGROUNDS / file).read_bytes())) for file in photo.files]
             texts = {"caption": photo.full_caption, "location": photo.location}
             post_id = account.post("/posts", files=files, data=texts)["post_id"]
-        posted[post_id] = photo
-    return posted
+        posts[post_id] = photo
+    return posts
 
 
-def _wait_until_published(accounts: dict[str, Account], posted: dict[str, Photo]) -> None:
-    started, waiting, count = time.monotonic(), dict(posted), len(posted)
+def _wait_until_published(accounts: dict[str, Account], posts: dict[str, Photo]) -> None:
+    started, waiting, count = time.monotonic(), dict(posts), len(posts)
     while waiting:
         for post_id, photo in list(waiting.items()):
             post = accounts[photo.by].get(f"/posts/{post_id}")["post"]
             if post["status"] == "failed":
                 reasons = "; ".join(media["failure"] for media in post["media"] if media["failure"])
-                raise Failed(f"{', '.join(photo.files)} could not be published: {reasons}")
+                raise DemoFailed(f"{', '.join(photo.files)} could not be published: {reasons}")
             if post["status"] == "published":
                 del waiting[post_id]
                 print(f"  published {count - len(waiting)} of {count}: {photo.caption}", flush=True)
         if waiting:
-            if time.monotonic() - started > _PUBLISHED_SECONDS:
-                raise Failed(f"{len(waiting)} posts are not published after {_PUBLISHED_SECONDS} s: make status")
+            if time.monotonic() - started > _PUBLISH_SECONDS:
+                raise DemoFailed(f"{len(waiting)} posts are still being processed. Check the stack with: make status")
             time.sleep(_PAUSE_SECONDS)
 
 
 def _like(accounts: dict[str, Account]) -> None:
-    """Everybody likes some of what they see."""
+    """Each account likes every second post of others in its feed."""
     for number, account in enumerate(accounts.values()):
         others = [post for post in account.get("/feed?limit=100")["posts"] if post["userId"] != account.id]
         for post in others[number % 2 :: 2]:
             account.post(f"/posts/{post['id']}/like")
 
 
-def _talk(accounts: dict[str, Account], posts: dict[str, str]) -> None:
-    """Comments and replies, liked by whoever posted the picture. The key keeps a run cut short from saying it twice."""
-    by_file = {photo.files[0]: photo.by for photo in PHOTOS}
-    for number, remark in enumerate(REMARKS):
-        path, key = f"/posts/{posts[remark.on]}/comments", f"demo-{number}"
-        said = accounts[remark.by].post(path, json={"content": remark.text}, headers={"idempotency-key": key})
-        accounts[by_file[remark.on]].post(f"/comments/{said['comment']['id']}/like")
-        if remark.reply:
-            name, text = remark.reply
-            reply = {"content": text, "parentCommentId": said["comment"]["id"]}
-            accounts[name].post(path, json=reply, headers={"idempotency-key": f"{key}-{said['comment']['id']}"})
-        accounts[remark.by].post(f"/posts/{posts[remark.on]}/save")
+def _comment(accounts: dict[str, Account], posts: dict[str, str]) -> None:
+    """Create comments and replies; the post's author likes each comment, and its writer saves the post.
+
+    Idempotency keys prevent duplicates when an interrupted run is repeated.
+    """
+    authors = {photo.files[0]: photo.by for photo in PHOTOS}
+    for number, comment in enumerate(COMMENTS):
+        path, key = f"/posts/{posts[comment.on]}/comments", f"demo-{number}"
+        created = accounts[comment.by].post(path, json={"content": comment.text}, headers={"idempotency-key": key})
+        comment_id = created["comment"]["id"]
+        accounts[authors[comment.on]].post(f"/comments/{comment_id}/like")
+        if comment.reply:
+            name, text = comment.reply
+            reply = {"content": text, "parentCommentId": comment_id}
+            accounts[name].post(path, json=reply, headers={"idempotency-key": f"{key}-{comment_id}"})
+        accounts[comment.by].post(f"/posts/{posts[comment.on]}/save")
 
 
-def _write(accounts: dict[str, Account]) -> None:
-    """A conversation of two, and a group's. The clients' ids keep a run cut short from saying anything twice."""
+def _send_messages(accounts: dict[str, Account]) -> None:
+    """Send messages in a conversation of two and in a group; client message ids prevent duplicates."""
     first, second, *_ = accounts.values()
     pair = first.post("/messages/conversations", json={"recipientId": second.id})["conversationId"]
     body = {"name": GROUP, "userIds": [account.id for account in accounts.values() if account is not first]}
-    key = str(uuid5(NAMESPACE_URL, repr(body)))  # an account that was removed and made anew is another one
+    key = str(uuid5(NAMESPACE_URL, repr(body)))  # contains the ids, so accounts that were created again get a new group
     group = first.post("/messages/groups", json=body, headers={"idempotency-key": key})["conversationId"]
     for number, (conversation, name, text) in enumerate(
-        [*((pair, *line) for line in LETTERS), *((group, *line) for line in PLANS)]
+        [*((pair, *line) for line in PAIR_MESSAGES), *((group, *line) for line in GROUP_MESSAGES)]
     ):
         message = {"content": text, "clientMessageId": str(uuid5(NAMESPACE_URL, f"demo-{number}"))}
         accounts[name].post(f"/messages/conversations/{conversation}", json=message)
 
 
-def _tell_stories(url: str) -> None:
-    """Stories last a day: tell them again once they are gone."""
+def _post_stories(url: str) -> None:
+    """Create the stories that do not exist; those of an earlier run expire after a day."""
     with Account(url, MEMBERS[0]) as viewer:
-        telling = {user["username"] for user in viewer.get("/stories/tray")["users"]}
+        authors = {user["username"] for user in viewer.get("/stories/tray")["users"]}
     for member in MEMBERS:
-        if member.story and member.username not in telling:
+        if member.story and member.username not in authors:
             file = BACKGROUNDS / member.story
-            with Account(url, member) as teller:
-                teller.post("/stories", files={"media": (file.name, file.read_bytes())})
+            with Account(url, member) as author:
+                author.post("/stories", files={"media": (file.name, file.read_bytes())})
             print(f"  a story of {member.username}", flush=True)
 
 
-def _good(answer: httpx.Response) -> dict[str, Any]:
-    """The answer's JSON; raises `Failed` for a refusal, in its own words."""
-    asked = f"{answer.request.method} {answer.request.url}"
+def _read(response: httpx.Response) -> dict[str, Any]:
+    """The response's JSON; raises `DemoFailed` with the error's text for an error response."""
+    request = f"{response.request.method} {response.request.url}"
     try:
-        told: dict[str, Any] = answer.json()
+        body: dict[str, Any] = response.json()
     except ValueError:
-        raise Failed(f"{asked}: {answer.status_code}, and no JSON") from None
-    if answer.is_error:
-        raise Failed(f"{asked}: {answer.status_code} {told.get('error')}")
-    return told
+        raise DemoFailed(f"{request} answered {response.status_code} without JSON") from None
+    if response.is_error:
+        raise DemoFailed(f"{request} answered {response.status_code}: {body.get('error')}")
+    return body
 
 
 def main() -> int:
-    """Fill the system and print where it is and how to sign in; 1 if that failed."""
+    """Create the demo and print the address and how to sign in; 1 if it could not be created."""
     parser = argparse.ArgumentParser(prog="python -m infra.demo", description=__doc__)
-    parser.add_argument("--url", help="the front door (by default the running stack's)")
-    parser.add_argument("--profile", choices=["run", "test"], default="run", help="of which stack")
-    given = parser.parse_args()
+    parser.add_argument("--url", help="the address of the system (default: the running stack)")
+    parser.add_argument("--profile", choices=["run", "test"], default="run", help="in which stack")
+    arguments = parser.parse_args()
     started = time.monotonic()
     try:
-        stack_settings.use(given.profile)
-        url = given.url or settings().own_origins.split(",")[0]
-        fill(url.rstrip("/"))
+        env_file.apply(arguments.profile)
+        url = arguments.url or settings().own_origins.split(",")[0]
+        create(url.rstrip("/"))
     except httpx.TransportError as error:
-        print(f"The front door does not answer ({error}): make status", file=sys.stderr)
+        print(f"The system does not answer ({error}). Check it with: make status", file=sys.stderr)
         return 1
-    except (Failed, PhotogramError, stack_settings.NotUp) as error:
-        print(f"The demo is not complete: {error}", file=sys.stderr)
+    except (DemoFailed, PhotogramError, env_file.NeverStarted) as error:
+        print(f"The demo could not be created: {error}", file=sys.stderr)
         return 1
     if not _has_backgrounds():
-        print(f"No photographs: the packages are not installed (apt install {PACKAGES}). The accounts are there.")
-    print(f"Demo ready in {time.monotonic() - started:.1f} s.\n")
+        print(f"The accounts have no posts, because the photographs are missing. Install them: apt install {PACKAGES}")
+    print(f"The demo is ready ({time.monotonic() - started:.1f} s).\n")
     print(f"  {url}")
-    print(f"  sign in as {MEMBERS[0].username} with the password {PASSWORD}; {ADMIN} is the admin")
-    print(f"  every endpoint, to read and to try: {url}/docs")
+    print(f"  sign in as {MEMBERS[0].username} with the password {PASSWORD}; {ADMIN} is an admin")
+    print(f"  API documentation: {url}/docs")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Gives an account a role, at once: also to who is signed in.
+"""Changes an account's role; the change applies to its sessions at once.
 
 python -m infra.grant --user NAME --role user|verified|admin
 """
@@ -9,56 +9,55 @@ from typing import cast
 
 import msgspec
 
-from infra import stack_settings
+from infra.stack import env_file
 from layers.core.errors import PhotogramError
 from layers.core.models import Role, UserRef
 from layers.postgres import sessions, users
 from layers.postgres.connection import transaction
-from layers.valkey import admission
+from layers.services import sessions as session_service
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """What granting came to."""
+    """The result of a change of role."""
 
     username: str
     role: Role
     reached_valkey: bool
-    """Whether sessions in Valkey have the role already; otherwise they get it when Valkey is back."""
+    """Whether the role applies to existing sessions now; otherwise it does when Valkey is available again."""
 
 
 def grant(*, username: str, role: Role) -> Granted:
-    """Give an account (by name, in any case) a role; raises `UserNotFound`.
+    """Change the role of an account, found by its name in any case; raises `UserNotFound`.
 
-    Sessions in Valkey carry the role: they are forgotten there and read anew from PostgreSQL, so nobody is signed out.
+    Valkey's copies of its sessions contain the role. They are deleted, so that the next request reads the sessions from
+    PostgreSQL again; the user stays signed in.
     """
     name = UserRef.parse(username.strip())
     with transaction() as db:
         user_id = users.grant(db, username=name, role=role)
-        revocation = sessions.refresh(db, user_id=user_id)
-    reached = admission.revoked(revocation)
-    if reached:
-        sessions.forget(revocation)
+        revocation = sessions.reload_all(db, user_id=user_id)
+    reached = session_service.apply_revocation(revocation)
     return Granted(username=name, role=role, reached_valkey=reached)
 
 
 def main() -> int:
-    """Do what the arguments say and tell it; 1 if it could not be done."""
+    """Change the role and print the result; 1 if it was not changed."""
     parser = argparse.ArgumentParser(prog="python -m infra.grant", description=__doc__)
     parser.add_argument("--user", required=True, metavar="NAME", help="the account's username")
     parser.add_argument("--role", required=True, choices=Role.__args__)  # type: ignore[attr-defined]
-    parser.add_argument("--profile", choices=["run", "test"], default="run", help="of which stack")
-    given = parser.parse_args()
+    parser.add_argument("--profile", choices=["run", "test"], default="run", help="in which stack")
+    arguments = parser.parse_args()
     try:
-        stack_settings.use(given.profile)
-        granted = grant(username=given.user, role=cast("Role", given.role))
-    except (PhotogramError, stack_settings.NotUp) as error:
-        print(f"{given.user}: {error}", file=sys.stderr)
+        env_file.apply(arguments.profile)
+        granted = grant(username=arguments.user, role=cast("Role", arguments.role))
+    except (PhotogramError, env_file.NeverStarted) as error:
+        print(f"{arguments.user}: {error}", file=sys.stderr)
         return 1
     print(f"{granted.username} has the role {granted.role}.")
     if granted.reached_valkey:
-        print("Whoever is signed in as this account has it from the next request on.")
+        print("It applies to sessions of this account from their next request on.")
     else:
-        print("Valkey is away: whoever is signed in as this account has it when Valkey is back.")
+        print("Valkey is not available. Sessions of this account get the new role when Valkey is available again.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Brings the schemas up to date: PostgreSQL by yoyo, Cassandra by its numbered files.
+"""Applies the migrations that are missing: PostgreSQL's with yoyo, Cassandra's from its numbered files.
 
 python -m infra.migrate
 """
@@ -30,7 +30,7 @@ ADD_APPLIED: Final = "INSERT INTO applied_migrations (name, applied_at) VALUES (
 
 
 def migrate_postgres() -> int:
-    """Apply what is missing; the number of migrations applied."""
+    """Apply PostgreSQL's missing migrations; the number of those applied."""
     backend = get_backend(settings().database_url.replace("postgresql://", "postgresql+psycopg://", 1))
     migrations = read_migrations(str(MIGRATIONS))
     with backend.lock():
@@ -40,14 +40,14 @@ def migrate_postgres() -> int:
 
 
 def migrate_cassandra() -> int:
-    """Make the keyspace if need be and apply what is missing; the number of migrations applied.
+    """Create Cassandra's keyspace if needed and apply the missing migrations; the number of those applied.
 
-    Cassandra's schema changes know no transaction: each statement must bear being run again (IF NOT EXISTS), as a
-    migration cut off in the middle is.
+    Cassandra has no transactions for schema changes. A migration that was interrupted is applied again from its start,
+    so each statement must be idempotent (IF NOT EXISTS).
     """
     keyspace = settings().cassandra_keyspace
     if not _NAME.fullmatch(keyspace):
-        raise ValueError(f"CASSANDRA_KEYSPACE: not a keyspace name: {keyspace!r}")
+        raise ValueError(f"CASSANDRA_KEYSPACE is not a valid keyspace name: {keyspace!r}")
     session = connect(None)
     try:
         session.execute(CREATE_KEYSPACE.format(keyspace=keyspace), timeout=_SCHEMA_SECONDS)
@@ -69,7 +69,7 @@ def _statements(text: str) -> list[str]:
 
 
 def main() -> None:
-    """Migrate both stores and say what was done."""
+    """Migrate both stores and print the number of migrations applied."""
     print(f"PostgreSQL: {migrate_postgres()} migrations applied")
     print(f"Cassandra: {migrate_cassandra()} migrations applied")
 

@@ -1,9 +1,10 @@
-"""`make package`: what `sam deploy` takes, one zip file per function and per layer, and the template that names them.
+"""`make package`: builds one zip file per function and per layer, and a template that refers to them, for `sam deploy`.
 
 python -m infra.package [--to build]
 
-A function's zip holds its own file and the data files beside it; a layer's what `sam build` would put there, compiled,
-since Lambda's folders are read-only and would be compiled again at every cold start. Equal sources give equal bytes.
+A function's zip file contains its own file and the data files beside it. A layer's contains what `sam build` produces,
+compiled, because Lambda's folders are read-only and Python cannot store compiled files there. Equal sources give
+equal bytes.
 """
 
 import argparse
@@ -23,55 +24,55 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infra import template_map
 from infra.stack import fingerprints
-from infra.stack.commands import Failed, run
+from infra.stack.commands import CommandFailed, run
 from infra.stack.profiles import CLONE, cache
 from infra.template_map import FUNCTION, LAYER, TEMPLATE, Function
 
 UNZIPPED_BYTES = 250 * 1024 * 1024
-"""Lambda's limit for a function and its layers together."""
+"""Lambda's limit for a function and its layers together, unzipped."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The oldest time that a zip file can hold: equal contents are equal files."""
+"""The time of every entry, so that equal contents give equal files; the oldest that a zip file can store."""
 _READABLE = 0o100644 << 16
 _LAYERS = CLONE / "layers"
 
 
 def function_files(function: Function) -> dict[str, bytes]:
-    """What a function's zip holds, by name: its own file, and what is not Python beside it."""
+    """The contents of a function's zip file by name: its own file, and the files beside it that are not Python."""
     source = CLONE / "functions" / f"{function.name}.py"
     data = [path for path in source.parent.iterdir() if path.is_file() and path.suffix != ".py"]
     return {path.name: path.read_bytes() for path in [source, *data]}
 
 
 def write_function(function: Function, target: Path) -> None:
-    """A function's zip file."""
+    """Write a function's zip file."""
     _write_zip(target, function_files(function).items())
 
 
 def write_layer(logical_id: str, target: Path) -> None:
-    """A layer's zip file; one that was built from the same sources is taken from the cache. Raises `Failed`."""
-    kept = cache() / "layers" / f"{logical_id}-{_fingerprint(logical_id)}.zip"
-    if not kept.exists():
-        _build_layer(logical_id, kept)
-    shutil.copyfile(kept, target)
+    """Write a layer's zip file, from the cache if it was built from the same sources; raises `CommandFailed`."""
+    cached = cache() / "layers" / f"{logical_id}-{_fingerprint(logical_id)}.zip"
+    if not cached.exists():
+        _build_layer(logical_id, cached)
+    shutil.copyfile(cached, target)
 
 
 def _fingerprint(logical_id: str) -> str:
-    folder = _LAYERS / template_map.layer_folders()[logical_id]
-    sources = (path for path in folder.rglob("*") if "__pycache__" not in path.parts)
-    return fingerprints.of_files([_LAYERS / "Makefile", *sources], below=_LAYERS, made_by=sys.version)[:16]
+    folders = [_LAYERS / package for package in template_map.layer_packages()[logical_id]]
+    sources = (path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts)
+    return fingerprints.of_files([_LAYERS / "Makefile", *sources], below=_LAYERS, salt=sys.version)[:16]
 
 
-def _build_layer(logical_id: str, kept: Path) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"  # uv, and this very Python
-    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+def _build_layer(logical_id: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"  # uv and Python of this environment
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         built = Path(folder) / "built"
         run(["make", "-C", str(_LAYERS), f"build-{logical_id}", f"ARTIFACTS_DIR={built}"], PATH=programs)
         zipped = Path(folder) / "zip"
         files = sorted(path for path in built.rglob("*") if path.is_file())
         _write_zip(zipped, ((path.relative_to(built).as_posix(), path.read_bytes()) for path in files))
-        zipped.rename(kept)
+        zipped.rename(target)
 
 
 def _write_zip(target: Path, files: Iterable[tuple[str, bytes]]) -> None:
@@ -84,7 +85,7 @@ def _write_zip(target: Path, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def write_archives(target: Path) -> dict[str, Path]:
-    """Every function's and layer's zip file below a folder, by logical id, the layers side by side."""
+    """Write the zip files of all functions and layers below a folder; their paths by logical id."""
     for folder in ("functions", "layers"):
         shutil.rmtree(target / folder, ignore_errors=True)
         (target / folder).mkdir(parents=True)
@@ -98,7 +99,7 @@ def write_archives(target: Path) -> dict[str, Path]:
 
 
 def template_with(places: Mapping[str, str]) -> dict[str, Any]:
-    """The template with the code of its functions and layers at these places, by logical id.
+    """The template whose functions and layers have these places (paths or URLs) of their code, by logical id.
 
     Intrinsic functions are in their long form: `{"Ref": "CoreLayer"}`.
     """
@@ -108,19 +109,19 @@ def template_with(places: Mapping[str, str]) -> dict[str, Any]:
             resource["Properties"]["CodeUri"] = places[logical_id]
         elif resource["Type"] == LAYER:
             resource["Properties"]["ContentUri"] = places[logical_id]
-            del resource["Metadata"]  # how to build what is built
+            del resource["Metadata"]  # the build method, which would build it again
     return template
 
 
 def main() -> int:
-    """Write the zip files and the template; 0 if all of it is there and within Lambda's limits."""
+    """Write the zip files and the template; 1 if the build failed or a function exceeds Lambda's limit."""
     parser = argparse.ArgumentParser(prog="python -m infra.package", description=__doc__)
     parser.add_argument("--to", type=Path, default=CLONE / "build", metavar="FOLDER")
     target = parser.parse_args().to
     started = time.monotonic()
     try:
         archives = write_archives(target)
-    except Failed as error:
+    except CommandFailed as error:
         print(error, file=sys.stderr)
         return 1
     places = {logical_id: path.relative_to(target).as_posix() for logical_id, path in archives.items()}
@@ -132,10 +133,10 @@ def main() -> int:
         size = sum(unzipped[name] for name in [function.logical_id, *layers])
         largest = max(largest, size)
         if size > UNZIPPED_BYTES:
-            print(f"{function.name} and its layers are {size >> 20} MB; Lambda takes 250", file=sys.stderr)
+            print(f"{function.name} and its layers have {size >> 20} MB; Lambda allows 250 MB", file=sys.stderr)
     print(
-        f"{len(archives)} zip files, {sum(path.stat().st_size for path in archives.values()) >> 20} MB, in {target}; "
-        f"the largest function has {largest >> 20} MB with its layers ({time.monotonic() - started:.1f} s)\n"
+        f"{len(archives)} zip files with {sum(path.stat().st_size for path in archives.values()) >> 20} MB in {target} "
+        f"({time.monotonic() - started:.1f} s). Unzipped, the largest function has {largest >> 20} MB with layers.\n"
         f"Deploy them with: sam deploy --guided --template-file {target / 'template.yaml'}"
     )
     return 1 if largest > UNZIPPED_BYTES else 0

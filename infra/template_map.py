@@ -1,4 +1,4 @@
-"""Reads template.yaml, the only list of what calls what."""
+"""Reads template.yaml, the only list of functions and their triggers."""
 
 import functools
 import re
@@ -13,6 +13,8 @@ TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
 LIVE_ROUTE = "AWS::ApiGatewayV2::Route"
+_PACKAGES = {"core": ("core", "entrypoints", "services")}
+"""Layers whose archive contains other packages than the one of their name; layers/Makefile builds the archives."""
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,11 +22,11 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 
     logical_id: str
     name: str
-    """As people call it: `posts/like_post`."""
+    """For example `posts/like_post`."""
     handler: str
-    """As Python imports it: `functions.posts.like_post.handler`."""
+    """The import path, for example `functions.posts.like_post.handler`."""
     layers: tuple[str, ...]
-    """Folders under `layers/`, in the order in which Lambda applies them."""
+    """Names of layers in lower case, without `Layer`, in the order in which Lambda applies them."""
     timeout_seconds: int
     memory_mb: int
     is_heavy: bool
@@ -32,12 +34,13 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP trigger; an alias answers like its function's other route."""
+    """An HTTP trigger."""
 
     method: str
     path: str
     function: Function
     is_alias: bool
+    """Whether this is a second route of its function."""
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,23 +60,23 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's tags as what they hold: `!Ref CoreLayer` is the text `CoreLayer`."""
+    """Reads a node with one of CloudFormation's tags as its value: `!Ref CoreLayer` as the string `CoreLayer`."""
 
 
-def _tagged(loader: _Loader, _suffix: str, node: yaml.Node) -> object:
+def _construct_value(loader: _Loader, _suffix: str, node: yaml.Node) -> object:
     if isinstance(node, yaml.ScalarNode):
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node, deep=True)
-    return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]  # no third kind
+    return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]  # the only other kind of node
 
 
-_Loader.add_multi_constructor("!", _tagged)
+_Loader.add_multi_constructor("!", _construct_value)
 
 
 @functools.cache
 def template() -> Mapping[str, Any]:
-    """The whole template."""
+    """The parsed template, its tags removed."""
     parsed: Mapping[str, Any] = yaml.load(TEMPLATE.read_text(), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     return parsed
 
@@ -119,8 +122,8 @@ def _events(kind: str) -> Iterator[tuple[Function, str, Mapping[str, Any]]]:
 def routes() -> list[Route]:
     """Every HTTP trigger."""
     return [
-        Route(method=event["Method"].upper(), path=event["Path"], function=of, is_alias=name.startswith("Alias"))
-        for of, name, event in _events("Api")
+        Route(method=event["Method"].upper(), path=event["Path"], function=function, is_alias=name.startswith("Alias"))
+        for function, name, event in _events("Api")
     ]
 
 
@@ -134,42 +137,47 @@ def queues() -> list[Queue]:
     return [
         Queue(
             name=name,
-            function=of,
+            function=function,
             batch_size=event.get("BatchSize", 100),
             window_seconds=event.get("MaximumBatchingWindowInSeconds", 0.5),
         )
-        for of, _, event in _events("MQ")
+        for function, _, event in _events("MQ")
         for name in event["Queues"]
     ]
 
 
 def schedules() -> list[Schedule]:
     """Every schedule."""
-    return [Schedule(expression=event["Schedule"], function=of) for of, _, event in _events("Schedule")]
+    return [Schedule(expression=event["Schedule"], function=function) for function, _, event in _events("Schedule")]
 
 
 def live_routes() -> dict[str, Function]:
-    """Every route of the WebSocket API: its key (`$connect`) to the function behind its integration."""
+    """The function of each route of the WebSocket API, by the route's key (`$connect`)."""
     resources = template()["Resources"]
     by_id = {each.logical_id: each for each in functions()}
     return {
-        resource["Properties"]["RouteKey"]: by_id[_integrated(resources, resource["Properties"]["Target"])]
+        resource["Properties"]["RouteKey"]: by_id[_integrated_function(resources, resource["Properties"]["Target"])]
         for resource in resources.values()
         if resource["Type"] == LIVE_ROUTE
     }
 
 
-def _integrated(resources: Mapping[str, Any], target: str) -> str:
-    """`integrations/${ConnectIntegration}` to the logical id of its function."""
+def _integrated_function(resources: Mapping[str, Any], target: str) -> str:
+    """The logical id of the function of a route's target such as `integrations/${ConnectIntegration}`."""
     integration = resources[target.removeprefix("integrations/${").removesuffix("}")]["Properties"]
-    found = re.search(r"\$\{(\w+)\.Arn\}", integration["IntegrationUri"])
-    if found is None:
-        raise ValueError(f"not a function's: {integration['IntegrationUri']}")
-    return found[1]
+    match = re.search(r"\$\{(\w+)\.Arn\}", integration["IntegrationUri"])
+    if match is None:
+        raise ValueError(f"This IntegrationUri names no function: {integration['IntegrationUri']}")
+    return match[1]
+
+
+def layer_packages() -> dict[str, tuple[str, ...]]:
+    """The packages below `layers/` that the archive of each layer contains, by logical id."""
+    return {logical_id: _PACKAGES.get(name, (name,)) for logical_id, name in layer_folders().items()}
 
 
 def layer_folders() -> dict[str, str]:
-    """Logical id of every layer to its folder under `layers/`."""
+    """The folder below `layers/` of each layer, by logical id."""
     return {
         logical_id: logical_id.removesuffix("Layer").lower()
         for logical_id, resource in template()["Resources"].items()

@@ -1,1 +1,1 @@
-"""The hosts on one machine: gateway environments, live connections, queue consumer, schedules, invoke."""
+"""The hosts that run functions on this machine: HTTP, live connections, queue consumer, schedules."""

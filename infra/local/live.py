@@ -1,11 +1,12 @@
-"""Live connections: what API Gateway's WebSocket API does, on one machine.
+"""Live connections: does on this machine what API Gateway's WebSocket API does.
 
 python -m infra.local.live --port 3009 [--reload]
 
-`GET /live` with an upgrade is a connection: `$connect` decides whether it opens, each message goes to `$default`, its
-end to `$disconnect`. `POST`, `GET` and `DELETE /@connections/{id}` are the management API by which functions send,
-look and end. One asyncio process holds all connections; each route's function has an environment in a process of its
-own, which never holds one.
+`GET /live` with an upgrade opens a connection: the function of `$connect` accepts or refuses it, each message goes to
+`$default`, and the end of the connection to `$disconnect`. `POST`, `GET` and `DELETE /@connections/{id}` are the
+management API, with which functions send to a connection, look it up and close it. One asyncio process holds all
+connections. Each route's function has its own environment in a child process, which holds no connection.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api.html
 """
 
 import argparse
@@ -23,39 +24,37 @@ from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from infra.environments.child_process import ChildProcessEnvironment
+from infra.environments.invocation import InvocationFailed
+from infra.events.websocket import build_event
 from infra.local import reloading
-from infra.local.event import ACCOUNT
-from infra.local.isolated import Environment, InvocationFailed
 from infra.template_map import Function, live_routes
-from layers.core.clock import written
+from layers.core.clock import format_time
 from layers.core.logging import logger
 
 MESSAGE_BYTES: Final = 128 * 1024
-FRAME_BYTES: Final = 32 * 1024
-LASTS_SECONDS: Final = 2 * 60 * 60
+CONNECTION_SECONDS: Final = 2 * 60 * 60
 IDLE_SECONDS: Final = 10 * 60
-"""API Gateway's limits."""
-_UNSENT: Final = 256
-"""Frames that may wait for a slow client; then it is let go."""
-_STAGE: Final = "live"
-_ALIVE_SECONDS: Final = 30
+"""API Gateway's limits for a message, a connection and an idle connection."""
+_MAX_UNSENT: Final = 256
+"""Messages that may wait for a slow client; one more closes its connection."""
+_PING_SECONDS: Final = 30
 
 
-class Route:
-    """One route and its function's environment: one event at a time, as the others wait."""
+class RouteEnvironment:
+    """The environment of one route's function; takes one event at a time, the others wait."""
 
-    def __init__(self, key: str, function: Function) -> None:
-        self.key = key
+    def __init__(self, function: Function) -> None:
         self._function = function
-        self._environment = Environment(function.handler)
+        self._environment = ChildProcessEnvironment(function.handler)
         self._thread = ThreadPoolExecutor(1)
 
-    def warm(self) -> None:
-        """Start the process, so that the first event finds it."""
+    def start(self) -> None:
+        """Start the process before the first event arrives; returns at once."""
         self._thread.submit(self._environment.start)
 
     async def invoke(self, event: Mapping[str, Any]) -> int:
-        """The status that the function answers; 502 when it fails."""
+        """The HTTP status that the function returns; 502 if it fails."""
         try:
             reply = await asyncio.get_running_loop().run_in_executor(
                 self._thread,
@@ -73,73 +72,56 @@ class Route:
         self._environment.kill()
 
 
-class Connection:
-    """One client."""
+class LiveConnection:
+    """One client's connection."""
 
     def __init__(self, request: web.Request) -> None:
         self.id = base64.urlsafe_b64encode(secrets.token_bytes(11)).decode()
-        self.socket = web.WebSocketResponse(heartbeat=_ALIVE_SECONDS, max_msg_size=MESSAGE_BYTES, receive_timeout=None)
+        self.socket = web.WebSocketResponse(heartbeat=_PING_SECONDS, max_msg_size=MESSAGE_BYTES, receive_timeout=None)
         self.opened_at = self.active_at = time.time()
-        self.unsent: asyncio.Queue[bytes] = asyncio.Queue(_UNSENT)
-        self._headers = request.headers
+        self.unsent: asyncio.Queue[bytes] = asyncio.Queue(_MAX_UNSENT)
         self.address = request.headers.get("x-forwarded-for") or request.remote or ""
+        self._headers = {name: request.headers.getall(name) for name in request.headers}
 
-    def event(self, route_key: str, kind: str, *, body: str | None = None) -> dict[str, Any]:
-        """What API Gateway gives the function."""
-        moment = datetime.now(UTC)
-        event: dict[str, Any] = {
-            "requestContext": {
-                "routeKey": route_key,
-                "eventType": kind,
-                "extendedRequestId": secrets.token_urlsafe(9),
-                "requestTime": moment.strftime("%d/%b/%Y:%H:%M:%S +0000"),
-                "messageDirection": "IN",
-                "stage": _STAGE,
-                "connectedAt": int(self.opened_at * 1000),
-                "requestTimeEpoch": int(moment.timestamp() * 1000),
-                "identity": {"sourceIp": self.address, "userAgent": self._headers.get("user-agent", "")},
-                "requestId": secrets.token_urlsafe(9),
-                "domainName": self._headers.get("host", ""),
-                "connectionId": self.id,
-                "apiId": ACCOUNT,
-            },
-            "isBase64Encoded": False,
-        }
-        if kind == "CONNECT":
-            event["headers"] = dict(self._headers)
-            event["multiValueHeaders"] = {name: self._headers.getall(name) for name in self._headers}
-        if body is not None:
-            event["requestContext"]["messageId"] = secrets.token_urlsafe(9)
-            event["body"] = body
-        return event
+    def event(self, route_key: str, event_type: str, *, body: str | None = None) -> dict[str, Any]:
+        """The event that API Gateway sends to the route's function."""
+        return build_event(
+            route_key=route_key,
+            event_type=event_type,
+            connection_id=self.id,
+            connected_at=self.opened_at,
+            headers=self._headers,
+            peer=self.address,
+            body=body,
+        )
 
 
-class Gateway:
-    """All connections, and the routes that they call."""
+class WebSocketApi:
+    """All connections, and the environments of the routes' functions."""
 
     def __init__(self) -> None:
-        self.routes = {key: Route(key, function) for key, function in live_routes().items()}
-        self.connections: dict[str, Connection] = {}
+        self.routes = {key: RouteEnvironment(function) for key, function in live_routes().items()}
+        self.connections: dict[str, LiveConnection] = {}
 
     def app(self) -> web.Application:
-        """What listens."""
+        """The aiohttp application."""
         app = web.Application(client_max_size=MESSAGE_BYTES)
         app.add_routes(
             [
-                web.get("/live", self._connected),
-                web.get("/api/health/live", self._healthy),
+                web.get("/live", self._connect),
+                web.get("/api/health/live", self._get_health),
                 web.post("/@connections/{id}", self._send),
-                web.get("/@connections/{id}", self._look),
-                web.delete("/@connections/{id}", self._end),
+                web.get("/@connections/{id}", self._get_connection),
+                web.delete("/@connections/{id}", self._close),
             ]
         )
-        app.on_startup.append(self._warm)
+        app.on_startup.append(self._start_environments)
         app.on_shutdown.append(self._close_all)
         return app
 
-    async def _warm(self, _app: web.Application) -> None:
+    async def _start_environments(self, _app: web.Application) -> None:
         for route in self.routes.values():
-            route.warm()
+            route.start()
 
     async def _close_all(self, _app: web.Application) -> None:
         for connection in list(self.connections.values()):
@@ -147,11 +129,11 @@ class Gateway:
         for route in self.routes.values():
             await asyncio.to_thread(route.stop)
 
-    async def _healthy(self, _request: web.Request) -> web.Response:
+    async def _get_health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "connections": len(self.connections)})
 
-    async def _connected(self, request: web.Request) -> web.StreamResponse:
-        connection = Connection(request)
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        connection = LiveConnection(request)
         if not connection.socket.can_prepare(request).ok:
             return _problem(web.HTTPUpgradeRequired.status_code, "Connect with a WebSocket.")
         status = await self.routes["$connect"].invoke(connection.event("$connect", "CONNECT"))
@@ -159,17 +141,17 @@ class Gateway:
             return _problem(status, "This connection is refused.")
         await connection.socket.prepare(request)
         self.connections[connection.id] = connection
-        sender = asyncio.create_task(self._sending(connection))
+        sender = asyncio.create_task(self._send_messages(connection))
         try:
-            await self._receiving(connection)
+            await self._receive_messages(connection)
         finally:
             sender.cancel()
             del self.connections[connection.id]
             await asyncio.shield(self.routes["$disconnect"].invoke(connection.event("$disconnect", "DISCONNECT")))
         return connection.socket
 
-    async def _receiving(self, connection: Connection) -> None:
-        ends_at = connection.opened_at + LASTS_SECONDS
+    async def _receive_messages(self, connection: LiveConnection) -> None:
+        ends_at = connection.opened_at + CONNECTION_SECONDS
         while (seconds := min(ends_at, connection.active_at + IDLE_SECONDS) - time.time()) > 0:
             with suppress(TimeoutError):
                 received = await connection.socket.receive(timeout=seconds)
@@ -178,42 +160,42 @@ class Gateway:
                 connection.active_at = time.time()
                 event = connection.event("$default", "MESSAGE", body=received.data)
                 if await self.routes["$default"].invoke(event) >= web.HTTPInternalServerError.status_code:
-                    given = {name: event["requestContext"][name] for name in ("connectionId", "requestId")}
+                    ids = {name: event["requestContext"][name] for name in ("connectionId", "requestId")}
                     with suppress(asyncio.QueueFull):
-                        connection.unsent.put_nowait(json.dumps({"message": "Internal server error", **given}).encode())
+                        connection.unsent.put_nowait(json.dumps({"message": "Internal server error", **ids}).encode())
         await connection.socket.close(code=WSCloseCode.GOING_AWAY)
 
-    async def _sending(self, connection: Connection) -> None:
+    async def _send_messages(self, connection: LiveConnection) -> None:
         while True:
-            frame = await connection.unsent.get()
-            await connection.socket.send_str(frame.decode())
+            message = await connection.unsent.get()
+            await connection.socket.send_str(message.decode())
 
     async def _send(self, request: web.Request) -> web.Response:
         connection = self.connections.get(request.match_info["id"])
-        frame = await request.read()
+        message = await request.read()
         if connection is None or connection.socket.closed:
             return _gone()
-        if len(frame) > MESSAGE_BYTES:
+        if len(message) > MESSAGE_BYTES:
             return _problem(web.HTTPRequestEntityTooLarge.status_code, "PayloadTooLargeException")
         try:
-            connection.unsent.put_nowait(frame)
+            connection.unsent.put_nowait(message)
         except asyncio.QueueFull:
             await connection.socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
             return _gone()
         connection.active_at = time.time()
         return web.json_response({})
 
-    async def _look(self, request: web.Request) -> web.Response:
+    async def _get_connection(self, request: web.Request) -> web.Response:
         connection = self.connections.get(request.match_info["id"])
         if connection is None:
             return _gone()
         times = {"ConnectedAt": connection.opened_at, "LastActiveAt": connection.active_at}
         return web.json_response(
-            {name: written(datetime.fromtimestamp(at, UTC)) for name, at in times.items()}
+            {name: format_time(datetime.fromtimestamp(at, UTC)) for name, at in times.items()}
             | {"Identity": {"SourceIp": connection.address}}
         )
 
-    async def _end(self, request: web.Request) -> web.Response:
+    async def _close(self, request: web.Request) -> web.Response:
         connection = self.connections.get(request.match_info["id"])
         if connection is None:
             return _gone()
@@ -231,7 +213,7 @@ def _problem(status: int, detail: str) -> web.Response:
 
 
 async def _serve(port: int, stopping: threading.Event) -> None:
-    runner = web.AppRunner(Gateway().app(), handle_signals=False, access_log=None)
+    runner = web.AppRunner(WebSocketApi().app(), handle_signals=False, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     while not await asyncio.to_thread(stopping.wait, 1):
@@ -240,14 +222,16 @@ async def _serve(port: int, stopping: threading.Event) -> None:
 
 
 def main() -> None:
-    """Hold connections until told to stop."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Hold connections until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local.live", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--reload", action="store_true")
-    given = parser.parse_args()
-    reloading.run(
-        "infra.local.live", lambda stopping: asyncio.run(_serve(given.port, stopping)), is_reloading=given.reload
-    )
+    parser.add_argument("--reload", action="store_true", help="restart when the code changes")
+    arguments = parser.parse_args()
+
+    def work(stopping: threading.Event) -> None:
+        asyncio.run(_serve(arguments.port, stopping))
+
+    reloading.run("infra.local.live", work, reloads=arguments.reload)
 
 
 if __name__ == "__main__":

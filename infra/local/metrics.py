@@ -1,4 +1,4 @@
-"""What GET /metrics answers: all local processes' counts, and what is looked up at the moment of asking."""
+"""The answer to GET /metrics: the counters of all local processes, and gauges that are read for each request."""
 
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
@@ -10,7 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from infra import template_map
-from infra.local.event import Headers
+from infra.events.rest import Headers
 from layers.core.errors import StoreUnavailable
 from layers.core.logging import logger
 from layers.core.settings import settings
@@ -18,31 +18,33 @@ from layers.core.settings import settings
 type Gauges = Callable[[], Iterable[Metric]]
 
 
-def exposed() -> tuple[int, Headers, bytes]:
-    """Status, headers and body of the answer; what a store that is away would tell is left out."""
+def response() -> tuple[int, Headers, bytes]:
+    """Status, headers and body, in Prometheus's text format; gauges of a store that is unavailable are left out."""
     registry = CollectorRegistry()
     if folder := settings().prometheus_multiproc_dir:
-        _forget_the_dead(Path(folder))
+        _delete_gauges_of_dead_processes(Path(folder))
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(REGISTRY)
-    counted = list(registry.collect())
-    shown = CollectorRegistry()
-    shown.register(_Shown(counted))
+    counters = list(registry.collect())
+    exported = CollectorRegistry()
+    exported.register(_Fixed(counters))
     for gauges in GAUGES:
-        shown.register(_Shown(_looked_up(gauges)))
-    shown.register(_Shown([_hit_ratio(counted)]))
-    return HTTPStatus.OK.value, [("content-type", CONTENT_TYPE_LATEST)], generate_latest(shown)
+        exported.register(_Fixed(_read(gauges)))
+    exported.register(_Fixed([_hit_ratio(counters)]))
+    return HTTPStatus.OK.value, [("content-type", CONTENT_TYPE_LATEST)], generate_latest(exported)
 
 
-def _forget_the_dead(folder: Path) -> None:
-    """What live processes say of themselves goes with them; what they counted stays."""
+def _delete_gauges_of_dead_processes(folder: Path) -> None:
+    """`gauge_live*` files describe a running process; counters of a dead process still count."""
     for file in folder.glob("gauge_live*_*.db"):
         if not Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():
             file.unlink(missing_ok=True)
 
 
-class _Shown(Collector):
+class _Fixed(Collector):
+    """Metrics that were collected already."""
+
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = list(metrics)
 
@@ -50,7 +52,7 @@ class _Shown(Collector):
         return self._metrics
 
 
-def _looked_up(gauges: Gauges) -> list[Metric]:
+def _read(gauges: Gauges) -> list[Metric]:
     try:
         return list(gauges())
     except (StoreUnavailable, LookupError) as error:
@@ -59,12 +61,12 @@ def _looked_up(gauges: Gauges) -> list[Metric]:
 
 
 def _queue_depth() -> Iterator[Metric]:
-    from layers.rabbitmq.connection import depth  # noqa: PLC0415 (the driver loads in the process that is asked)
+    from layers.rabbitmq.connection import queue_depth  # noqa: PLC0415 (only processes that serve /metrics load the driver)
 
     gauge = GaugeMetricFamily("queue_depth", "Messages ready", labels=["queue_name"])
     for queue in template_map.queues():
         for name in (queue.name, f"{queue.name}.dead"):
-            gauge.add_metric([name], depth(name))
+            gauge.add_metric([name], queue_depth(name))
     yield gauge
 
 
@@ -77,7 +79,7 @@ def _active_sessions() -> Iterator[Metric]:
     with autocommit() as db:
         row = db.execute(ACTIVE_SESSIONS).fetchone()
     for name in ("active_sessions", "instagram_active_sessions"):
-        yield GaugeMetricFamily(name, "Live sign-ins", value=row[0] if row else 0)
+        yield GaugeMetricFamily(name, "Sessions that have not expired", value=row[0] if row else 0)
 
 
 CONNECTIONS = """
@@ -99,20 +101,20 @@ def _stored_bytes() -> Iterator[Metric]:
     from layers.media.usage import stored_bytes  # noqa: PLC0415
 
     gauge = GaugeMetricFamily("storage_bytes_total", "Bytes of all objects", labels=["bucket"])
-    found = stored_bytes()
-    if found is not None:
-        gauge.add_metric([settings().s3_bucket], found)
+    total = stored_bytes()
+    if total is not None:
+        gauge.add_metric([settings().s3_bucket], total)
     yield gauge
 
 
-def _hit_ratio(counted: Iterable[Metric]) -> Metric:
-    totals = {sample.name: sample.value for metric in counted for sample in metric.samples}
+def _hit_ratio(counters: Iterable[Metric]) -> Metric:
+    totals = {sample.name: sample.value for metric in counters for sample in metric.samples}
     hits = totals.get("instagram_feed_cache_hits_total", 0)
-    asked = hits + totals.get("instagram_feed_cache_misses_total", 0)
+    lookups = hits + totals.get("instagram_feed_cache_misses_total", 0)
     return GaugeMetricFamily(
-        "feed_cache_hit_ratio", "Home feeds answered from Valkey alone", hits / asked if asked else 0
+        "feed_cache_hit_ratio", "Home feeds answered from Valkey alone", hits / lookups if lookups else 0
     )
 
 
 GAUGES: tuple[Gauges, ...] = (_queue_depth, _active_sessions, _connections, _stored_bytes)
-"""Each yields metrics; add yours here."""
+"""Each yields metrics when called; a new gauge is added here."""

@@ -2,143 +2,109 @@
 
 python -m infra.local.run_schedules [--now stories/delete_expired_stories] [--reload]
 
-Rates fire at multiples of themselves on the clock, so that a restart neither skips nor repeats. Each schedule has a
-thread and an environment in a process of its own: a slow one delays no other, and never overlaps itself.
+Each schedule has its own thread and its own environment in a child process: a slow function delays no other schedule,
+and never runs twice at the same time.
 """
 
 import argparse
 import functools
-import re
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from croniter import croniter
 
 from infra import template_map
+from infra.environments.child_process import ChildProcessEnvironment
+from infra.environments.in_process import InProcessEnvironment
+from infra.environments.invocation import InvocationFailed
+from infra.events.schedule import build_event, next_time
 from infra.local import reloading
-from infra.local.environment import Environment as InProcess
-from infra.local.event import ACCOUNT
-from infra.local.isolated import Environment, InvocationFailed
-from infra.template_map import Function, Schedule
+from infra.template_map import Schedule
 from layers.core.errors import StoreUnavailable
 from layers.core.logging import logger
 from layers.valkey import heartbeats
 
-type After = Callable[[str, datetime], datetime]
-"""When an expression fires next after a moment."""
+type NextTime = Callable[[str, datetime], datetime]
+"""The first time after a moment at which an expression fires."""
 
 _BEAT_SECONDS = 15
-_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
-_CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
-_DAY_NUMBER = re.compile(r"(?<![#\d])[1-7](?!\d)")
-_KEPT_WARM = timedelta(minutes=5)
+_KEEP_ALIVE = timedelta(minutes=5)
+"""A function whose next time is further away than this does not keep its process."""
 
 
-def next_after(expression: str, moment: datetime) -> datetime:
-    """When a `rate(…)` or `cron(…)` fires next; raises `ValueError` for one it cannot read."""
-    if rate := _RATE.fullmatch(expression):
-        every = timedelta(**{f"{rate[2]}s": int(rate[1])})
-        if not every:
-            raise ValueError(f"{expression}: a rate is at least one")
-        epoch = datetime.fromtimestamp(0, UTC)
-        return epoch + ((moment - epoch) // every + 1) * every
-    if cron := _CRON.fullmatch(expression):
-        minute, hour, day, month, weekday, year = cron.groups()
-        if "?" not in (day, weekday) or "W" in day or "L" in weekday:
-            raise ValueError(f"{expression}: one of the days must be ?; W, and L among weekdays, are not understood")
-        # AWS counts Sunday as 1, cron as 0; AWS writes the year last, croniter after the seconds.
-        weekday = _DAY_NUMBER.sub(lambda number: str(int(number[0]) - 1), weekday).replace("?", "*")
-        fields = f"{minute} {hour} {day.replace('?', '*')} {month} {weekday} 0 {year}"
-        following: datetime = croniter(fields, moment).get_next(datetime)
-        return following
-    raise ValueError(f"{expression}: neither rate(…) nor cron(…)")
+class Timer(threading.Thread):
+    """Fires one schedule until `stopping` is set; goes on after failures of its function."""
 
-
-def event_of(function: Function, moment: datetime) -> dict[str, Any]:
-    """EventBridge's event."""
-    rule = f"arn:aws:events:eu-central-1:{ACCOUNT}:rule/{function.logical_id}Due"
-    return {
-        "version": "0",
-        "id": str(uuid.uuid4()),
-        "detail-type": "Scheduled Event",
-        "source": "aws.events",
-        "account": ACCOUNT,
-        "time": moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "region": "eu-central-1",
-        "resources": [rule],
-        "detail": {},
-    }
-
-
-class Clock(threading.Thread):
-    """Fires one schedule until told to stop; survives its function."""
-
-    def __init__(self, schedule: Schedule, stopping: threading.Event, *, after: After = next_after) -> None:
+    def __init__(self, schedule: Schedule, stopping: threading.Event, *, next_time: NextTime = next_time) -> None:
         super().__init__(name=schedule.function.name)
         self._schedule = schedule
         self._stopping = stopping
-        self._after = after
-        self._environment = Environment(schedule.function.handler)
+        self._next_time = next_time
+        self._environment = ChildProcessEnvironment(schedule.function.handler)
 
     def run(self) -> None:
-        """Wait, fire, and again; what falls due while the function still runs is left out."""
+        """Wait and fire, repeatedly; times that pass while the function still runs are skipped."""
         while True:
-            due = self._after(self._schedule.expression, datetime.now(UTC))
-            while (left := (due - datetime.now(UTC)).total_seconds()) > 0:
-                if self._stopping.wait(left):
+            due = self._next_time(self._schedule.expression, datetime.now(UTC))
+            while (seconds := (due - datetime.now(UTC)).total_seconds()) > 0:
+                if self._stopping.wait(seconds):
                     self._environment.kill()
                     return
             self._fire(due)
-            if self._after(self._schedule.expression, due) - due > _KEPT_WARM:
+            if self._next_time(self._schedule.expression, due) - due > _KEEP_ALIVE:
                 self._environment.kill()
 
     def _fire(self, due: datetime) -> None:
         function = self._schedule.function
         try:
-            self._environment.invoke(event_of(function, due), timeout_seconds=function.timeout_seconds)
+            self._environment.invoke(build_event(function, due), timeout_seconds=function.timeout_seconds)
         except InvocationFailed as error:
             logger().error("schedule failed", function=function.name, outcome=type(error).__name__, reason=str(error))
-        except Exception:  # noqa: BLE001 (the next time may go well)
+        except Exception:  # noqa: BLE001 (the next invocation may succeed)
             logger().exception("schedule failed", function=function.name)
 
 
 def run(schedules: Sequence[Schedule], stopping: threading.Event) -> None:
-    """Fire all schedules until told to stop; what runs is finished first."""
-    clocks = [Clock(schedule, stopping) for schedule in schedules]
-    for clock in clocks:
-        clock.start()
+    """Fire all schedules until `stopping` is set; running functions are finished first."""
+    timers = [Timer(schedule, stopping) for schedule in schedules]
+    for timer in timers:
+        timer.start()
     while True:
-        if all(clock.is_alive() for clock in clocks):
-            _beat()
+        if all(timer.is_alive() for timer in timers):
+            _record_heartbeat()
         if stopping.wait(_BEAT_SECONDS):
             break
-    for clock in clocks:
-        clock.join()
+    for timer in timers:
+        timer.join()
 
 
-def _beat() -> None:
+def _record_heartbeat() -> None:
     try:
-        heartbeats.beat("schedules")
+        heartbeats.record("schedules")
     except StoreUnavailable:
-        logger().debug("no heartbeat: Valkey is away")
+        logger().debug("heartbeat not recorded: Valkey is unavailable")
 
 
 def fire_now(name: str) -> int:
-    """Run one schedule's function in this process; 0 if it did not fail."""
-    due = {schedule.function.name: schedule.function for schedule in template_map.schedules()}
-    if name not in due:
-        print(f"{name} has no schedule. Those with one: {', '.join(sorted(due))}", file=sys.stderr)
+    """Run one schedule's function in this process and print its result.
+
+    Returns 0 if it succeeded, 1 if it raised, 2 if the function has no schedule.
+    """
+    scheduled = {schedule.function.name: schedule.function for schedule in template_map.schedules()}
+    if name not in scheduled:
+        print(f"{name} has no schedule. Functions with a schedule: {', '.join(sorted(scheduled))}", file=sys.stderr)
         return 2
+    function = scheduled[name]
     started = time.perf_counter()
     try:
-        result: Mapping[str, Any] | Any = InProcess(due[name]).invoke(event_of(due[name], datetime.now(UTC)))
-    except Exception:  # noqa: BLE001
+        result: Mapping[str, Any] | Any = InProcessEnvironment(function).invoke(
+            build_event(function, datetime.now(UTC))
+        )
+    except Exception:  # noqa: BLE001 (a function may raise anything)
         logger().exception("schedule failed", function=name)
         return 1
     print(f"{name}: {msgspec.json.encode(result, enc_hook=str).decode()} in {time.perf_counter() - started:.2f} s")
@@ -146,15 +112,15 @@ def fire_now(name: str) -> int:
 
 
 def main() -> int:
-    """Run until SIGTERM, or one by hand."""
+    """Run all schedules until SIGTERM, or one function now."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.run_schedules", description=__doc__)
-    parser.add_argument("--now", metavar="FUNCTION", help="run this one now, and exit")
-    parser.add_argument("--reload", action="store_true", help="start anew when a file of the functions changes")
-    given = parser.parse_args()
-    if given.now:
-        return fire_now(given.now)
+    parser.add_argument("--now", metavar="FUNCTION", help="run this function now, and exit")
+    parser.add_argument("--reload", action="store_true", help="restart when the code changes")
+    arguments = parser.parse_args()
+    if arguments.now:
+        return fire_now(arguments.now)
     work = functools.partial(run, template_map.schedules())
-    reloading.run("infra.local.run_schedules", work, is_reloading=given.reload)
+    reloading.run("infra.local.run_schedules", work, reloads=arguments.reload)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""One environment: a process on a port of its own that takes one request at a time, as Lambda's environments do.
+"""The HTTP host: a process on its own port that handles one request at a time, as a Lambda environment does.
 
 python -m infra.local.serve --port N [--heavy] [--reload]
 """
@@ -19,59 +19,60 @@ from granian.log import LogLevels
 from granian.server import MTServer
 
 from infra.chalice.app import app
+from infra.environments.handlers import HandlerNotLoaded
+from infra.events.rest import Headers, build_event, decode_reply, find_resource
 from infra.local import reloading
-from infra.local.environment import NotLoaded
-from infra.local.event import Headers, answer_of, event_of, match
 from layers.core.logging import logger
 from layers.core.settings import settings
 
 type Environ = Mapping[str, Any]
-type Start = Callable[[str, Headers], object]
+type StartResponse = Callable[[str, Headers], object]
 
-_LOOK_SECONDS = 1
+_CHECK_SECONDS = 1
 _GRACE_SECONDS = 1
 _IDLE_MS = 75_000
-"""A kept connection closes after this: later than nginx lets go of it (60 s at most), or a request meets the end."""
+"""A kept-alive connection closes after this time: later than nginx closes it (60 s at most), so that nginx never sends
+a request on a connection that is being closed."""
 
 
 class _Server(MTServer):
-    """granian with its worker as a thread of this very process.
+    """granian with its worker as a thread of this process.
 
-    Its own way, a second process, costs 32 MB more per environment; its embedded server twice the time per request.
+    A worker process, granian's default, needs 32 MB more; its embedded server takes twice the time per request.
     """
 
     @staticmethod
     def _check_gil() -> None:
-        """Several such threads would wait for each other; here is but one."""
+        """Skip granian's refusal to run worker threads under the GIL: there is only one."""
 
 
-def application(environ: Environ, start: Start) -> Iterable[bytes]:
-    """Answer one request. Called by one thread only: that is what makes it one at a time."""
+def application(environ: Environ, start: StartResponse) -> Iterable[bytes]:
+    """Answer one request (PEP 3333). Only one thread calls this, so that requests are handled one at a time."""
     path: str = environ["PATH_INFO"]
     if path == "/metrics":
-        from infra.local import metrics  # noqa: PLC0415 (most environments are never asked)
+        from infra.local import metrics  # noqa: PLC0415 (most processes never serve it)
 
-        status, headers, body = metrics.exposed()
+        status, headers, body = metrics.response()
     else:
-        found = match(path)
-        event = event_of(
+        resource, variables = find_resource(path) or (None, {})
+        event = build_event(
             method=environ["REQUEST_METHOD"],
             path=path,
-            resource=found[0].resource if found else path,
-            variables=found[1] if found else {},
+            resource=resource.path if resource else path,
+            variables=variables,
             query=environ["QUERY_STRING"],
             headers=_headers(environ),
             body=environ["wsgi.input"].read(),
             peer=environ.get("REMOTE_ADDR", ""),
             protocol=environ["SERVER_PROTOCOL"],
         )
-        status, headers, body = answer_of(app(event, None))
+        status, headers, body = decode_reply(app(event, None))
     start(f"{status} {HTTPStatus(status).phrase}", headers)
     return [body]
 
 
 def _headers(environ: Environ) -> Headers:
-    """The request's headers; repeated ones come joined by a comma, which means the same."""
+    """The request's headers; granian joins repeated ones with a comma, which is equivalent (RFC 9110, 5.3)."""
     headers = [
         (name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")
     ]
@@ -84,46 +85,48 @@ def _headers(environ: Environ) -> Headers:
 
 
 def _load(*, is_heavy: bool) -> None:
-    """Import the handlers of this environment's group; a broken one answers 500, and the others serve."""
+    """Import the light or the heavy handlers; a broken one answers 500 and does not affect the others."""
     for environment in app.environments.values():
         if environment.function.is_heavy == is_heavy:
             try:
                 environment.load()
-            except NotLoaded as error:
-                logger().error("function not loaded", function=environment.function.name, reason=str(error))
+            except HandlerNotLoaded as error:
+                logger().error("handler cannot be imported", function=environment.function.name, reason=str(error))
     gc.collect()
-    gc.freeze()  # what is loaded stays: collections need not look at it
+    gc.freeze()  # loaded modules stay until the end: later collections skip them
 
 
-def _watch_time() -> None:
-    """End the process when a function overruns its Timeout, as Lambda does; supervisord starts another."""
+def _enforce_timeouts() -> None:
+    """End the process when a function exceeds its timeout, as Lambda does; supervisord starts another one."""
     while True:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_CHECK_SECONDS)
         for environment in app.environments.values():
             context = environment.context
-            if context and context.is_overrun(grace_seconds=_GRACE_SECONDS):
+            if context and context.has_timed_out(grace_seconds=_GRACE_SECONDS):
                 logger().error("timed out", function=environment.function.name)
                 os._exit(1)
 
 
 def main() -> None:
-    """Serve until SIGTERM; the request in work is finished."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Serve until SIGTERM; a running request is finished first."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local.serve", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--heavy", action="store_true", help="takes the functions that the template marks heavy")
-    parser.add_argument("--reload", action="store_true", help="start anew when a file of the functions changes")
-    given = parser.parse_args()
+    parser.add_argument(
+        "--heavy", action="store_true", help="import the functions that the template marks heavy, not the others"
+    )
+    parser.add_argument("--reload", action="store_true", help="restart when the code changes")
+    arguments = parser.parse_args()
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
-        del os.environ[name]  # WSGI mixes the process's variables with the request's headers
+        del os.environ[name]  # granian passes the environment variables to WSGI, where HTTP_* are headers
     if folder := settings().prometheus_multiproc_dir:
         Path(folder).mkdir(parents=True, exist_ok=True)
-    app.shows_tracebacks = given.reload
-    _load(is_heavy=given.heavy)
-    threading.Thread(target=_watch_time, daemon=True).start()
+    app.shows_tracebacks = arguments.reload
+    _load(is_heavy=arguments.heavy)
+    threading.Thread(target=_enforce_timeouts, daemon=True).start()
     server = _Server(
         "",
         address="127.0.0.1",
-        port=given.port,
+        port=arguments.port,
         interface=Interfaces.WSGI,
         blocking_threads=1,
         websockets=False,
@@ -131,7 +134,7 @@ def main() -> None:
         log_level=LogLevels.error,
     )
     must_restart = threading.Event()
-    if given.reload:
+    if arguments.reload:
 
         def restart() -> None:
             must_restart.set()
@@ -140,7 +143,7 @@ def main() -> None:
         reloading.watch(restart)
     server.serve(target_loader=lambda: application, wrap_loader=False)
     if must_restart.is_set():
-        reloading.start_anew("infra.local.serve")
+        reloading.replace_process("infra.local.serve")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Deploys the functions to LocalStack and invokes them there."""

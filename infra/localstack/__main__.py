@@ -1,4 +1,4 @@
-"""Runs the functions in LocalStack: its stores, LocalStack and the deployed template; or ends that.
+"""Starts the stores and LocalStack and deploys the functions to it, or stops LocalStack.
 
 python -m infra.localstack {up,down} [--profile run|test]
 """
@@ -7,37 +7,39 @@ import argparse
 import sys
 import time
 
-from infra import stack_settings
-from infra.localstack import cloud, deploy, environments
-from infra.stack import __main__ as stack
-from infra.stack import commands, environment
+from infra.localstack import cloud, deploy
+from infra.stack import commands, env_file, lifecycle, venvs
 from infra.stack.profiles import profile
 
 
 def main() -> int:
-    """Do what the arguments say; 0 if all is well."""
+    """Run the command; 0 on success."""
     parser = argparse.ArgumentParser(prog="python -m infra.localstack", description=__doc__)
     parser.add_argument("verb", choices=["up", "down"])
     parser.add_argument("--profile", choices=["run", "test"], default="run")
-    given = parser.parse_args()
-    chosen = profile(given.profile)
-    if given.verb == "down":
-        stack.leave_localstack(chosen)
+    arguments = parser.parse_args()
+    chosen = profile(arguments.profile)
+    if arguments.verb == "down":
+        lifecycle.stop_localstack(chosen)
         return 0
-    if not environments.are_installed():
-        print("LocalStack is not installed; run: make localstack", file=sys.stderr)
+    if not venvs.are_installed():
+        print("LocalStack is not installed. Install and start it with: make localstack", file=sys.stderr)
         return 1
     started = time.monotonic()
     try:
-        stack.up(chosen, "localstack")
-        stack_settings.use(given.profile)
-        made = deploy.artifacts(chosen.state / "localstack" / "artifacts")
-        print(f"{len(made.paths)} zip files after {time.monotonic() - started:.1f} s", flush=True)
-        deploy.deploy(made, environment.of_functions(environment.read(chosen)), lambda line: print(line, flush=True))
-    except (*stack.TROUBLES, deploy.Failed, commands.Failed, cloud.NotDeployed, *cloud.AWAY) as error:
+        lifecycle.up(chosen, "localstack")
+        env_file.apply(arguments.profile)
+        artifacts = deploy.build_artifacts(chosen.state / "localstack" / "artifacts")
+        print(f"{len(artifacts.paths)} zip files built after {time.monotonic() - started:.1f} s", flush=True)
+        settings = env_file.for_functions(env_file.read(chosen))
+        deploy.deploy(artifacts, settings, lambda line: print(line, flush=True))
+    except (
+        *(*lifecycle.ERRORS, *cloud.ERRORS),
+        *(deploy.DeploymentFailed, commands.CommandFailed, cloud.NotDeployed),
+    ) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print(f"Deployed in {time.monotonic() - started:.1f} s: {cloud.api_url()}")
+    print(f"The functions are deployed at {cloud.api_url()} (in {time.monotonic() - started:.1f} s)")
     return 0
 
 

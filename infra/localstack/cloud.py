@@ -1,4 +1,4 @@
-"""Clients of the LocalStack that LOCALSTACK_HOST names, and what of Photogram is deployed there."""
+"""Clients of the LocalStack at LOCALSTACK_HOST, and the names of what is deployed there."""
 
 import functools
 from typing import Any
@@ -9,23 +9,23 @@ from localstack_client.session import Session
 
 STACK = "photogram"
 REGION = "eu-central-1"
-AWAY = (BotoCoreError, ClientError)
-"""What its clients raise: it does not answer, or it refuses."""
+ERRORS = (BotoCoreError, ClientError)
+"""What its clients raise when it does not answer or refuses."""
 
 _CONNECT_SECONDS = 2
-_LONGEST_SECONDS = 120
+_READ_SECONDS = 120
 
 
 class NotDeployed(Exception):
-    """LocalStack does not run, or Photogram is not in it."""
+    """LocalStack does not run, or Photogram is not deployed in it."""
 
 
 @functools.cache
 def client(service: str) -> Any:
-    """A boto3 client; nothing is asked twice, since an invocation may already have had its effect."""
+    """A boto3 client without retries, because an invocation that failed may have had its effect."""
     config = botocore.config.Config(
         connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_LONGEST_SECONDS,
+        read_timeout=_READ_SECONDS,
         retries={"total_max_attempts": 1},
         max_pool_connections=32,
     )
@@ -33,18 +33,18 @@ def client(service: str) -> Any:
 
 
 def function_name(logical_id: str) -> str:
-    """The name under which CloudFormation made a function; raises `NotDeployed`."""
+    """The name that CloudFormation gave to a function; raises `NotDeployed`."""
     return _physical_id(logical_id)
 
 
 def api_url() -> str:
-    """Where the REST API answers; the paths of the contract follow. Raises `NotDeployed`."""
+    """The URL of the REST API, to which a path such as `/api/health` is appended; raises `NotDeployed`."""
     endpoint = client("apigateway").meta.endpoint_url
     return f"{endpoint}/_aws/execute-api/{_physical_id('ServerlessRestApi')}/Prod"
 
 
-def forget() -> None:
-    """What is deployed has been removed, or made anew under other names."""
+def clear_names() -> None:
+    """Discard the cached names, because the stack was deleted or created again."""
     _physical_id.cache_clear()
 
 
@@ -52,7 +52,7 @@ def forget() -> None:
 def _physical_id(logical_id: str) -> str:
     try:
         found = client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id)
-    except AWAY as error:
-        raise NotDeployed(f"Photogram is not deployed in LocalStack ({error}); run: make localstack") from error
+    except ERRORS as error:
+        raise NotDeployed(f"Photogram is not deployed in LocalStack ({error}). Run: make localstack") from error
     physical_id: str = found["StackResourceDetail"]["PhysicalResourceId"]
     return physical_id

@@ -1,4 +1,4 @@
-"""Deploys the template to a running LocalStack, and afterwards only what has changed."""
+"""Deploys the template to a running LocalStack; later deployments update only what has changed."""
 
 import base64
 import contextlib
@@ -19,18 +19,19 @@ BUCKET = "photogram-artifacts"
 _TAG = "photogram-fingerprint"
 _DEADLINE_SECONDS = 240
 _PAUSE_SECONDS = 0.2
-_TELL_SECONDS = 5
+_REPORT_SECONDS = 5
 _ROUTE = "/api/health"
 
-type Tell = Callable[[str], None]
+type Report = Callable[[str], None]
+"""Takes a line about the progress."""
 
 
-class Failed(Exception):
-    """The stack is not deployed; says what CloudFormation said."""
+class DeploymentFailed(Exception):
+    """The stack could not be deployed; the message contains CloudFormation's reasons."""
 
 
 class Artifacts(msgspec.Struct, frozen=True):
-    """The zip files of one state of the code."""
+    """The zip files of functions and layers."""
 
     paths: Mapping[str, Path]
     """By logical id."""
@@ -39,61 +40,66 @@ class Artifacts(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, paths: Mapping[str, Path]) -> Self:
-        """The files as they are now."""
+        """The artifacts in these files, by logical id."""
         return cls(paths, {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()})
 
     def key(self, logical_id: str) -> str:
-        """Where its zip lies in the bucket; another content lies elsewhere."""
+        """The zip file's key in the bucket; it contains the digest, so that a key never changes its content."""
         return f"{logical_id}-{self.digests[logical_id]}.zip"
 
     def sha256(self, logical_id: str) -> str:
-        """Its digest as Lambda tells it, in base64."""
+        """The digest in base64, as Lambda's API returns it."""
         return base64.b64encode(bytes.fromhex(self.digests[logical_id])).decode()
 
 
-def artifacts(folder: Path) -> Artifacts:
-    """All of them, written anew; raises `infra.stack.commands.Failed`."""
+def build_artifacts(folder: Path) -> Artifacts:
+    """Build all zip files in the folder; raises `infra.stack.commands.CommandFailed`."""
     return Artifacts.of(package.write_archives(folder))
 
 
-def deploy(made: Artifacts, settings: Mapping[str, str], tell: Tell) -> None:
-    """Nothing differs from the artifacts and the template when this returns, and a route answers. Raises `Failed`."""
-    copy = deployed_template.copy_with({name: f"s3://{BUCKET}/{made.key(name)}" for name in made.paths}, settings)
+def deploy(artifacts: Artifacts, settings: Mapping[str, str], report: Report) -> None:
+    """Deploy the template with these artifacts and settings, and check that the API answers.
+
+    If only code of functions or layers has changed, only that is updated; otherwise the stack is deleted and created
+    again. Raises `DeploymentFailed` or `cloud.ERRORS`.
+    """
+    places = {name: f"s3://{BUCKET}/{artifacts.key(name)}" for name in artifacts.paths}
+    copy = deployed_template.copy_with(places, settings)
     parameters = deployed_template.parameters(copy, settings)
-    wanted = _fingerprint(copy, parameters, made)
+    fingerprint = _fingerprint(copy, parameters, artifacts)
     deployed = _deployed_fingerprint()
-    _upload(made)
-    if deployed == wanted:
-        layers, functions = _update_layers(made), _update_code(made)
+    _upload(artifacts)
+    if deployed == fingerprint:
+        layers, functions = _update_layers(artifacts), _update_code(artifacts)
         for kind, changed in (("Layers", layers), ("Code", functions)):
             if changed:
-                tell(f"{kind} updated: {', '.join(changed)}")
+                report(f"{kind} updated: {', '.join(changed)}")
         if not layers and not functions:
-            tell("Nothing has changed")
+            report("Nothing has changed")
     else:
         if deployed is not None:
-            tell("Removing the stack: more than code has changed…")
+            report("More than code has changed: deleting the stack…")
             _delete()
-        _create(copy, parameters, wanted, tell)
-    _call_a_route()
+        _create(copy, parameters, fingerprint, report)
+    _check_api()
 
 
-def _fingerprint(copy: Mapping[str, Any], parameters: object, made: Artifacts) -> str:
-    """Of all but the code of functions and layers, which alone can be updated.
+def _fingerprint(copy: Mapping[str, Any], parameters: object, artifacts: Artifacts) -> str:
+    """A hash of everything but the code of functions and layers.
 
-    An update of a deployed API reports success, and loses it.
+    Only code is updated in place: LocalStack's update of a deployed API reports success, but the API no longer answers.
     """
     text = json.dumps([copy, parameters], sort_keys=True)
-    for logical_id in made.paths:
-        text = text.replace(made.key(logical_id), logical_id)
+    for logical_id in artifacts.paths:
+        text = text.replace(artifacts.key(logical_id), logical_id)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _deployed_fingerprint() -> str | None:
-    """The deployed stack's; empty for one that is not whole, None if there is none."""
+    """The fingerprint of the deployed stack; empty if its creation was not completed, None if there is no stack."""
     try:
         [stack] = cloud.client("cloudformation").describe_stacks(StackName=cloud.STACK)["Stacks"]
-    except cloud.AWAY:
+    except cloud.ERRORS:
         return None
     if stack["StackStatus"] == "DELETE_COMPLETE":
         return None
@@ -101,50 +107,52 @@ def _deployed_fingerprint() -> str | None:
     return tags.get(_TAG, "") if stack["StackStatus"] == "CREATE_COMPLETE" else ""
 
 
-def _upload(made: Artifacts) -> None:
+def _upload(artifacts: Artifacts) -> None:
     s3 = cloud.client("s3")
     with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": cloud.REGION})
-    there = {
+    existing = {
         each["Key"]
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         for each in page.get("Contents", ())
     }
-    for name, path in made.paths.items():
-        if made.key(name) not in there:
-            s3.put_object(Bucket=BUCKET, Key=made.key(name), Body=path.read_bytes())
+    for name, path in artifacts.paths.items():
+        if artifacts.key(name) not in existing:
+            s3.put_object(Bucket=BUCKET, Key=artifacts.key(name), Body=path.read_bytes())
 
 
-def _update_code(made: Artifacts) -> list[str]:
-    """Give each function the code that it lacks; the names of those that had other code."""
-    functions = cloud.client("lambda")
+def _update_code(artifacts: Artifacts) -> list[str]:
+    """Update the code of each function that has changed; the names of those functions."""
+    lambdas = cloud.client("lambda")
     deployed = {
         each["FunctionName"]: each["CodeSha256"]
-        for page in functions.get_paginator("list_functions").paginate()
+        for page in lambdas.get_paginator("list_functions").paginate()
         for each in page["Functions"]
     }
     names = _names_of_functions()
     changed = [
-        each for each in template_map.functions() if deployed[names[each.logical_id]] != made.sha256(each.logical_id)
+        each
+        for each in template_map.functions()
+        if deployed[names[each.logical_id]] != artifacts.sha256(each.logical_id)
     ]
     for each in changed:
-        functions.update_function_code(
-            FunctionName=names[each.logical_id], S3Bucket=BUCKET, S3Key=made.key(each.logical_id)
+        lambdas.update_function_code(
+            FunctionName=names[each.logical_id], S3Bucket=BUCKET, S3Key=artifacts.key(each.logical_id)
         )
     _wait_for_updates([names[each.logical_id] for each in changed])
     return [each.name for each in changed]
 
 
-def _update_layers(made: Artifacts) -> list[str]:
-    """Publish each layer that has changed, and give it to the functions that declare it; the names of those layers."""
+def _update_layers(artifacts: Artifacts) -> list[str]:
+    """Publish each layer that has changed and attach it to the functions that list it; the folders of those layers."""
     lambdas = cloud.client("lambda")
     newest: dict[str, str] = {}
     changed = []
     for logical_id, folder in template_map.layer_folders().items():
         [latest] = lambdas.list_layer_versions(LayerName=logical_id, MaxItems=1)["LayerVersions"]
         content = lambdas.get_layer_version(LayerName=logical_id, VersionNumber=latest["Version"])["Content"]
-        if content["CodeSha256"] != made.sha256(logical_id):
-            place = {"S3Bucket": BUCKET, "S3Key": made.key(logical_id)}
+        if content["CodeSha256"] != artifacts.sha256(logical_id):
+            place = {"S3Bucket": BUCKET, "S3Key": artifacts.key(logical_id)}
             latest = lambdas.publish_layer_version(
                 LayerName=logical_id, Content=place, CompatibleRuntimes=latest["CompatibleRuntimes"]
             )
@@ -174,7 +182,7 @@ def _names_of_functions() -> dict[str, str]:
     }
 
 
-def _create(copy: Mapping[str, Any], parameters: list[dict[str, str]], fingerprint: str, tell: Tell) -> None:
+def _create(copy: Mapping[str, Any], parameters: list[dict[str, str]], fingerprint: str, report: Report) -> None:
     cloud.client("s3").put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(copy).encode())
     formation = cloud.client("cloudformation")
     formation.create_stack(
@@ -184,37 +192,38 @@ def _create(copy: Mapping[str, Any], parameters: list[dict[str, str]], fingerpri
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         Tags=[{"Key": _TAG, "Value": fingerprint}],
     )
-    _wait("CREATE_COMPLETE", tell)
+    _wait("CREATE_COMPLETE", report)
 
 
 def _delete() -> None:
-    cloud.forget()
+    cloud.clear_names()
     cloud.client("cloudformation").delete_stack(StackName=cloud.STACK)
     _wait("DELETE_COMPLETE", lambda _: None)
 
 
-def _wait(wanted: str, tell: Tell) -> None:
-    """Until the stack is so; tells how far it is. Raises `Failed`."""
+def _wait(target: str, report: Report) -> None:
+    """Wait until the stack has the target status, and report the progress; raises `DeploymentFailed`."""
     formation = cloud.client("cloudformation")
-    started = told = time.monotonic()
+    started = reported = time.monotonic()
     while True:
         try:
             [stack] = formation.describe_stacks(StackName=cloud.STACK)["Stacks"]
-        except cloud.AWAY:
-            if wanted == "DELETE_COMPLETE":
+        except cloud.ERRORS:
+            if target == "DELETE_COMPLETE":
                 return
             raise
         status = stack["StackStatus"]
-        if status == wanted:
+        if status == target:
             return
         now = time.monotonic()
         if not status.endswith("_IN_PROGRESS") or now - started > _DEADLINE_SECONDS:
-            raise Failed(f"The stack is {status}:\n" + "\n".join(_reasons()))
-        if now - told > _TELL_SECONDS:
-            told = now
-            resources = _resources()
-            made = sum(each["ResourceStatus"] == wanted for each in resources)
-            tell(f"  {made} of {len(resources)} resources, {now - started:.0f} s")
+            raise DeploymentFailed(f"The stack's status is {status}:\n" + "\n".join(_failure_reasons()))
+        if now - reported > _REPORT_SECONDS:
+            reported = now
+            with contextlib.suppress(*cloud.ERRORS):  # LocalStack's list can fail while a resource is being added
+                resources = _resources()
+                complete = sum(each["ResourceStatus"] == target for each in resources)
+                report(f"  {complete} of {len(resources)} resources after {now - started:.0f} s")
         time.sleep(_PAUSE_SECONDS)
 
 
@@ -223,8 +232,8 @@ def _resources() -> list[dict[str, Any]]:
     return [each for page in pages for each in page["StackResourceSummaries"]]
 
 
-def _reasons() -> list[str]:
-    """What CloudFormation says of each resource that failed."""
+def _failure_reasons() -> list[str]:
+    """CloudFormation's reason for each resource that failed."""
     events = cloud.client("cloudformation").describe_stack_events(StackName=cloud.STACK)["StackEvents"]
     return [
         f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
@@ -233,11 +242,11 @@ def _reasons() -> list[str]:
     ]
 
 
-def _call_a_route() -> None:
-    """A deployment counts when the API answers."""
+def _check_api() -> None:
+    """Call one route; raises `DeploymentFailed` if it does not answer."""
     url = cloud.api_url() + _ROUTE
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 (our own address)
             answer.read()
     except OSError as error:
-        raise Failed(f"The stack is deployed, but {url} does not answer: {error}") from error
+        raise DeploymentFailed(f"The stack is deployed, but {url} does not answer: {error}") from error

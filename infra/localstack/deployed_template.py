@@ -1,7 +1,7 @@
 """The copy of the template that LocalStack's community edition can deploy.
 
-It lacks what that edition has not: RabbitMQ triggers (the invoker stands in for them) and WebSocket APIs (the local
-one does, which pushes for every function of the stack). All else is the template.
+Two things are removed, which that edition does not have: RabbitMQ triggers, replaced by
+`infra.localstack.invoke_from_queues`, and the WebSocket API, replaced by `infra.local.live`. The rest is unchanged.
 """
 
 from collections.abc import Collection, Mapping
@@ -9,27 +9,27 @@ from typing import Any
 
 from infra import package
 
-_UNKNOWN = "AWS::ApiGatewayV2::"
-_MISSING_API = "local"
+_UNSUPPORTED = "AWS::ApiGatewayV2::"
+_API_PLACEHOLDER = "local"
 
 
 def copy_with(places: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, Any]:
-    """The copy, with the code of its functions and layers at these places, by logical id."""
+    """The copy; `places` are the URLs of the zip files of functions and layers, by logical id."""
     copy = package.template_with(places)
-    unknown = {name for name, resource in copy["Resources"].items() if resource["Type"].startswith(_UNKNOWN)}
+    removed = {name for name, resource in copy["Resources"].items() if resource["Type"].startswith(_UNSUPPORTED)}
     copy["Globals"]["Function"]["Environment"]["Variables"]["LIVE_ENDPOINT_URL"] = settings["LIVE_ENDPOINT_URL"]
-    for name in unknown:
+    for name in removed:
         del copy["Resources"][name]
     for resource in copy["Resources"].values():
         events = resource.get("Properties", {}).get("Events", {})
         for name in [name for name, event in events.items() if event["Type"] == "MQ"]:
             del events[name]
-    copy["Resources"] = _without(copy["Resources"], unknown)
+    copy["Resources"] = _replace_references(copy["Resources"], removed)
     return copy
 
 
 def parameters(copy: Mapping[str, Any], settings: Mapping[str, str]) -> list[dict[str, str]]:
-    """The stack's settings as the template's parameters: `DATABASE_URL: !Ref DatabaseUrl` gives DatabaseUrl its."""
+    """The settings as parameters: `DATABASE_URL: !Ref DatabaseUrl` means that DatabaseUrl gets DATABASE_URL's value."""
     variables = copy["Globals"]["Function"]["Environment"]["Variables"]
     return [
         {"ParameterKey": value["Ref"], "ParameterValue": settings[name]}
@@ -38,14 +38,14 @@ def parameters(copy: Mapping[str, Any], settings: Mapping[str, str]) -> list[dic
     ]
 
 
-def _without(part: Any, unknown: Collection[str]) -> Any:
-    """The same, where `!Sub` names none of these resources any more: rights to call a missing API harm nobody."""
+def _replace_references(part: Any, removed: Collection[str]) -> Any:
+    """The same without references to removed resources in `!Sub`, which only permissions for the WebSocket API have."""
     match part:
         case dict():
-            return {name: _without(each, unknown) for name, each in part.items()}
+            return {name: _replace_references(each, removed) for name, each in part.items()}
         case list():
-            return [_without(each, unknown) for each in part]
+            return [_replace_references(each, removed) for each in part]
         case str():
-            for name in unknown:
-                part = part.replace(f"${{{name}}}", _MISSING_API)
+            for name in removed:
+                part = part.replace(f"${{{name}}}", _API_PLACEHOLDER)
     return part

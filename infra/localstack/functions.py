@@ -6,34 +6,34 @@ from typing import Any
 
 import msgspec
 
-from infra.local.isolated import InvocationFailed, TimedOut
+from infra.environments.invocation import InvocationFailed, TimedOut
 from infra.localstack import cloud
 from infra.template_map import Function
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What Lambda's Invoke API answered."""
+    """The answer of Lambda's Invoke API."""
 
     payload: Any
     """What the handler returned, or AWS's description of the failure."""
     error: str | None
-    """`Unhandled`, where the function failed."""
+    """`Unhandled` if the function failed; otherwise None."""
     log: str
     """The last 4 KB of the invocation's log."""
 
 
 def invoke(function: Function, event: Mapping[str, Any]) -> Outcome:
-    """Invoke a function and wait; raises `NotDeployed`, or what boto3 raises."""
+    """Invoke a function and wait for its answer; raises `cloud.NotDeployed` or `cloud.ERRORS`."""
     payload = msgspec.json.encode(event)
     try:
-        answer = _answer(function, payload)
-    except cloud.client("lambda").exceptions.ResourceNotFoundException:  # nothing was invoked
-        cloud.forget()
-        answer = _answer(function, payload)
+        answer = _invoke(function, payload)
+    except cloud.client("lambda").exceptions.ResourceNotFoundException:  # it was deployed again under another name
+        cloud.clear_names()
+        answer = _invoke(function, payload)
     return _outcome(answer)
 
 
-def _answer(function: Function, payload: bytes) -> dict[str, Any]:
+def _invoke(function: Function, payload: bytes) -> dict[str, Any]:
     name = cloud.function_name(function.logical_id)
     answer: dict[str, Any] = cloud.client("lambda").invoke(FunctionName=name, LogType="Tail", Payload=payload)
     return answer
@@ -48,23 +48,23 @@ def _outcome(answer: Mapping[str, Any]) -> Outcome:
     )
 
 
-class Environment:
-    """A deployed function, called as a local host calls an environment of its own."""
+class DeployedFunction:
+    """A function in LocalStack with the interface of a local environment (`Invocable`)."""
 
     def __init__(self, function: Function) -> None:
         self._function = function
 
     def start(self) -> None:
-        """Nothing: LocalStack starts environments when they are needed."""
+        """Do nothing: LocalStack starts environments itself."""
 
     def kill(self) -> None:
-        """Nothing: they are LocalStack's."""
+        """Do nothing: LocalStack ends environments itself."""
 
     def invoke(self, event: Mapping[str, Any], *, timeout_seconds: float) -> Any:  # noqa: ARG002 (Lambda enforces it)
         """What the handler returns for the event; raises `InvocationFailed`."""
         try:
             outcome = invoke(self._function, event)
-        except (cloud.NotDeployed, *cloud.AWAY) as error:
+        except (cloud.NotDeployed, *cloud.ERRORS) as error:
             raise InvocationFailed(str(error)) from error
         if outcome.error is None:
             return outcome.payload

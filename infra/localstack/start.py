@@ -1,6 +1,7 @@
-"""Starts LocalStack on loopback alone; run by LocalStack's own Python.
+"""Starts LocalStack on loopback only; run by LocalStack's own Python.
 
-4.14.0 listens on every IPv4 address, whatever GATEWAY_LISTEN says, and tells the functions' settings to anybody.
+LocalStack 4.14.0 ignores the address in GATEWAY_LISTEN and listens on all IPv4 addresses. Its API has no authentication
+and returns the functions' settings, including passwords.
 """
 
 import functools

@@ -1,1 +1,1 @@
-"""MinIO: the bucket and its notification."""
+"""MinIO: the bucket and its notifications."""

@@ -1,6 +1,6 @@
-"""The bucket, who may read what of it, and the notification that starts the resizing.
+"""Configures the bucket: read access, expiry, and the notification about uploaded photos.
 
-python -m infra.minio.buckets (settings and MEDIA_REFERER come from the environment)
+python -m infra.minio.buckets (reads the settings and MEDIA_REFERER from the environment)
 """
 
 import json
@@ -16,11 +16,11 @@ NOTIFICATION = "arn:minio:sqs::UPLOADS:amqp"
 ORIGINALS = "originals/"
 MESSAGES = "messages/"
 READABLE = ("processed/*", "stories/*", "avatars/*", "messages/*")
-"""What the front door may fetch; originals and presigned uploads are never served, not even to it."""
+"""The objects that nginx may read; originals and direct uploads are never served."""
 
 
 def main() -> None:
-    """Make the bucket as it must be; doing it again changes nothing."""
+    """Configure the bucket that the settings name; idempotent."""
     apply(
         endpoint=settings().s3_endpoint_url or "",
         access_key=settings().s3_access_key_id or "",
@@ -31,7 +31,10 @@ def main() -> None:
 
 
 def apply(*, endpoint: str, access_key: str, secret_key: str, bucket: str, referer: str) -> None:
-    """Bucket, policy, expiry and notification; raises botocore's errors, also for a notification MinIO knows not."""
+    """Create the bucket if needed and set its policy, expiry and notification.
+
+    Raises botocore's errors, also if MinIO has no notification target of the name in NOTIFICATION.
+    """
     store = boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -60,7 +63,7 @@ def apply(*, endpoint: str, access_key: str, secret_key: str, bucket: str, refer
 
 
 def lifecycle() -> Any:
-    """Pictures of direct messages end a day after their messages; so does one whose message was never kept."""
+    """Pictures of direct messages expire one day after the messages, also those whose message was never stored."""
     return {
         "Rules": [
             {
@@ -74,9 +77,9 @@ def lifecycle() -> Any:
 
 
 def policy(bucket: str, referer: str) -> dict[str, Any]:
-    """Whoever sends the secret referer, which only the front door does, may get renditions.
+    """Requests with the secret Referer, which only nginx sends, may read renditions without a signature.
 
-    ListBucket is what makes a missing object 404 rather than 403; the front door passes no listing on.
+    With ListBucket, MinIO answers 404 instead of 403 for a missing object; nginx forwards no request for a listing.
     """
     condition = {"StringEquals": {"aws:Referer": [referer]}}
     return {

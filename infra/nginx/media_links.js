@@ -1,4 +1,4 @@
-// How long a media link still works, and an object's answer without the store's own headers.
+// The remaining lifetime of a media link in seconds, and the removal of MinIO's own headers from answers.
 
 function secondsLeft(r) {
     return String(Math.max(0, Number(r.variables.expiry) - Math.floor(Date.now() / 1000)));

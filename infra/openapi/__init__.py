@@ -1,1 +1,1 @@
-"""The API's description in OpenAPI 3.1: routes from template.yaml, all else from the handlers' signatures."""
+"""Generates the API's description in OpenAPI 3.1 from template.yaml and the handlers' signatures and docstrings."""

@@ -1,4 +1,4 @@
-"""Writes the description to where GET /api/v1/openapi.json has it from.
+"""Writes the description to the file that GET /api/v1/openapi.json serves.
 
 python -m infra.openapi
 """
@@ -6,4 +6,4 @@ python -m infra.openapi
 from infra.openapi import document
 
 if __name__ == "__main__":
-    document.FILE.write_text(document.written())
+    document.FILE.write_text(document.serialize())

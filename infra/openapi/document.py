@@ -1,7 +1,6 @@
-"""The whole description, operation by operation."""
+"""The description, built operation by operation."""
 
 import functools
-import importlib
 import inspect
 import json
 import types
@@ -14,14 +13,15 @@ from typing import Any, Final
 import msgspec
 
 from functions.health.get_detailed import VERSION
-from infra.openapi import schemas, words
+from infra.environments import handlers
+from infra.openapi import schemas, texts
 from infra.openapi.schemas import Json, Struct
 from infra.template_map import Route, routes
 from layers.core import errors
-from layers.core.endpoint import Signature
 from layers.core.errors import PhotogramError, StoreUnavailable, TooMany
 from layers.core.models import Admin, UserRef, Verified
-from layers.core.response import WRAPPINGS, Problem, SignedIn, SignedOut, problem, status_of
+from layers.entrypoints.response import WRAPPERS, Problem, SignedIn, SignedOut, describe_problem, status_of
+from layers.entrypoints.signature import Signature
 
 _CLONE: Final = Path(__file__).parents[2]
 FILE: Final = _CLONE / "functions" / "docs" / "openapi.json"
@@ -30,22 +30,24 @@ type Refusal = type[PhotogramError]
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A route, what its handler asks for and answers, and what its file says of it."""
+    """A route with its handler's signature and the docstring of the handler's file."""
 
     route: Route
     signature: Signature
     summary: str
-    more: str
+    """The first line of the docstring, without the trigger."""
+    details: str
+    """The other paragraphs of the docstring."""
 
     @classmethod
     def of(cls, route: Route) -> "Call":
         """The call of a route; imports its handler."""
-        module, _, name = route.function.handler.rpartition(".")
-        found = importlib.import_module(module)
-        first, _, more = inspect.cleandoc(found.__doc__ or "").partition("\n")
+        docstring = handlers.import_module(route.function.handler).__doc__
+        first, _, details = inspect.cleandoc(docstring or "").partition("\n")
         summary = first.partition(": ")[2]
-        signature = getattr(found, name).signature
-        return cls(route=route, signature=signature, summary=summary[:1].upper() + summary[1:], more=more.strip())
+        signature: Signature = handlers.load(route.function.handler).signature  # type: ignore[attr-defined]
+        summary = summary[:1].upper() + summary[1:]
+        return cls(route=route, signature=signature, summary=summary, details=details.strip())
 
     @property
     def area(self) -> str:
@@ -54,23 +56,23 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """What programs call it: `likePost`; an alias is `getTrayAlias`."""
+        """The operation's id: `likePost`, or `getTrayAlias` for an alias."""
         name = self.route.function.logical_id
         return name[0].lower() + name[1:] + ("Alias" if self.route.is_alias else "")
 
     @property
     def refusals(self) -> dict[HTTPStatus, list[Refusal]]:
-        """What may be refused, by status."""
-        known = [words.NOT_FOUND[name] for name, _ in self.signature.path if name in words.NOT_FOUND]
-        found: dict[HTTPStatus, dict[Refusal, None]] = {}
-        for kind in self.signature.refusals(self.route.method):
-            named = known[-1] if kind is errors.NotFound and known else kind
-            found.setdefault(status_of(_raised(named)), {})[named] = None
-        return {status: list(kinds) for status, kinds in found.items()}
+        """The errors that the operation can answer, by status."""
+        not_found = [texts.NOT_FOUND[name] for name, _ in self.signature.path if name in texts.NOT_FOUND]
+        by_status: dict[HTTPStatus, dict[Refusal, None]] = {}
+        for error in self.signature.refusals(self.route.method):
+            specific = not_found[-1] if error is errors.NotFound and not_found else error
+            by_status.setdefault(status_of(_example(specific)), {})[specific] = None
+        return {status: list(refusals) for status, refusals in by_status.items()}
 
     @property
     def sample(self) -> Json:
-        """The event that its function is shown with."""
+        """The sample event of the function."""
         return _sample(self.route.function.name)
 
 
@@ -82,34 +84,34 @@ def document() -> Json:
     for call in calls:
         refusals = {str(status.value): _refusal(kinds, responses) for status, kinds in call.refusals.items()}
         paths.setdefault(call.route.path, {})[call.route.method.lower()] = _operation(call, calls, refusals)
-    sent = [call.signature.body[1] for call in calls if call.signature.body]
-    answered: list[Struct] = [Problem, *(answer for call in calls for _, answer in _returned(call.signature.answer))]
+    bodies = [call.signature.body[1] for call in calls if call.signature.body]
+    answers: list[Struct] = [Problem, *(answer for call in calls for _, answer in _returned(call.signature.answer))]
     limits = dict.fromkeys(call.signature.limit for call in calls if call.signature.limit)
-    limited = [(limit, [call.id for call in calls if call.signature.limit == limit]) for limit in limits]
-    tags = [words.TAGS[area] for area in dict.fromkeys(call.area for call in calls)]
+    operations = [(limit, [call.id for call in calls if call.signature.limit == limit]) for limit in limits]
+    tags = [texts.TAGS[area] for area in dict.fromkeys(call.area for call in calls)]
     return {
         "openapi": "3.1.1",
         "info": {
             "title": "Photogram",
             "version": VERSION,
             "summary": "Accounts, photos, feed and stories.",
-            "description": words.introduction(limited),
+            "description": texts.introduction(operations),
         },
         "servers": [{"url": "/", "description": "The host that serves this document"}],
         "tags": [{"name": name, "description": text} for name, text in tags],
         "paths": paths,
         "components": {
-            "schemas": schemas.components(sent=sent, answered=answered),
+            "schemas": schemas.components(bodies=bodies, answers=answers),
             "responses": dict(sorted(responses.items())),
-            "parameters": {"IdempotencyKey": words.IDEMPOTENCY_KEY},
-            "headers": words.HEADERS,
-            "securitySchemes": {"session": words.SESSION},
+            "parameters": {"IdempotencyKey": texts.IDEMPOTENCY_KEY},
+            "headers": texts.HEADERS,
+            "securitySchemes": {"session": texts.SESSION},
         },
     }
 
 
-def written() -> str:
-    """The description as it is kept and served."""
+def serialize() -> str:
+    """The description as JSON text, as it is stored in FILE."""
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -120,7 +122,7 @@ def _operation(call: Call, calls: Sequence[Call], refusals: Json) -> Json:
     parameters += [{"$ref": "#/components/parameters/IdempotencyKey"}] if signature.new_id else []
     operation: Json = {
         "operationId": call.id,
-        "tags": [words.TAGS[call.area][0]],
+        "tags": [texts.TAGS[call.area][0]],
         "summary": call.summary,
         "description": "\n\n".join(_description(call, calls)),
         "security": _security(signature),
@@ -131,26 +133,26 @@ def _operation(call: Call, calls: Sequence[Call], refusals: Json) -> Json:
 
 
 def _description(call: Call, calls: Sequence[Call]) -> Iterator[str]:
-    """Paragraphs: what the handler's file says, who may call, how often."""
+    """The paragraphs of an operation's description: the docstring's, who may call, and how often."""
     signature = call.signature
     if call.route.is_alias:
         canonical = next(each for each in calls if each.route.function == call.route.function)
-        yield f"An alias: `{canonical.route.method} {canonical.route.path}` by another name, with the same answers."
-    if call.more:
-        yield call.more
+        yield f"An alias of `{canonical.route.method} {canonical.route.path}` with the same answers."
+    if call.details:
+        yield call.details
     if signature.viewer is None:
-        yield "For anyone." if signature.admits else "For anyone; no session is read and nothing is counted."
+        yield "For everyone." if signature.admits else "For everyone. No session is read, and no rate limit applies."
     elif signature.viewer_optional:
-        yield "For anyone; a session adds what concerns the caller, and lets accepted followers see private accounts."
+        yield "For everyone. A session adds fields about the caller, and shows private accounts to accepted followers."
     else:
         yield {Admin: "For admins.", Verified: "For verified users and admins."}.get(
-            signature.viewer, "For whoever is signed in."
+            signature.viewer, "For signed-in users."
         )
     if limit := signature.limit:
         others = [f"`{each.id}`" for each in calls if each.signature.limit == limit and each.route != call.route]
-        yield words.rate(limit) + (f", together with {' and '.join(others)}." if others else ".")
+        yield texts.rate(limit) + (f", counted together with {' and '.join(others)}." if others else ".")
         if limit.closed_without_valkey:
-            yield "Refused (503) while attempts cannot be counted."
+            yield "Answers 503 while Valkey, which counts the requests, is not available."
 
 
 def _security(signature: Signature) -> list[Json]:
@@ -160,23 +162,23 @@ def _security(signature: Signature) -> list[Json]:
 
 
 def _path_parameter(call: Call, name: str, kind: type) -> Json:
-    what = "account" if name == "user" else name.removesuffix("_id").replace("_", " ")
-    shown = {"description": f"The {what}'s id.", "schema": {"type": "string", "format": "uuid"}}
+    entity = "account" if name == "user" else name.removesuffix("_id").replace("_", " ")
+    parameter = {"description": f"The {entity}'s id.", "schema": {"type": "string", "format": "uuid"}}
     if kind is UserRef:
-        shown = {
+        parameter = {
             "description": "The account's id, or its username in any case.",
             "schema": {"type": "string", "minLength": 3, "maxLength": 36, "pattern": "^[A-Za-z0-9_-]+$"},
         }
     example = call.sample["pathParameters"][name]
-    return {"name": name, "in": "path", "required": True, **shown, "example": example}
+    return {"name": name, "in": "path", "required": True, **parameter, "example": example}
 
 
 def _query_parameters(query: Struct) -> list[Json]:
     schema = schemas.fields(query)
     parameters = []
     for name, field in schema["properties"].items():
-        shown = {"description": field.pop("description")} if "description" in field else {}
-        parameters.append({"name": name, "in": "query", **shown, "schema": field})
+        description = {"description": field.pop("description")} if "description" in field else {}
+        parameters.append({"name": name, "in": "query", **description, "schema": field})
     return parameters
 
 
@@ -193,8 +195,8 @@ def _request_body(call: Call) -> Json | None:
 
 
 def _answers(signature: Signature) -> Json:
-    """What comes back when all is well (or, from a probe, when it is not), by status."""
-    headers = ["x-trace-id", *(words.LIMIT_HEADERS if signature.admits else ())]
+    """The answers that a handler returns, by status; only health checks return one that reports a failure."""
+    headers = ["x-trace-id", *(texts.LIMIT_HEADERS if signature.admits else ())]
     sets_cookie = signature.takes_viewer or _has(signature.answer, SignedIn, SignedOut)
     headers += ["Set-Cookie"] if sets_cookie else []
     headers += ["Idempotent-Replayed"] if signature.new_id else []
@@ -209,14 +211,14 @@ def _answers(signature: Signature) -> Json:
 
 
 def _returned(kind: Any, status: HTTPStatus = HTTPStatus.OK) -> Iterator[tuple[HTTPStatus, Struct]]:
-    """Statuses and structs that a handler's return annotation holds."""
+    """The statuses and structs in a handler's return annotation."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         for each in typing.get_args(kind):
             yield from _returned(each, status)
-    elif origin in WRAPPINGS:
+    elif origin in WRAPPERS:
         [inner] = typing.get_args(kind)
-        yield from _returned(inner, WRAPPINGS[origin] or status)
+        yield from _returned(inner, WRAPPERS[origin] or status)
     else:
         yield status, kind
 
@@ -226,19 +228,19 @@ def _has(kind: Any, *wrappings: type) -> bool:
 
 
 def _refusal(kinds: Sequence[Refusal], responses: Json) -> Json:
-    """A refusal's response, kept among those that several operations share."""
+    """A reference to the response for these errors, which is added to `responses`."""
     name = "Or".join(kind.__name__ for kind in kinds)
-    texts = list(dict.fromkeys(str(_raised(kind)) for kind in kinds))
-    headers = ["x-trace-id", *words.LIMIT_HEADERS]
+    messages = list(dict.fromkeys(str(_example(kind)) for kind in kinds))
+    headers = ["x-trace-id", *texts.LIMIT_HEADERS]
     headers += ["Retry-After"] if issubclass(kinds[0], TooMany | StoreUnavailable) else []
     responses[name] = {
-        "description": " Or: ".join(texts),
+        "description": " Or: ".join(messages),
         "headers": _header_refs(headers),
         "content": {
             "application/problem+json": {
                 "schema": schemas.ref(Problem),
                 "examples": {
-                    kind.__name__: {"value": msgspec.json.decode(problem(_raised(kind))[1])} for kind in kinds
+                    kind.__name__: {"value": msgspec.json.decode(describe_problem(_example(kind))[1])} for kind in kinds
                 },
             }
         },
@@ -246,7 +248,8 @@ def _refusal(kinds: Sequence[Refusal], responses: Json) -> Json:
     return {"$ref": f"#/components/responses/{name}"}
 
 
-def _raised(kind: Refusal) -> PhotogramError:
+def _example(kind: Refusal) -> PhotogramError:
+    """An instance of the error, for its message and its document."""
     if issubclass(kind, StoreUnavailable):
         return kind("postgres")
     return kind("general", retry_after=1) if issubclass(kind, TooMany) else kind()

@@ -1,9 +1,8 @@
-"""JSON Schemas of the structs that requests and answers carry."""
+"""JSON Schemas of the structs in requests and answers."""
 
 import ast
 import functools
 import inspect
-import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,43 +10,47 @@ import msgspec
 from msgspec import NODEFAULT
 from msgspec.inspect import Field, StructType, Type, multi_type_info
 
-from infra.openapi.words import FIELDS
+from infra.openapi.texts import FIELDS
 from layers.core import limits
-from layers.core.multipart import Parts
+from layers.entrypoints.declarations import Field as Declared
+from layers.entrypoints.declarations import declared_fields
 
 type Json = dict[str, Any]
 type Struct = type[msgspec.Struct]
 
 
-class NamedTwice(Exception):
-    """Two structs have one name: readers could not tell them apart."""
+class DuplicateName(Exception):
+    """Two structs have the same name, which is the key of a schema."""
 
 
 def ref(struct: Struct) -> Json:
-    """Where the struct's schema stands."""
+    """A reference to the struct's schema."""
     return {"$ref": f"#/components/schemas/{struct.__name__}"}
 
 
-def components(*, sent: Sequence[Struct], answered: Sequence[Struct]) -> Json:
-    """The schemas of all these and of what they hold, by name; those of answers with all that they always have."""
-    _, schemas = msgspec.json.schema_components([*sent, *answered], ref_template="#/components/schemas/{name}")
-    if unclear := schemas.keys() - {each.cls.__name__ for each in _structs([*sent, *answered])}:
-        raise NamedTwice(", ".join(sorted(unclear)))
-    for struct in _structs(sent):
-        _tell(schemas[struct.cls.__name__], struct)
-    for struct in _structs(answered):
+def components(*, bodies: Sequence[Struct], answers: Sequence[Struct]) -> Json:
+    """The schemas of all structs and of the structs within them, by name.
+
+    In schemas of answers, the fields that an answer always contains are required. Raises `DuplicateName`.
+    """
+    _, schemas = msgspec.json.schema_components([*bodies, *answers], ref_template="#/components/schemas/{name}")
+    if duplicates := schemas.keys() - {each.cls.__name__ for each in _structs([*bodies, *answers])}:
+        raise DuplicateName(", ".join(sorted(duplicates)))
+    for struct in _structs(bodies):
+        _add_texts(schemas[struct.cls.__name__], struct)
+    for struct in _structs(answers):
         schema = schemas[struct.cls.__name__]
-        _tell(schema, struct)
-        schema["required"] = [field.encode_name for field in struct.fields if _is_always_there(struct, field)]
+        _add_texts(schema, struct)
+        schema["required"] = [field.encode_name for field in struct.fields if _is_always_present(struct, field)]
         for field in schema["properties"].values():
             field.pop("default", None)
-    return {name: _tidied(schema) for name, schema in sorted(schemas.items())}
+    return {name: _merge_null(schema) for name, schema in sorted(schemas.items())}
 
 
 def fields(struct: Struct) -> Json:
-    """A struct that is no JSON, a query or a form: null cannot be sent there, only nothing."""
+    """The schema of a query or a form, in which a field can be left out but cannot be null."""
     schema: Json = msgspec.json.schema_components([struct])[1][struct.__name__]
-    _tell(schema, next(_structs([struct])))
+    _add_texts(schema, next(_structs([struct])))
     for field in schema["properties"].values():
         if "anyOf" in field:
             [only] = (each for each in field.pop("anyOf") if each != {"type": "null"})
@@ -57,70 +60,77 @@ def fields(struct: Struct) -> Json:
 
 
 def form(struct: Struct) -> Json:
-    """The media type of a form: its texts, and its files under the names by which they are read."""
+    """The media type object of a form: its text fields, and its files under all names that are accepted."""
     schema = fields(struct)
-    del schema["properties"]["files"]
-    hint = typing.get_type_hints(struct, include_extras=True)["files"]
-    [parts] = (each for each in hint.__metadata__ if isinstance(each, Parts))
-    files = _files(parts)
+    declared = [field for field in declared_fields(struct) if field.files]
+    for field in declared:
+        del schema["properties"][field.encoded_name]
+    files = {name: property_ for field in declared for name, property_ in _files(field).items()}
     schema["properties"] = files | schema["properties"]
-    schema["required"] = list(parts.names[:1]) if parts.at_least else []
+    schema["required"] = [field.files.names[0] for field in declared if field.files and field.files.at_least]
     return {"schema": schema, "encoding": {name: {"contentType": ", ".join(limits.FILE_TYPES)} for name in files}}
 
 
-def _files(parts: Parts) -> Json:
+def _files(field: Declared) -> Json:
+    """The properties of a field's files, under all their names."""
+    parts = field.files
+    assert parts  # noqa: S101 (for the type checker)
     one = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP or HEIC, at most 10 MiB."}
     several = {
         "type": "array",
         "items": one,
         "minItems": parts.at_least,
         "maxItems": parts.at_most,
-        "description": f"{parts.at_least} to {parts.at_most} pictures, in the order in which they are to be shown.",
+        "description": f"{parts.at_least} to {parts.at_most} pictures, in the order in which they are shown.",
     }
     name, *aliases = parts.names
-    sent = one if parts.at_most == 1 else several
+    sent = several if field.is_sequence else one
     return {name: sent} | {alias: {**sent, "description": f"Another name for `{name}`."} for alias in aliases}
 
 
-def _is_always_there(struct: StructType, field: Field) -> bool:
-    """Whether an answer always has the field: it cannot be UNSET, and no default is left out."""
+def _is_always_present(struct: StructType, field: Field) -> bool:
+    """Whether an answer always contains the field: it cannot be UNSET, and defaults are not omitted."""
     has_default = field.default is not NODEFAULT or field.default_factory is not NODEFAULT
     return field.required or (has_default and not struct.cls.__struct_config__.omit_defaults)
 
 
 def _structs(kinds: Sequence[Struct]) -> Iterator[StructType]:
-    """These structs and all within them, each once."""
+    """These structs and all structs within them, each once."""
     seen: set[type] = set()
-    ahead: list[Any] = [*reversed(multi_type_info(kinds))]
-    while ahead:
-        kind = ahead.pop()
+    pending: list[Any] = [*reversed(multi_type_info(kinds))]
+    while pending:
+        kind = pending.pop()
         if isinstance(kind, StructType):
             if kind.cls in seen:
                 continue
             seen.add(kind.cls)
             yield kind
         if isinstance(kind, tuple):
-            ahead += kind
+            pending += kind
         elif isinstance(kind, Type | Field):
-            ahead += (getattr(kind, name) for name in kind.__struct_fields__)
+            pending += (getattr(kind, name) for name in kind.__struct_fields__)
 
 
-def _tell(schema: Json, struct: StructType) -> None:
-    """Say what the struct's fields mean, and how they look."""
-    texts = _field_docs(struct.cls)
+def _add_texts(schema: Json, struct: StructType) -> None:
+    """Add what the struct's fields declare, descriptions and examples to their schemas."""
+    for declared in declared_fields(struct.cls):
+        for declaration in declared.declarations:
+            property_ = schema["properties"][declared.encoded_name]
+            (property_["items"] if declared.is_sequence else property_).update(declaration.json_schema)
+    docstrings = _field_docstrings(struct.cls)
     for field in struct.fields:
         text, example = FIELDS.get(field.encode_name, ("", None))
-        shown = schema["properties"][field.encode_name]
-        if text := texts.get(field.name, text):
-            shown["description"] = text
-        if example is not None and "$ref" not in shown:
-            shown.setdefault("examples", [example])
+        property_ = schema["properties"][field.encode_name]
+        if text := docstrings.get(field.name, text):
+            property_["description"] = text
+        if example is not None and "$ref" not in property_:
+            property_.setdefault("examples", [example])
 
 
 @functools.cache
-def _field_docs(struct: type) -> dict[str, str]:
-    """The texts that stand below a class's fields, and below those that it inherits."""
-    texts: dict[str, str] = {}
+def _field_docstrings(struct: type) -> dict[str, str]:
+    """The string literals below a class's fields and below those that it inherits, by the field's name."""
+    docstrings: dict[str, str] = {}
     for each in reversed(struct.__mro__):
         if not issubclass(each, msgspec.Struct) or each.__module__.startswith("msgspec"):
             continue
@@ -129,17 +139,17 @@ def _field_docs(struct: type) -> dict[str, str]:
         for field, below in zip(defined.body, defined.body[1:], strict=False):
             match field, below:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    texts[name] = inspect.cleandoc(text)
-    return texts
+                    docstrings[name] = inspect.cleandoc(text)
+    return docstrings
 
 
-def _tidied(schema: Any) -> Any:
-    """The schema with `anyOf` a type and null written as two types."""
+def _merge_null(schema: Any) -> Any:
+    """The schema with `anyOf` of a type and null replaced by a list of two types."""
     if isinstance(schema, list):
-        return [_tidied(each) for each in schema]
+        return [_merge_null(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     match schema:
         case {"anyOf": [{"type": str(kind), **rest}, {"type": "null"}]} if "enum" not in rest:
             schema = {"type": [kind, "null"], **rest, **{name: schema[name] for name in schema if name != "anyOf"}}
-    return {name: _tidied(value) for name, value in schema.items()}
+    return {name: _merge_null(value) for name, value in schema.items()}

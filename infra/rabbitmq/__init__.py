@@ -1,1 +1,1 @@
-"""RabbitMQ: its settings, and the definitions that are generated for it."""
+"""RabbitMQ: its configuration and its definitions of queues."""

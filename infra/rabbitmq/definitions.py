@@ -1,4 +1,4 @@
-"""RabbitMQ's user, exchanges and queues, derived from the queues that template.yaml names."""
+"""RabbitMQ's user, exchanges and queues, generated from the queues of template.yaml."""
 
 import base64
 import hashlib
@@ -8,20 +8,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from layers.core.events import PHOTO_UPLOADED
-from layers.core.queue import WAITS_MS
+from layers.rabbitmq.messages import WAITS_MS
 
 PHOTOS = "photos"
-"""The exchange that MinIO publishes to; it declares the very same one itself."""
+"""The exchange to which MinIO publishes; it declares an exchange with the same properties itself."""
 PHOTOGRAM = "photogram"
 DEAD_LETTERS = "dead-letters"
 
-_DELIVERIES = 8
-"""A batch that kills its consumer this often ends among the dead letters; plain failures are counted by the queue door
-instead, and end there after the fourth try."""
+_DELIVERY_LIMIT = 8
+"""A message is dead-lettered after it was redelivered this often because its consumer crashed. Failures of a handler do
+not count here: the queue entry point counts them, and dead-letters a message after the fourth try."""
 
 
 def definitions(queues: Iterable[str], *, user: str, password_hash: str) -> dict[str, Any]:
-    """What RabbitMQ loads at start: each queue with its wait queues and its dead letters, all replicated logs."""
+    """What RabbitMQ loads when it starts: each queue with its wait queues and its dead-letter queue (quorum queues)."""
     names = sorted(queues)
     bindings = [
         *[_binding(PHOTOS, PHOTO_UPLOADED, PHOTO_UPLOADED) for name in names if name == PHOTO_UPLOADED],
@@ -46,23 +46,23 @@ def definitions(queues: Iterable[str], *, user: str, password_hash: str) -> dict
 
 
 def password_hash(password: str, *, salt: bytes | None = None) -> str:
-    """RabbitMQ's salted SHA-256 of a password; the salt has four bytes."""
+    """The salted SHA-256 hash of a password (https://www.rabbitmq.com/docs/passwords); the salt has four bytes."""
     salt = salt or secrets.token_bytes(4)
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def _queues(name: str) -> list[dict[str, Any]]:
-    kept = {"x-overflow": "reject-publish", "x-dead-letter-strategy": "at-least-once"}
+    no_loss = {"x-overflow": "reject-publish", "x-dead-letter-strategy": "at-least-once"}
     main = {
-        **kept,
-        "x-delivery-limit": _DELIVERIES,
+        **no_loss,
+        "x-delivery-limit": _DELIVERY_LIMIT,
         "x-dead-letter-exchange": DEAD_LETTERS,
         "x-dead-letter-routing-key": name,
     }
     waits = [
         _queue(
             f"{name}.wait-{wait}",
-            {**kept, "x-message-ttl": wait, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": name},
+            {**no_loss, "x-message-ttl": wait, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": name},
         )
         for wait in WAITS_MS
     ]
@@ -103,8 +103,9 @@ def _binding(source: str, key: str, queue: str) -> dict[str, Any]:
 
 
 def dumps(queues: Iterable[str], *, user: str, password: str) -> str:
-    """The definitions as the file that RabbitMQ loads. The salt is derived from the password: the same input gives the
-    same file, so that an unchanged stack is not restarted.
+    """The definitions as JSON.
+
+    The salt is derived from the password, so that the same input gives the same text and RabbitMQ is not restarted.
     """
     salt = hashlib.sha256(b"salt" + password.encode()).digest()[:4]
     return json.dumps(definitions(queues, user=user, password_hash=password_hash(password, salt=salt)), indent=1)

@@ -1,1 +1,1 @@
-"""The stores, the front door and the function hosts on one machine: installed, started, watched, stopped."""
+"""The stores, nginx and the function hosts on one machine: installed, started, supervised, stopped."""

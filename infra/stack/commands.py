@@ -1,4 +1,4 @@
-"""Runs the programs that install something."""
+"""Runs programs whose output matters only when they fail."""
 
 import os
 import subprocess
@@ -6,12 +6,12 @@ import subprocess
 _LAST_LINES = 25
 
 
-class Failed(Exception):
-    """A command did not do what was asked, with the end of what it said."""
+class CommandFailed(Exception):
+    """A command ended with an error; the message holds the end of its output."""
 
 
 def run(command: list[str], **environment: str) -> None:
-    """A command whose output matters only if it fails: then it raises `Failed` with the last lines."""
+    """Run a command with these additional environment variables; raises `CommandFailed` if it fails."""
     done = subprocess.run(
         command,
         env={**os.environ, **environment},
@@ -23,4 +23,4 @@ def run(command: list[str], **environment: str) -> None:
     )
     if done.returncode:
         tail = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
-        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{tail}")
+        raise CommandFailed(f"{' '.join(command)} failed with exit code {done.returncode}:\n{tail}")

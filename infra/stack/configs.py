@@ -1,4 +1,4 @@
-"""Renders the configuration files of stores and front door from the templates in infra/."""
+"""Renders the configuration files of the stores and of nginx from the templates in infra/."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.rabbitmq import definitions
 from infra.stack import pins
-from infra.stack.environment import USER
+from infra.stack.env_file import USER
 from infra.stack.profiles import CLONE, Profile, is_root
 from infra.template_map import heavy_routes, queues
 
@@ -17,8 +17,8 @@ _NAME = re.compile(r"{{(\w+)}}")
 _WEB = CLONE / "web" / "dist"
 
 _IDLE_SECONDS = 20
-"""nginx lets go of an idle connection before the environment does (30 s): a POST sent on one that closes just then
-could not be sent again."""
+"""nginx closes an idle connection before the HTTP host does: it cannot repeat a POST that was sent on a connection that
+the host was closing."""
 
 FILES = {
     "postgres": ("postgres/postgresql.conf", "postgres/pg_hba.conf"),
@@ -29,42 +29,41 @@ FILES = {
 }
 
 
-def render(profile: Profile, environment: Mapping[str, str]) -> dict[str, str]:
-    """Write what has changed; for each part the text of all its files, to tell whether it must start anew."""
+def render(profile: Profile, settings: Mapping[str, str]) -> dict[str, str]:
+    """Write the files that have changed; the text of all files of each program, to detect that it must restart."""
     folder = profile.state / "config"
     folder.mkdir(mode=0o755, exist_ok=True)
-    values = _values(profile, environment, folder)
+    values = _values(profile, settings, folder)
     texts = {
-        part: {Path(name).name: _filled((INFRA / name).read_text(), values) for name in names}
-        for part, names in FILES.items()
+        program: {Path(name).name: _fill((INFRA / name).read_text(), values) for name in names}
+        for program, names in FILES.items()
     }
     texts["rabbitmq"]["definitions.json"] = definitions.dumps(
-        {queue.name for queue in queues()}, user=USER, password=environment["RABBITMQ_PASSWORD"]
+        {queue.name for queue in queues()}, user=USER, password=settings["RABBITMQ_PASSWORD"]
     )
     texts["rabbitmq"]["enabled_plugins"] = "[].\n"
     for files in texts.values():
         for name, text in files.items():
             _write(folder / name, text, is_secret=name == "nginx.conf")
-    return {part: "\n".join(files.values()) for part, files in texts.items()}
+    return {program: "\n".join(files.values()) for program, files in texts.items()}
 
 
 def publish_web(profile: Profile) -> None:
-    """Copy the built web client (or a page that says where the API is) and the API's documentation to where nginx's
-    workers can read them.
+    """Copy the built web client (or a page that links to the API) and the API's documentation into nginx's folder.
 
-    In place: a container holds on to the folder itself.
+    Files are replaced one by one: a container keeps the folder itself mounted.
     """
     target, web = profile.state / "www", _WEB if _WEB.is_dir() else INFRA / "nginx" / "html"
     sources = {target: web, target / "docs": INFRA / "nginx" / "docs", target / "docs" / "viewer": pins.swagger_ui()}
     for place, source in sources.items():
         shutil.copytree(source, place, dirs_exist_ok=True)
-    kept = {place / path.relative_to(source) for place, source in sources.items() for path in source.rglob("*")}
+    published = {place / path.relative_to(source) for place, source in sources.items() for path in source.rglob("*")}
     for path in target.rglob("*"):
-        if path.is_file() and path not in kept:
+        if path.is_file() and path not in published:
             path.unlink()
 
 
-def _values(profile: Profile, environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict[str, str]:
     ports, state = profile.ports, profile.state
     return {
         "config_folder": str(folder),
@@ -80,7 +79,7 @@ def _values(profile: Profile, environment: Mapping[str, str], folder: Path) -> d
         "nginx_types": "/etc/nginx/mime.types",
         "nginx_user": "user www-data;" if is_root() else "",
         "www_folder": str(state / "www"),
-        "front_port": str(ports.front),
+        "nginx_port": str(ports.nginx),
         "api_1_port": str(ports.api[0]),
         "api_2_port": str(ports.api[1]),
         "api_3_port": str(ports.api[2]),
@@ -90,13 +89,13 @@ def _values(profile: Profile, environment: Mapping[str, str], folder: Path) -> d
             f'        "~^{method} {_pattern(path)}/?$" 1;' for method, path in sorted(heavy_routes())
         ),
         "live_port": str(ports.live),
-        "bucket": environment["S3_BUCKET"],
-        "media_link_secret": environment["MEDIA_LINK_SECRET"],
-        "media_referer": environment["MEDIA_REFERER"],
+        "bucket": settings["S3_BUCKET"],
+        "media_link_secret": settings["MEDIA_LINK_SECRET"],
+        "media_referer": settings["MEDIA_REFERER"],
     }
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
+def _fill(text: str, values: Mapping[str, str]) -> str:
     return _NAME.sub(lambda found: values[found[1]], text)
 
 
@@ -107,27 +106,27 @@ def _write(path: Path, text: str, *, is_secret: bool) -> None:
 
 
 def _listen(profile: Profile) -> str:
-    """Loopback means both of its addresses, as browsers try ::1 first for localhost."""
+    """The `listen` lines of nginx; loopback means 127.0.0.1 and ::1, because browsers try ::1 first for localhost."""
     addresses = [profile.address]
     if profile.address == "127.0.0.1" and _has_ipv6():
         addresses.append("[::1]")
-    ports = (profile.ports.front, *profile.ports.api)
+    ports = (profile.ports.nginx, *profile.ports.api)
     return "\n".join(f"        listen {address}:{port};" for port in ports for address in addresses)
 
 
 def _has_ipv6() -> bool:
     try:
-        with socket.socket(socket.AF_INET6) as tried:
-            tried.bind(("::1", 0))
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
     except OSError:
         return False
     return True
 
 
 def _upstreams(profile: Profile) -> str:
-    """All light environments, the three instances' shares of them, and the heavy ones.
+    """The upstreams of nginx: all light HTTP hosts, a third of them for each API instance, and the heavy ones.
 
-    An environment that refuses connections is left out for a second, never longer: it is back in less.
+    A host that refuses connections is skipped for one second; it restarts in less.
     """
     light = [profile.ports.light + number for number in range(profile.light)]
     heavy = [profile.ports.heavy + number for number in range(profile.heavy)]
@@ -141,5 +140,5 @@ def _upstreams(profile: Profile) -> str:
 
 
 def _pattern(path: str) -> str:
-    """A route's path as a regular expression: `{post_id}` is one level."""
+    """A route's path as a regular expression; a variable such as `{post_id}` matches one level."""
     return re.sub(r"\\{[^}]*\\}|{[^}]*}", "[^/]+", re.escape(path).replace(r"\-", "-"))

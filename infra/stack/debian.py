@@ -1,4 +1,4 @@
-"""Debian packages: installed without starting a service, Valkey from the backports where the release lacks it."""
+"""Installs Debian packages without starting their services; Valkey from backports if the release does not have it."""
 
 import contextlib
 import os
@@ -9,42 +9,45 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from infra.stack.commands import Failed, run
+from infra.stack.commands import CommandFailed, run
 
 PHOTOGRAPHS = ("lomiri-wallpapers-16.04", "mate-backgrounds")
-"""Freely licensed ones, for the demo."""
+"""Freely licensed photographs, for the demo."""
 ALL = (
     "postgresql",
     "rabbitmq-server",
     "nginx",
-    "libnginx-mod-http-js",  # how long a media link still works, for Cache-Control
+    "libnginx-mod-http-js",  # computes Cache-Control of media links
     "valkey-server",
     "chromium",  # drives the browser tests
     "wrk",  # drives the benchmarks
     *PHOTOGRAPHS,
 )
 _VALKEY = "valkey-server"
-_ELDER = "redis-server"
+_REDIS = "redis-server"
 
 _SOURCES = Path("/etc/apt")
 _POLICY = Path("/usr/sbin/policy-rc.d")
-_MARK = "# Left by Photogram's installation while it runs: nothing that is installed now starts by itself."
+_MARK = "# Created by Photogram's installation, and deleted at its end: no service starts while packages are installed."
 
 
 def are_installed(packages: Sequence[str]) -> bool:
-    """Whether nothing is missing of these."""
+    """Whether all of these packages are installed."""
     return not _missing(packages)
 
 
 def valkey_server() -> str | None:
-    """The Valkey server's program, or Redis 7's where Valkey cannot be had; they answer the same commands."""
-    return shutil.which(_VALKEY) or shutil.which(_ELDER)
+    """The path of Valkey's server, or of Redis's if there is no Valkey; both know the commands that are used here."""
+    return shutil.which(_VALKEY) or shutil.which(_REDIS)
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install what is missing of these; raises `Failed` naming the command to run by hand where this user may not."""
+    """Install those that are missing.
+
+    Raises `CommandFailed`; if root's rights are needed and there is no sudo, the message is the command to run.
+    """
     missing = _missing(packages)
-    with _nothing_starts(), _with_backports() as backports:
+    with _prevent_service_starts(), _backports_options() as backports:
         _apt("update")
         if others := [name for name in missing if name != _VALKEY]:
             _apt("install", *others)
@@ -53,16 +56,16 @@ def install(packages: Sequence[str]) -> None:
 
 
 def _install_valkey(backports: list[str]) -> None:
-    """From the release itself, else from its backports, else Redis."""
-    if _is_known(_VALKEY):
+    """From the release itself, otherwise from its backports; Redis if neither has Valkey."""
+    if _is_available(_VALKEY):
         _apt("install", _VALKEY)
         return
     if backports:
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(CommandFailed):
             _apt("update", options=backports)
             _apt("install", _VALKEY, options=backports)
             return
-    _apt("install", _ELDER)
+    _apt("install", _REDIS)
 
 
 def _missing(packages: Sequence[str]) -> list[str]:
@@ -70,11 +73,11 @@ def _missing(packages: Sequence[str]) -> list[str]:
 
 
 def _is_installed(package: str) -> bool:
-    told = subprocess.run(["dpkg-query", "-W", "-f=${db:Status-Status}", package], capture_output=True, check=False)
-    return told.stdout == b"installed"
+    query = subprocess.run(["dpkg-query", "-W", "-f=${db:Status-Status}", package], capture_output=True, check=False)
+    return query.stdout == b"installed"
 
 
-def _is_known(package: str) -> bool:
+def _is_available(package: str) -> bool:
     return bool(subprocess.run(["apt-cache", "show", package], capture_output=True, check=False).stdout)
 
 
@@ -88,13 +91,13 @@ def _as_root(command: list[str]) -> list[str]:
     if os.geteuid() == 0:
         return command
     if not shutil.which("sudo"):
-        raise Failed(f"Please run as root: {' '.join(command)}")
+        raise CommandFailed(f"This needs root's rights, and sudo is not installed. Run as root: {' '.join(command)}")
     return ["sudo", "--preserve-env=DEBIAN_FRONTEND", *command]
 
 
 @contextlib.contextmanager
-def _nothing_starts() -> Iterator[None]:
-    """While this holds, packages install without starting their services; a policy the machine has itself stays."""
+def _prevent_service_starts() -> Iterator[None]:
+    """Within this context, installing a package starts no service. A policy-rc.d of the machine itself is kept."""
     is_ours = not _POLICY.exists() or _MARK in _POLICY.read_text(errors="replace")
     if is_ours:
         with tempfile.NamedTemporaryFile("w", suffix=".policy") as script:
@@ -109,30 +112,30 @@ def _nothing_starts() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _with_backports() -> Iterator[list[str]]:
-    """The options of apt that add the backports for one command; empty where the machine's sources name no release.
+def _backports_options() -> Iterator[list[str]]:
+    """The options of apt that add the release's backports; empty if no source of the machine names its release.
 
-    Derived from the machine's own source of its release by changing the suite, in a folder of its own: the machine's
-    sources stay as they are.
+    The backports' source is a copy of the machine's own source with another suite. It is written to a temporary folder;
+    the machine's sources are not changed.
     """
     release = _codename()
     with tempfile.TemporaryDirectory() as name:
-        folder, found = Path(name), False
+        folder, has_backports = Path(name), False
         folder.chmod(0o755)
         for source in [_SOURCES / "sources.list", *(_SOURCES / "sources.list.d").glob("*")]:
             if not source.is_file() or source.suffix not in {".list", ".sources"}:
                 continue
             text = source.read_text()
             (folder / source.name).write_text(text)
-            if not found and (backports := _backports(text, source.suffix, release)):
+            if not has_backports and (backports := _backports_source(text, source.suffix, release)):
                 (folder / f"backports{source.suffix}").write_text(backports)
-                found = True
+                has_backports = True
         options = ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={folder}"]
-        yield [*options, "-o", f"APT::Default-Release={release}-backports"] if found else []
+        yield [*options, "-o", f"APT::Default-Release={release}-backports"] if has_backports else []
 
 
-def _backports(text: str, suffix: str, release: str) -> str:
-    """The entry for `release` made one for its backports; empty if there is none."""
+def _backports_source(text: str, suffix: str, release: str) -> str:
+    """A source's entry for `release`, changed to that of its backports; empty if there is none."""
     if suffix == ".list":
         lines = re.findall(rf"^deb\s.*\s{re.escape(release)}\s.*$", text, flags=re.MULTILINE)
         return re.sub(rf"\s{re.escape(release)}\s", f" {release}-backports ", lines[0]) + "\n" if lines else ""

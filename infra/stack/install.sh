@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Makes .venv with the locked packages, then hands over to Python for the rest of the installation (--only-python: not).
+# Creates .venv with the locked packages, then runs infra.stack.install for the rest; --only-python omits the rest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 python() {
     local found
     for found in python3.13 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13.*/bin/python3.13 python3; do
-        # A pyenv shim exists for versions that are not switched on, and fails: ask, rather than look.
+        # Run it: pyenv has shims for versions that are not active, and these fail.
         if "$found" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 13))' 2>/dev/null; then
             "$found" -c 'import sys; print(sys.executable)'
             return
         fi
     done
-    echo "Python 3.13 is missing. With pyenv: pyenv install 3.13" >&2
+    echo "Python 3.13 is not installed. Install it, for example with: pyenv install 3.13" >&2
     return 1
 }
 

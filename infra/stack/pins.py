@@ -1,4 +1,4 @@
-"""The versions of what is not a package of Debian or Python, and where each lies in the cache."""
+"""The versions of programs that are neither Debian nor Python packages, and their paths in the cache."""
 
 from pathlib import Path
 
@@ -9,25 +9,25 @@ TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0"
 CASSANDRA = "5.0.8"
 SWAGGER_UI = "swagger-ui-dist@5.35.0"
 SWAGGER_UI_SHA512 = "U06rpMtW9V3XPGOBeamTUSr0Z09jMX4IJuANpE/EZbAhw0G8CgwrzU4YmXkn/h0wCDNsXdGarTNNHC3sU8yVUQ=="
-"""Of the package's archive, as its registry states it."""
+"""Of the package's archive, in base64, as npm's registry states it."""
 SWAGGER_UI_FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-bundle.js.LICENSE.txt", "LICENSE", "NOTICE")
 
 
 def minio() -> Path:
-    """The compiled MinIO; its name carries the pinned commit, so that another pin is another file."""
+    """The compiled MinIO; the file name contains the pinned commit."""
     return cache() / "bin" / f"minio-{MINIO.rpartition('-')[2]}"
 
 
 def toxiproxy() -> Path:
-    """The proxy that breaks connections on purpose, for tests."""
+    """The compiled toxiproxy, which tests use to interrupt connections; the file name contains the version."""
     return cache() / "bin" / f"toxiproxy-{TOXIPROXY.rpartition('@')[2]}"
 
 
 def cassandra() -> Path:
-    """The folder of Cassandra's jars."""
+    """The folder of Cassandra's jar files."""
     return cache() / f"cassandra-{CASSANDRA}"
 
 
 def swagger_ui() -> Path:
-    """The folder of the viewer that shows the API's description."""
+    """The folder of Swagger UI, which shows the API's description."""
     return cache() / SWAGGER_UI.replace("@", "-")

@@ -1,4 +1,4 @@
-"""Whether the ports of a profile are free, and who has those that are not."""
+"""Whether the ports of a profile are free, and which process listens on those that are not."""
 
 import errno
 import socket
@@ -9,11 +9,11 @@ from infra.stack.profiles import Profile
 
 
 class Taken(Exception):
-    """A port belongs to somebody else."""
+    """Another process listens on a port of the stack."""
 
 
-def wanted(profile: Profile) -> dict[str, list[int]]:
-    """Each part's ports."""
+def by_program(profile: Profile) -> dict[str, list[int]]:
+    """The ports of each program."""
     ports = profile.ports
     return {
         "postgres": [ports.postgres],
@@ -22,7 +22,7 @@ def wanted(profile: Profile) -> dict[str, list[int]]:
         "rabbitmq": [ports.rabbitmq, ports.rabbitmq_nodes],
         "minio": [ports.minio],
         "cassandra": [ports.cassandra, ports.cassandra_nodes],
-        "nginx": [ports.front, *ports.api],
+        "nginx": [ports.nginx, *ports.api],
         "light": [ports.light + number for number in range(profile.light)],
         "live": [ports.live],
         "localstack": [ports.localstack],
@@ -31,32 +31,32 @@ def wanted(profile: Profile) -> dict[str, list[int]]:
 
 
 def refuse_taken(ports: list[int], *, address: str = "127.0.0.1") -> None:
-    """Raises `Taken`, naming each port that somebody listens on and who that is."""
+    """Raise `Taken` if another process listens on one of the ports, with the name of each such process."""
     taken = [f"port {port} is taken by {owner(port)}" for port in ports if not _is_free(address, port)]
     if taken:
         raise Taken(
-            "; ".join(taken) + ". Stop it, or choose other ports: PHOTOGRAM_PORT (front door and the three after it), "
-            "PHOTOGRAM_STORE_PORTS (where the private ones begin)."
+            "; ".join(taken) + ". Stop that process, or choose other ports: PHOTOGRAM_PORT sets the first of the four "
+            "public ports, PHOTOGRAM_STORE_PORTS the first of the private ports."
         )
 
 
 def owner(port: int) -> str:
-    """The process that listens on a port, as far as this user may know."""
+    """The process that listens on a port, as far as this user may see it."""
     try:
         pids = {
             each.pid for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port and each.pid
         }
-        named = [f"{psutil.Process(pid).name()} (pid {pid})" for pid in sorted(pids)]
+        processes = [f"{psutil.Process(pid).name()} (pid {pid})" for pid in sorted(pids)]
     except psutil.Error:
-        named = []
-    return ", ".join(named) or "a process of another user"
+        processes = []
+    return ", ".join(processes) or "a process of another user"
 
 
 def _is_free(address: str, port: int) -> bool:
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: closed connections do not count
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: ignore closed connections
         try:
-            tried.bind((address, port))
+            probe.bind((address, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise

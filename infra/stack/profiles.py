@@ -1,4 +1,4 @@
-"""Where a profile keeps its state and which ports it uses; `run` and `test` never share either."""
+"""The two profiles, `run` and `test`: their state folders and ports, which they never share."""
 
 import functools
 import hashlib
@@ -11,17 +11,18 @@ import msgspec
 type Name = Literal["run", "test"]
 
 CLONE = Path(__file__).parents[2]
-_PUBLIC = 3000
-_PRIVATE = 23000
-_APART = {"run": 0, "test": 1000}
-_FEW_CORES = 2
+_PUBLIC_PORT = 3000
+_PRIVATE_PORT = 23000
+_PORT_OFFSETS = {"run": 0, "test": 1000}
+_MIN_CORES = 2
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """Every port a profile listens on; all but the front door and the API are private, on loopback."""
+    """Every port of a profile; all but those of nginx are private, on loopback."""
 
-    front: int
+    nginx: int
     api: tuple[int, int, int]
+    """nginx's listeners for the three API instances."""
     postgres: int
     valkey: int
     rabbitmq: int
@@ -31,48 +32,58 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     cassandra: int
     cassandra_nodes: int
     light: int
-    """The first of the light environments' ports."""
+    """The first port of the light HTTP hosts; the others follow."""
     heavy: int
+    """The first port of the heavy HTTP hosts; the others follow."""
     live: int
     localstack: int
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """One stack: its name, its state folder, its ports and how many environments take requests."""
+    """One stack: its name, its state folder, its ports and its number of HTTP hosts."""
 
     name: str
     state: Path
     ports: Ports
     light: int
-    """Environments for ordinary functions, spread evenly over the three API listeners."""
+    """Number of HTTP hosts for ordinary functions, spread evenly over the three API instances."""
     heavy: int
+    """Number of HTTP hosts for functions that the template marks heavy."""
     address: str
-    """Where the front door and the API listen."""
+    """The address on which nginx listens."""
 
     @property
     def env_file(self) -> Path:
-        """KEY=value lines: what the functions' environments are started with, and what nginx and MinIO share."""
+        """KEY=value lines: the settings of the functions, of nginx and of MinIO."""
         return self.state / "env"
 
     @property
+    def start_command(self) -> str:
+        """The command that starts this stack, for messages."""
+        return "make run" if self.name == "run" else "make test-stack"
+
+    @property
     def label(self) -> str:
-        """Names this stack's processes apart from those of other clones."""
+        """A name for this stack's processes that no other clone uses."""
         return f"photogram-{self.state.name}"
 
 
 def profile(name: Name) -> Profile:
-    """The profile as the environment has it: PHOTOGRAM_STATE (the folder of the state folders), PHOTOGRAM_PORT,
-    PHOTOGRAM_STORE_PORTS (the first of the private ports), PHOTOGRAM_ADDRESS, PHOTOGRAM_LIGHT and PHOTOGRAM_HEAVY
-    override what stands here. The test stack's ports are 1000 higher in any case.
+    """The profile with what the environment overrides.
+
+    PHOTOGRAM_STATE is the parent of the state folders, PHOTOGRAM_PORT nginx's first port, PHOTOGRAM_STORE_PORTS the
+    first of the private ports, PHOTOGRAM_ADDRESS nginx's address; PHOTOGRAM_LIGHT and PHOTOGRAM_HEAVY are the numbers
+    of HTTP hosts. The test profile adds 1000 to every port.
     """
-    front = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC) + _APART[name]
-    private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE) + _APART[name]
+    public = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC_PORT) + _PORT_OFFSETS[name]
+    private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE_PORT) + _PORT_OFFSETS[name]
+    cores = os.cpu_count() or _MIN_CORES
     return Profile(
         name=name,
-        state=_state(name),
+        state=_state_parent() / f"{name}-{_clone_id()}",
         ports=Ports(
-            front=front,
-            api=(front + 1, front + 2, front + 3),
+            nginx=public,
+            api=(public + 1, public + 2, public + 3),
             postgres=private + 432,
             valkey=private + 379,
             rabbitmq=private + 672,
@@ -86,33 +97,32 @@ def profile(name: Name) -> Profile:
             live=private + 190,
             localstack=private + 566,
         ),
-        light=int(os.environ.get("PHOTOGRAM_LIGHT") or 3 * max(_FEW_CORES, (os.cpu_count() or _FEW_CORES) // 2)),
+        light=int(os.environ.get("PHOTOGRAM_LIGHT") or 3 * max(_MIN_CORES, cores // 2)),
         heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 2),
         address=os.environ.get("PHOTOGRAM_ADDRESS") or "127.0.0.1",
     )
 
 
 def cache() -> Path:
-    """Where downloads and compiled programs are kept between clones."""
-    given = os.environ.get("PHOTOGRAM_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "photogram"
+    """The folder of downloads and compiled programs, shared by all clones; PHOTOGRAM_CACHE overrides it."""
+    override = os.environ.get("PHOTOGRAM_CACHE")
+    return Path(override) if override else Path.home() / ".cache" / "photogram"
 
 
 @functools.cache
 def is_root() -> bool:
-    """Whether this process may act as other users (PostgreSQL refuses to run as root)."""
+    """Whether this process can run programs as other users (PostgreSQL refuses to run as root)."""
     return os.geteuid() == 0
 
 
-def _state(name: Name) -> Path:
-    """Outside the clone: PostgreSQL's own user must reach it, and a clone may lie below a closed folder."""
-    clone = hashlib.sha256(str(CLONE).encode()).hexdigest()[:8]
-    return _states() / f"{name}-{clone}"
+def _clone_id() -> str:
+    return hashlib.sha256(str(CLONE).encode()).hexdigest()[:8]
 
 
-def _states() -> Path:
-    if given := os.environ.get("PHOTOGRAM_STATE"):
-        return Path(given)
+def _state_parent() -> Path:
+    """A folder outside the clone: PostgreSQL's user must reach it, and the clone may be in a private folder."""
+    if override := os.environ.get("PHOTOGRAM_STATE"):
+        return Path(override)
     if is_root():
         return Path("/var/lib/photogram")
     home = os.environ.get("XDG_STATE_HOME")

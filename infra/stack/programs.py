@@ -1,7 +1,6 @@
-"""What supervisord runs for a profile: the command, user, environment and order of each program."""
+"""The programs that supervisord runs for a profile: command, user, environment variables and order of each."""
 
 import functools
-import hashlib
 import re
 import shutil
 import sys
@@ -10,44 +9,43 @@ from pathlib import Path
 
 import msgspec
 
-from infra.localstack import environments
-from infra.stack import debian, fingerprints, pins
-from infra.stack.environment import USER, of_functions
+from infra.stack import debian, fingerprints, pins, venvs
+from infra.stack.env_file import USER, for_functions
 from infra.stack.profiles import CLONE, Profile, is_root
 
 HOSTS = ("light", "heavy", "live", "consumer", "schedules")
-IN_LOCALSTACK = ("localstack", "invoker")
-"""What runs functions in LocalStack."""
-RUNNING_FUNCTIONS = (*HOSTS, *IN_LOCALSTACK)
-"""They start last and stop first."""
-HTTP = frozenset({"light", "heavy"})
-"""They go on answering at the front door beside LocalStack, where they ran before."""
-TRIGGERS = ("consumer", "schedules")
-"""What LocalStack's rules and the invoker stand in for."""
+LOCALSTACK = ("localstack", "invoker")
+"""The programs that run functions in LocalStack."""
+FUNCTION_HOSTS = (*HOSTS, *LOCALSTACK)
+"""Programs that start after the stores and stop before them."""
+HTTP_HOSTS = frozenset({"light", "heavy"})
+"""Hosts that keep running beside LocalStack if they ran before it was started."""
+TRIGGER_HOSTS = ("consumer", "schedules")
+"""Hosts that stop while LocalStack runs: its rules and the invoker call the functions instead."""
 
 _OLDEST_POSTGRES = 15
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-"""The server itself: Debian's wrapper in the PATH insists on Debian's own user and folders."""
+"""The server's own script: the one in PATH is Debian's, which requires Debian's user and folders."""
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """One supervised program, or `count` like it on consecutive ports."""
+    """One supervised program, or `count` equal ones on consecutive ports."""
 
     name: str
     command: list[str]
-    environment: dict[str, str] = {}
+    variables: dict[str, str] = {}
     user: str | None = None
     count: int = 1
     first_port: int = 0
-    """With `count` above one, each process gets a port from here on, put in place of PORT in the command."""
+    """The port of the first process, if not 0; each process's port replaces PORT in the command."""
     stop_signal: str = "TERM"
     stop_seconds: int = 20
     fingerprint: str = ""
-    """Changes when what the program reads at its start has changed: then it is started anew."""
+    """Describes what the program reads when it starts; the program is restarted when this changes."""
 
 
-def stores(profile: Profile, environment: Mapping[str, str], configs: Mapping[str, str]) -> list[Program]:
-    """Stores and front door, in the order in which they start."""
+def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, str]) -> list[Program]:
+    """The stores and nginx, in the order in which they start."""
     config, state, ports = profile.state / "config", profile.state, profile.ports
     return [
         Program(
@@ -58,7 +56,7 @@ def stores(profile: Profile, environment: Mapping[str, str], configs: Mapping[st
                 *("-c", "unix_socket_directories="),
             ],
             user="postgres" if is_root() else None,
-            stop_signal="INT",  # rolls open transactions back, rather than wait for their end
+            stop_signal="INT",  # fast shutdown: rolls back open transactions
             fingerprint=configs["postgres"],
         ),
         Program(
@@ -67,13 +65,13 @@ def stores(profile: Profile, environment: Mapping[str, str], configs: Mapping[st
             fingerprint=configs["valkey"],
         ),
         Program(
-            name="epmd",  # RabbitMQ's name service; of its own, else the first node's would outlive the stack
+            name="epmd",  # RabbitMQ's name service; a node without one starts an epmd that outlives the stack
             command=[str(shutil.which("epmd")), "-address", "127.0.0.1", "-port", str(ports.epmd)],
         ),
         Program(
             name="rabbitmq",
             command=[str(_RABBITMQ)],
-            environment=rabbitmq_environment(profile),
+            variables=rabbitmq_variables(profile),
             stop_seconds=40,
             fingerprint=configs["rabbitmq"],
         ),
@@ -83,7 +81,7 @@ def stores(profile: Profile, environment: Mapping[str, str], configs: Mapping[st
                 *(str(pins.minio()), "server", "--quiet", "--address", f"127.0.0.1:{ports.minio}"),
                 str(state / "minio"),
             ],
-            environment=minio_environment(environment),
+            variables=minio_variables(settings),
         ),
         Program(
             name="cassandra",
@@ -104,35 +102,35 @@ def stores(profile: Profile, environment: Mapping[str, str], configs: Mapping[st
                 *("sh", str(CLONE / "infra" / "nginx" / "start.sh")),
                 *(str(state / "nginx"), str(nginx_program()), str(config / "nginx.conf")),
             ],
-            stop_signal="QUIT",  # finishes what is being answered
+            stop_signal="QUIT",  # graceful: finishes running requests
             stop_seconds=5,
             fingerprint=configs["nginx"],
         ),
     ]
 
 
-def hosts(profile: Profile, environment: Mapping[str, str], *, is_reloading: bool = False) -> list[Program]:
-    """The function hosts; `is_reloading` makes them start anew by themselves when a file changes."""
-    python, code = sys.executable, "" if is_reloading else _code()
-    reload = ["--reload"] if is_reloading else []
-    settings = {
-        **of_functions(environment),
+def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = False) -> list[Program]:
+    """The function hosts; with `reloads`, they restart themselves when the code changes."""
+    python, code = sys.executable, "" if reloads else _code_fingerprint()
+    reload = ["--reload"] if reloads else []
+    variables = {
+        **for_functions(settings),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "",
-    }  # compiled once, not per process
+        "PYTHONDONTWRITEBYTECODE": "",  # processes share the compiled files
+    }
     return [
         Program(
             name="light",
             command=[python, "-m", "infra.local.serve", "--port", "PORT", *reload],
-            environment=settings,
+            variables=variables,
             count=profile.light,
             first_port=profile.ports.light,
             fingerprint=code,
         ),
         Program(
-            name="heavy",  # hashing and uploads give way to everything else
+            name="heavy",  # password hashing and uploads yield the CPU to everything else
             command=["nice", "-n", "10", python, "-m", "infra.local.serve", "--port", "PORT", "--heavy", *reload],
-            environment=settings,
+            variables=variables,
             count=profile.heavy,
             first_port=profile.ports.heavy,
             fingerprint=code,
@@ -140,63 +138,63 @@ def hosts(profile: Profile, environment: Mapping[str, str], *, is_reloading: boo
         Program(
             name="live",
             command=[python, "-m", "infra.local.live", "--port", str(profile.ports.live), *reload],
-            environment=settings,
+            variables=variables,
             fingerprint=code,
         ),
         Program(
             name="consumer",
             command=["nice", "-n", "5", python, "-m", "infra.local.consume_queues", *reload],
-            environment=settings,
+            variables=variables,
             stop_seconds=35,
             fingerprint=code,
         ),
         Program(
             name="schedules",
             command=["nice", "-n", "5", python, "-m", "infra.local.run_schedules", *reload],
-            environment=settings,
+            variables=variables,
             fingerprint=code,
         ),
     ]
 
 
-def in_localstack(profile: Profile, environment: Mapping[str, str]) -> list[Program]:
-    """LocalStack, and the queue consumer that invokes the functions there."""
+def localstack(profile: Profile, settings: Mapping[str, str]) -> list[Program]:
+    """LocalStack, and the queue consumer that invokes its functions."""
     port, folder = profile.ports.localstack, profile.state / "localstack"
     return [
         Program(
             name="localstack",
-            command=[str(environments.LOCALSTACK.python), str(CLONE / "infra" / "localstack" / "start.py")],
-            environment={
+            command=[str(venvs.LOCALSTACK.python), str(CLONE / "infra" / "localstack" / "start.py")],
+            variables={
                 "GATEWAY_LISTEN": f"127.0.0.1:{port}",
                 "LOCALSTACK_HOST": f"localhost:{port}",
-                "SERVICES": "apigateway,cloudformation,events,iam,lambda,logs,s3,sqs,ssm,sts",  # cloudwatch is slow
+                "SERVICES": "apigateway,cloudformation,events,iam,lambda,logs,s3,sqs,ssm,sts",  # not cloudwatch: slow
                 "STRICT_SERVICE_LOADING": "1",
                 "SKIP_SSL_CERT_DOWNLOAD": "1",
                 "DISABLE_EVENTS": "1",  # no telemetry
                 "LS_LOG": "warning",
-                "DNS_ADDRESS": "0",  # no name server: nothing here asks one
+                "DNS_ADDRESS": "0",  # no DNS server
                 "FS_ROOT": str(folder),
                 "TMPDIR": str(folder / "tmp"),
-                "PYTHONPATH": str(environments.executor()),
+                "PYTHONPATH": str(venvs.executor()),
                 "LAMBDA_RUNTIME_EXECUTOR": "process",
-                "LAMBDA_DISABLE_AWS_ENDPOINT_URL": "1",  # the functions' S3 is MinIO, as their settings say
-                "PROCESS_EXECUTOR_RUNTIMES": f"python3.13={environments.RUNTIME.python}",
+                "LAMBDA_DISABLE_AWS_ENDPOINT_URL": "1",  # the functions' settings name MinIO as S3
+                "PROCESS_EXECUTOR_RUNTIMES": f"python3.13={venvs.RUNTIME.python}",
                 "PROCESS_EXECUTOR_STATE": str(folder / "executor"),
             },
-            stop_signal="KILL",  # it keeps nothing, and asked politely it takes minutes
+            stop_signal="KILL",  # it stores nothing, and stopping it with TERM takes minutes
         ),
         Program(
             name="invoker",
-            command=["nice", "-n", "5", sys.executable, "-m", "infra.local.consume_queues", "--host", "localstack"],
-            environment={**of_functions(environment), "PYTHONUNBUFFERED": "1"},
+            command=["nice", "-n", "5", sys.executable, "-m", "infra.localstack.invoke_from_queues"],
+            variables={**for_functions(settings), "PYTHONUNBUFFERED": "1"},
             stop_seconds=35,
-            fingerprint=_code(),
+            fingerprint=_code_fingerprint(),
         ),
     ]
 
 
 def supervisord(profile: Profile, programs: list[Program]) -> str:
-    """The configuration of supervisord. Nothing starts by itself: the parts have an order, which `up` keeps."""
+    """The configuration of supervisord. It starts no program by itself: `up` starts them in their order."""
     state = profile.state
     head = f"""[unix_http_server]
 file={state}/supervisor.sock
@@ -218,40 +216,35 @@ minfds=4096
 
 
 def postgres_program(name: str) -> Path:
-    """A program of the newest PostgreSQL that Debian has installed."""
-    found = {
+    """The path of a program of the newest installed PostgreSQL; raises `FileNotFoundError` if there is none."""
+    installed = {
         int(folder.name): folder / "bin" / name
         for folder in Path("/usr/lib/postgresql").glob("*")
         if re.fullmatch(r"\d+", folder.name) and (folder / "bin" / name).exists()
     }
-    if not found or max(found) < _OLDEST_POSTGRES:
-        raise FileNotFoundError(f"PostgreSQL {_OLDEST_POSTGRES} or newer is not installed; run: make install")
-    return found[max(found)]
+    if not installed or max(installed) < _OLDEST_POSTGRES:
+        raise FileNotFoundError(f"PostgreSQL {_OLDEST_POSTGRES} or newer is not installed. Run: make install")
+    return installed[max(installed)]
 
 
 def postgres_folder(profile: Profile) -> Path:
-    """The cluster; another major version of PostgreSQL has another one, as it cannot read this."""
+    """The data folder of PostgreSQL's major version, which cannot read that of another one."""
     return profile.state / f"postgres-{postgres_program('postgres').parents[1].name}"
 
 
 def nginx_program() -> Path:
-    """nginx; /usr/sbin is not in everybody's PATH."""
+    """The path of nginx; /usr/sbin may be missing in PATH."""
     return Path(shutil.which("nginx") or "/usr/sbin/nginx")
 
 
-def fingerprint(text: str) -> str:
-    """Tells one text from another."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def rabbitmq_environment(profile: Profile) -> dict[str, str]:
-    """What RabbitMQ's scripts read; `rabbitmqctl` reaches this node with the same."""
+def rabbitmq_variables(profile: Profile) -> dict[str, str]:
+    """The environment variables of RabbitMQ's scripts; with them, `rabbitmqctl` connects to this node."""
     config, folder, ports = profile.state / "config", profile.state / "rabbitmq", profile.ports
     return {
-        "HOME": str(folder),  # the node's cookie lies there
-        "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the node, rather than stand between it and its supervisor
+        "HOME": str(folder),  # holds the node's cookie
+        "RUNNING_UNDER_SYSTEMD": "true",  # the script is replaced by the node, so that signals reach the node
         "RABBITMQ_NODENAME": f"{profile.label}@localhost",
-        "RABBITMQ_CONF_ENV_FILE": str(config / "none"),  # the machine's own settings are for its own node
+        "RABBITMQ_CONF_ENV_FILE": str(config / "none"),  # not the file of the machine's own node
         "RABBITMQ_CONFIG_FILE": str(config / "rabbitmq.conf"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(config / "enabled_plugins"),
         "RABBITMQ_MNESIA_BASE": str(folder / "data"),
@@ -262,27 +255,28 @@ def rabbitmq_environment(profile: Profile) -> dict[str, str]:
         "ERL_EPMD_PORT": str(ports.epmd),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_CRASH_DUMP_SECONDS": "0",
-        # Without busy waiting: on two cores the idle node's spinning is taken from everything else.
+        # No busy waiting: on two cores, an idle node that spins takes CPU time from everything else.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
             "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
         ),
     }
 
 
-def minio_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """MinIO's settings, its notification target among them.
+def minio_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """MinIO's environment variables, including the target of its notifications.
 
-    No `QUEUE_DIR`: with one, events are polled from disk and come seconds late; the sweeper covers a lost event.
+    Without `QUEUE_DIR`: with it, MinIO polls events from the disk and sends them seconds late. If an event is lost,
+    posts/sweep_posts publishes the post.
     """
     return {
         "MINIO_ROOT_USER": USER,
-        "MINIO_ROOT_PASSWORD": environment["S3_SECRET_ACCESS_KEY"],
+        "MINIO_ROOT_PASSWORD": settings["S3_SECRET_ACCESS_KEY"],
         "MINIO_BROWSER": "off",
         "MINIO_UPDATE": "off",
         "MINIO_API_SYNC_EVENTS": "off",
         "MINIO_SCANNER_SPEED": "slowest",
         "MINIO_NOTIFY_AMQP_ENABLE_UPLOADS": "on",
-        "MINIO_NOTIFY_AMQP_URL_UPLOADS": environment["RABBITMQ_URL"],
+        "MINIO_NOTIFY_AMQP_URL_UPLOADS": settings["RABBITMQ_URL"],
         "MINIO_NOTIFY_AMQP_EXCHANGE_UPLOADS": "photos",
         "MINIO_NOTIFY_AMQP_EXCHANGE_TYPE_UPLOADS": "topic",
         "MINIO_NOTIFY_AMQP_ROUTING_KEY_UPLOADS": "photo-uploaded",
@@ -294,11 +288,11 @@ def minio_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _program(profile: Profile, program: Program) -> str:
     command = " ".join(f'"{part}"' if " " in part or ";" in part else part for part in program.command)
-    environment = dict(program.environment)
+    variables = dict(program.variables)
     if program.fingerprint:
-        environment["PHOTOGRAM_FINGERPRINT"] = fingerprint(program.fingerprint)
+        variables["PHOTOGRAM_FINGERPRINT"] = fingerprints.of_text(program.fingerprint)
     lines = {
-        "command": _escaped(command).replace("PORT", "%(process_num)d"),
+        "command": _escape(command).replace("PORT", "%(process_num)d"),
         "autostart": "false",
         "autorestart": "true",
         "startsecs": "1",
@@ -321,26 +315,26 @@ def _program(profile: Profile, program: Program) -> str:
     if program.user:
         lines["user"] = program.user
         lines["directory"] = str(profile.state)
-    if environment:
-        lines["environment"] = ",".join(f"{name}={_quoted(value)}" for name, value in environment.items())
+    if variables:
+        lines["environment"] = ",".join(f"{name}={_quote(value)}" for name, value in variables.items())
     return f"\n[program:{program.name}]\n" + "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     quote = '"' if "'" in value else "'"
     if quote in value or "\n" in value:
-        raise ValueError(f"supervisord cannot be told this value: {value!r}")
-    return quote + _escaped(value) + quote
+        raise ValueError(f"supervisord's configuration cannot hold this value: {value!r}")
+    return quote + _escape(value) + quote
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("%", "%%")
 
 
 @functools.cache
-def _code() -> str:
-    """Tells one state of the code from another, so that a second `up` starts the hosts anew only after an edit."""
+def _code_fingerprint() -> str:
+    """A hash of the code that the hosts run, so that a second `up` restarts them only after a change."""
     files = [CLONE / "requirements.lock", CLONE / "template.yaml", *(CLONE / "infra").glob("*.py")]
-    for folder in ("functions", "layers", "infra/local", "infra/chalice"):
+    for folder in ("functions", "layers", "infra/local", "infra/chalice", "infra/environments", "infra/events"):
         files += (CLONE / folder).rglob("*.py")
     return fingerprints.of_files(files, below=CLONE)

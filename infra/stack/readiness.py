@@ -1,4 +1,4 @@
-"""Asks each part, in its own protocol, whether it answers."""
+"""Checks each program of the stack with a request in its own protocol."""
 
 import http.client
 import socket
@@ -9,50 +9,50 @@ import pika
 import psycopg
 
 from infra.stack.profiles import Profile
-from layers.rabbitmq.connection import AWAY
+from layers.rabbitmq.connection import UNAVAILABLE_ERRORS
 
 _SECONDS = 3
 _OK = 200
 
 
-def problem(part: str, profile: Profile, environment: Mapping[str, str]) -> str | None:
-    """Why a part does not answer, or None if it does; parts that listen on nothing have no problem here."""
+def problem(program: str, profile: Profile, settings: Mapping[str, str]) -> str | None:
+    """Why a program does not answer; None if it does, or if it has no port."""
     try:
-        _ask(part, profile, environment)
-    except (*AWAY, psycopg.Error, http.client.HTTPException) as error:
+        _check(program, profile, settings)
+    except (*UNAVAILABLE_ERRORS, psycopg.Error, http.client.HTTPException) as error:
         return f"{type(error).__name__}: {error}".strip().splitlines()[0]
     return None
 
 
-def _ask(part: str, profile: Profile, environment: Mapping[str, str]) -> None:
-    match part:
+def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
+    match program:
         case "postgres":
-            url = environment["DATABASE_URL"].rpartition("/")[0] + "/postgres"
+            url = settings["DATABASE_URL"].rpartition("/")[0] + "/postgres"
             psycopg.connect(url, connect_timeout=_SECONDS).close()
         case "valkey":
             _valkey(profile.ports.valkey)
         case "epmd":
             socket.create_connection(("127.0.0.1", profile.ports.epmd), _SECONDS).close()
         case "rabbitmq":
-            _rabbitmq(environment["RABBITMQ_URL"])
+            _rabbitmq(settings["RABBITMQ_URL"])
         case "minio":
-            _http(urlsplit(environment["S3_ENDPOINT_URL"]).port, "/minio/health/ready")
+            _http(urlsplit(settings["S3_ENDPOINT_URL"]).port, "/minio/health/ready")
         case "cassandra":
             _cassandra(profile.ports.cassandra)
         case "nginx":
-            _http(profile.ports.front, "/")
+            _http(profile.ports.nginx, "/")
         case "light" | "heavy" | "live" | "localstack":
-            first, count = getattr(profile.ports, part), getattr(profile, part, 1)
+            first, count = getattr(profile.ports, program), getattr(profile, program, 1)
             for port in range(first, first + count):
-                _http(port, "/_localstack/health" if part == "localstack" else "/api/health/live")
+                _http(port, "/_localstack/health" if program == "localstack" else "/api/health/live")
         case _:
             pass
 
 
 def _valkey(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), _SECONDS) as link:
-        link.sendall(b"PING\r\n")
-        if (answer := link.recv(100)) != b"+PONG\r\n":
+    with socket.create_connection(("127.0.0.1", port), _SECONDS) as connection:
+        connection.sendall(b"PING\r\n")
+        if (answer := connection.recv(100)) != b"+PONG\r\n":
             raise OSError(answer.decode(errors="replace"))
 
 
@@ -63,18 +63,18 @@ def _rabbitmq(url: str) -> None:
 
 
 def _cassandra(port: int) -> None:
-    """The native protocol's OPTIONS, answered by SUPPORTED (opcode 6)."""
-    with socket.create_connection(("127.0.0.1", port), _SECONDS) as link:
-        link.sendall(bytes((4, 0, 0, 0, 5, 0, 0, 0, 0)))
-        if (answer := link.recv(9))[4:5] != b"\x06":
+    """Send OPTIONS of the native protocol (version 4); the answer must be SUPPORTED (opcode 6)."""
+    with socket.create_connection(("127.0.0.1", port), _SECONDS) as connection:
+        connection.sendall(bytes((4, 0, 0, 0, 5, 0, 0, 0, 0)))
+        if (answer := connection.recv(9))[4:5] != b"\x06":
             raise OSError(f"unexpected answer {answer.hex()}")
 
 
 def _http(port: int | None, path: str) -> None:
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
     try:
-        link.request("GET", path)
-        if (status := link.getresponse().status) != _OK:
+        connection.request("GET", path)
+        if (status := connection.getresponse().status) != _OK:
             raise OSError(f"GET {path} answered {status}")
     finally:
-        link.close()
+        connection.close()

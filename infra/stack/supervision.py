@@ -1,4 +1,4 @@
-"""Talks to the profile's supervisord: starts it, hands it its programs, and ends what it left behind."""
+"""Controls the profile's supervisord: starts it, passes it the programs, and ends processes that it left behind."""
 
 import contextlib
 import os
@@ -16,121 +16,121 @@ from supervisor.xmlrpc import SupervisorTransport
 from infra.stack.profiles import Profile
 
 _START_SECONDS = 10
+_END_SECONDS = 10
 _PAUSE_SECONDS = 0.1
 _RUNNING = ("STARTING", "RUNNING", "STOPPING", "BACKOFF")
 _STOPPED = ("STOPPED", "EXITED", "FATAL")
 
 
 def connect(profile: Profile) -> Any:
-    """The remote calls of supervisord, or None if it does not run."""
+    """The XML-RPC interface of supervisord (http://supervisord.org/api.html), or None if it does not run."""
     socket = profile.state / "supervisor.sock"
     if not socket.exists():
         return None
-    calls = cast(
+    supervisord = cast(
         "Any", ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{socket}"))
     ).supervisor
     try:
-        calls.getState()
+        supervisord.getState()
     except (OSError, Fault):
         return None
-    return calls
+    return supervisord
 
 
 def start(profile: Profile) -> Any:
-    """A supervisord with this profile's configuration, started now if none runs; changed programs are stopped and
-    taken anew, to be started by the caller.
+    """Start supervisord with the profile's configuration, or make a running one reload it; its interface.
+
+    Changed programs are stopped and loaded again; the caller starts them. Raises `TimeoutError`.
     """
-    if (calls := connect(profile)) is not None:
-        added, changed, removed = calls.reloadConfig()[0]
+    if (supervisord := connect(profile)) is not None:
+        added, changed, removed = supervisord.reloadConfig()[0]
         for name in (*changed, *removed):
-            calls.stopProcessGroup(name)
-            calls.removeProcessGroup(name)
+            supervisord.stopProcessGroup(name)
+            supervisord.removeProcessGroup(name)
         for name in (*added, *changed):
-            calls.addProcessGroup(name)
-        return calls
-    supervisord = Path(sys.executable).with_name("supervisord")
-    subprocess.run([str(supervisord), "-c", str(profile.state / "supervisord.conf")], check=True)
+            supervisord.addProcessGroup(name)
+        return supervisord
+    program = Path(sys.executable).with_name("supervisord")
+    subprocess.run([str(program), "-c", str(profile.state / "supervisord.conf")], check=True)
     deadline = time.monotonic() + _START_SECONDS
-    while (calls := connect(profile)) is None:
+    while (supervisord := connect(profile)) is None:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"supervisord does not answer; see {profile.state}/logs/supervisord.log")
+            raise TimeoutError(f"supervisord does not answer. Its log: {profile.state}/logs/supervisord.log")
         time.sleep(_PAUSE_SECONDS)
-    return calls
+    return supervisord
 
 
-def start_programs(calls: Any, names: list[str]) -> list[str]:
-    """Start those of the named groups that do not run, without waiting; the names of what was started."""
+def start_programs(supervisord: Any, names: list[str]) -> list[str]:
+    """Start those of the programs that do not run, without waiting; the names of the processes that were started."""
     started = []
-    for process in calls.getAllProcessInfo():
+    for process in supervisord.getAllProcessInfo():
         if process["group"] in names and process["statename"] in _STOPPED:
-            with contextlib.suppress(Fault):  # it may have begun by itself since
-                calls.startProcess(f"{process['group']}:{process['name']}", False)
+            with contextlib.suppress(Fault):  # supervisord may have restarted it meanwhile
+                supervisord.startProcess(f"{process['group']}:{process['name']}", False)
             started.append(process["name"])
     return started
 
 
-def stop_programs(calls: Any, names: Collection[str]) -> set[str]:
-    """Stop those of the named groups that run, side by side; their names."""
-    stopped = running(calls) & set(names)
+def stop_programs(supervisord: Any, names: Collection[str]) -> set[str]:
+    """Stop those of the programs that run, in parallel, and wait; the names of the programs that were stopped."""
+    stopped = running(supervisord) & set(names)
     for name in stopped:
-        calls.stopProcessGroup(name, False)
-    while any(each["group"] in stopped and each["statename"] in _RUNNING for each in calls.getAllProcessInfo()):
+        supervisord.stopProcessGroup(name, False)
+    while any(each["group"] in stopped and each["statename"] in _RUNNING for each in supervisord.getAllProcessInfo()):
         time.sleep(_PAUSE_SECONDS)
     return stopped
 
 
-def running(calls: Any) -> set[str]:
-    """The groups with a process that runs, or is about to."""
-    return {each["group"] for each in calls.getAllProcessInfo() if each["statename"] in _RUNNING}
+def running(supervisord: Any) -> set[str]:
+    """The programs with at least one process that runs or is being started."""
+    return {each["group"] for each in supervisord.getAllProcessInfo() if each["statename"] in _RUNNING}
 
 
 def stop(profile: Profile, *, first: Collection[str]) -> bool:
-    """Stop the programs named `first`, then the others, each lot side by side, and supervisord; False if there was
-    nothing.
-    """
-    calls = connect(profile)
-    if calls is None:
+    """Stop the programs named `first`, then all others, then supervisord; whether anything ran."""
+    supervisord = connect(profile)
+    if supervisord is None:
         return end_orphans(profile)
-    watched = psutil.Process(calls.getPID())
-    groups = {process["group"] for process in calls.getAllProcessInfo()}
-    for lot in (groups & set(first), groups - set(first)):
-        stop_programs(calls, lot)
-    calls.shutdown()
-    watched.wait()
+    process = psutil.Process(supervisord.getPID())
+    programs = {each["group"] for each in supervisord.getAllProcessInfo()}
+    for names in (programs & set(first), programs - set(first)):
+        stop_programs(supervisord, names)
+    supervisord.shutdown()
+    process.wait()
     end_orphans(profile)
     return True
 
 
 def end_orphans(profile: Profile) -> bool:
-    """End what a supervisord left behind that was itself killed; whether there was anything.
+    """End the processes that a killed supervisord left behind; whether there were any.
 
-    Its children carry its address in their environment. The two that write over theirs are known by their pid files:
-    PostgreSQL's by its command line besides, nginx's workers by the process group of their master.
+    Their environment contains supervisord's address. Two programs overwrite their environment: PostgreSQL's postmaster
+    is found by its pid file and its command line, nginx's workers by the process group of their master.
     """
     server = f"unix://{profile.state}/supervisor.sock"
-    postmasters = {_number(path) for path in profile.state.glob("postgres-*/postmaster.pid")}
+    postmasters = {_read_pid(path) for path in profile.state.glob("postgres-*/postmaster.pid")}
     nginx_pid = profile.state / "nginx" / "nginx.pid"
-    master = _number(nginx_pid)
-    found = [
+    nginx_master = _read_pid(nginx_pid)
+    orphans = [
         process
         for process in psutil.process_iter()
         if _environment(process).get("SUPERVISOR_SERVER_URL") == server
         or (process.pid in postmasters and any(str(profile.state) in part for part in _command(process)))
-        or (master and _group(process) == master and process.name() == "nginx")
+        or (nginx_master and _group(process) == nginx_master and process.name() == "nginx")
     ]
-    for process in found:
+    for process in orphans:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, alive = psutil.wait_procs(found, timeout=_START_SECONDS)
+    _, alive = psutil.wait_procs(orphans, timeout=_END_SECONDS)
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(alive, timeout=_START_SECONDS)
-    nginx_pid.unlink(missing_ok=True)  # its number may be somebody else's by the next start
-    return bool(found)
+    psutil.wait_procs(alive, timeout=_END_SECONDS)
+    nginx_pid.unlink(missing_ok=True)  # another process may have this pid at the next start
+    return bool(orphans)
 
 
-def _number(path: Path) -> int | None:
+def _read_pid(path: Path) -> int | None:
     try:
         return int(path.read_text().split()[0])
     except (OSError, ValueError, IndexError):

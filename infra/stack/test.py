@@ -1,6 +1,8 @@
-"""`make test`: a stack of its own, the checks and every suite, each timed; the stack is stopped whatever happens.
+"""`make test`: starts the test stack, runs the checks and all test suites, times each part, and stops the stack.
 
 python -m infra.stack.test
+
+The last line of the output is `N passed, N failed, N skipped`. A skipped test fails the run.
 """
 
 import contextlib
@@ -10,76 +12,89 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from infra.localstack import environments
+from infra.stack import venvs
 from infra.stack.profiles import CLONE
 
-_COUNT = re.compile(r"(\d+) (passed|failed|error)s?\b")
+_SUMMARY = re.compile(r" in \d+\.\d+s( \(.+\))?( =+)?$")
+_COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
+_FAILURES = ("failed", "error", "xfailed", "xpassed")
 _STACK = [sys.executable, "-m", "infra.stack"]
 _MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "infra.migrate"]
-_PYTEST = [sys.executable, "-m", "pytest"]
+_PYTEST = [sys.executable, "-m", "pytest", "-rsxX"]
 _LOCALSTACK = [sys.executable, "-m", "infra.localstack", "up", "--profile", "test"]
 _EXECUTOR = [
-    *("env", f"PYTHONPATH={environments.executor()}"),
-    f"PROCESS_EXECUTOR_RUNTIMES=python3.13={environments.RUNTIME.python}",
-    *(str(environments.LOCALSTACK.python), "-m", "pytest", "infra/localstack/process_executor"),
+    *("env", f"PYTHONPATH={venvs.executor()}"),
+    f"PROCESS_EXECUTOR_RUNTIMES=python3.13={venvs.RUNTIME.python}",
+    *(str(venvs.LOCALSTACK.python), "-m", "pytest", "-rsxX", "infra/localstack/process_executor"),
 ]
 _WITHOUT_HOSTS = ("architecture", "unit", "integration")
-"""Suites whose messages the hosts' consumer would take."""
+"""Suites that run before the function hosts start, because the queue consumer would receive their messages."""
 
 
 def main() -> int:
-    """0 if every check and every test passed."""
+    """0 if every check passed, and every test passed and none was skipped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seconds: dict[str, float] = {}
     counts: Counter[str] = Counter()
-    is_well = True
+    succeeded = True
     try:
-        _run([*_STACK, "down", "--profile", "test"])  # of one started by hand the consumer would take messages of tests
-        with _timed("lint, while the stores start", seconds), _output(["make", "lint"]) as lint:
+        _run([*_STACK, "down", "--profile", "test"])  # function hosts of an earlier start would receive tests' messages
+        with _timed("lint, while the stores start", seconds), _background(["make", "lint"]) as lint:
             has_stores = _run([*_STACK, "up", "--profile", "test", "--only", "stores"]) and _run(_MIGRATE)
-            is_well &= has_stores and not lint.wait()
+            succeeded &= has_stores and not lint.wait()
         if has_stores:
             with _timed("architecture, unit and integration tests", seconds):
-                is_well &= _suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_HOSTS)], counts)
-            with _timed("function hosts", seconds):
+                succeeded &= run_suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_HOSTS)], counts)
+            with _timed("starting the function hosts", seconds):
                 has_hosts = _run([*_STACK, "up", "--profile", "test"])
-                is_well &= has_hosts
+                succeeded &= has_hosts
             if has_hosts:
                 with _timed("e2e tests and journeys", seconds):
-                    is_well &= _suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
-            with _timed("LocalStack, deployed", seconds):
-                has_lambdas = _run(_LOCALSTACK)
-                is_well &= has_lambdas
-            if has_lambdas:
-                with _timed("the same journeys, and more, in LocalStack", seconds):
-                    is_well &= _suite([*_PYTEST, "--host", "localstack", "tests/journeys", "tests/localstack"], counts)
-            with _timed("the process executor's own tests", seconds):
-                is_well &= _suite(_EXECUTOR, counts)
+                    succeeded &= run_suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
+            with _timed("deploying to LocalStack", seconds):
+                is_deployed = _run(_LOCALSTACK)
+                succeeded &= is_deployed
+            if is_deployed:
+                with _timed("journeys and other tests in LocalStack", seconds):
+                    suites = ["--host", "localstack", "tests/journeys", "tests/localstack"]
+                    succeeded &= run_suite([*_PYTEST, *suites], counts)
+            with _timed("the process executor's tests", seconds):
+                succeeded &= run_suite(_EXECUTOR, counts)
     finally:
-        with _timed("stopping", seconds):
+        with _timed("stopping the stack", seconds):
             _run([*_STACK, "down", "--profile", "test"])
     print()
-    for name, spent in seconds.items():
+    for name, spent in {**seconds, "total": sum(seconds.values())}.items():
         print(f"{name:<45}{spent:6.1f} s")
-    failed = counts["failed"] + counts["error"]
-    if not is_well and not failed:
-        print("A check or a part of the stack failed; see above")
-    print(f"{counts['passed']} passed, {failed} failed in {sum(seconds.values()):.1f}s")
-    return 0 if is_well else 1
+    if not succeeded:
+        print("A check, a test or a part of the stack failed: see above")
+    if counts["skipped"]:
+        print("Tests were skipped, which fails the run: their reasons are above")
+    print(summarize(counts))
+    return 0 if succeeded and not counts["skipped"] else 1
 
 
-def _suite(command: list[str], counts: Counter[str]) -> bool:
-    """Run one pytest process, its output shown as it comes; whether all passed."""
-    last = ""
-    with subprocess.Popen(command, cwd=CLONE, stdout=subprocess.PIPE, text=True) as running:
-        for line in running.stdout or ():
+def run_suite(command: Sequence[str], counts: Counter[str]) -> bool:
+    """Run one pytest process, show its output, and add its outcomes to `counts`; whether all tests passed.
+
+    An expected failure (xfailed, xpassed) is not a pass.
+    """
+    summary = ""
+    with subprocess.Popen(command, cwd=CLONE, stdout=subprocess.PIPE, text=True) as pytest:
+        for line in pytest.stdout or ():
             print(line, end="", flush=True)
-            last = line if _COUNT.search(line) else last
-    for number, outcome in _COUNT.findall(last):
-        counts[outcome] += int(number)
-    return not running.returncode
+            summary = line if _SUMMARY.search(line.rstrip()) else summary
+    outcomes = Counter({outcome: int(number) for number, outcome in _COUNT.findall(summary)})
+    counts.update(outcomes)
+    return not pytest.returncode and not any(outcomes[outcome] for outcome in _FAILURES)
+
+
+def summarize(counts: Counter[str]) -> str:
+    """The last line of the output."""
+    failed = sum(counts[outcome] for outcome in _FAILURES)
+    return f"{counts['passed']} passed, {failed} failed, {counts['skipped']} skipped"
 
 
 def _run(command: list[str]) -> bool:
@@ -87,13 +102,13 @@ def _run(command: list[str]) -> bool:
 
 
 @contextlib.contextmanager
-def _output(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A command beside the others; ended if they fail before it."""
-    with subprocess.Popen(command, cwd=CLONE) as running:
+def _background(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command during the context; it is terminated if it still runs at the end."""
+    with subprocess.Popen(command, cwd=CLONE) as process:
         try:
-            yield running
+            yield process
         finally:
-            running.terminate()
+            process.terminate()
 
 
 @contextlib.contextmanager

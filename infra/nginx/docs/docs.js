@@ -1,4 +1,4 @@
-// The viewer on this host's own description. The browser sends its session along with what is tried out.
+// Swagger UI with this host's description. Requests of "Try it out" carry the browser's session.
 SwaggerUIBundle({
   url: "/api/v1/openapi.json",
   dom_id: "#api",
@@ -9,6 +9,6 @@ SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   filter: true,
   tryItOutEnabled: true,
-  validatorUrl: null, // no request leaves this host
+  validatorUrl: null, // do not send the description to an external validator
   withCredentials: true,
 });

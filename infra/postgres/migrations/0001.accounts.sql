@@ -1,4 +1,4 @@
--- Accounts, their sign-ins, and who follows whom.
+-- Accounts, sessions and follows.
 
 CREATE TABLE users (
     id              uuid PRIMARY KEY,
@@ -56,7 +56,8 @@ CREATE TABLE follow_requests (
 );
 CREATE INDEX follow_requests_of_target ON follow_requests (target_id, created_at DESC, requester_id);
 
--- What must follow a commit: written in the same transaction, published right after it, relayed if that failed.
+-- Transactional outbox: messages are inserted in the transaction of their cause, published after its commit, and
+-- published again by a schedule if that failed.
 CREATE TABLE outbox (
     id         uuid PRIMARY KEY,
     queue      text  NOT NULL,
@@ -65,7 +66,7 @@ CREATE TABLE outbox (
     created_at timestamptz(3) NOT NULL DEFAULT now()
 );
 
--- The one rule of visibility: who may view an account's content. A request is not a follow.
+-- Whether a viewer may see an account's content, the only place of this rule. A follow request does not count.
 CREATE FUNCTION can_view(viewer_id uuid, viewer_is_admin boolean, owner users) RETURNS boolean
 LANGUAGE sql STABLE RETURN
     viewer_is_admin OR (owner.banned_at IS NULL AND (
@@ -74,8 +75,8 @@ LANGUAGE sql STABLE RETURN
         OR EXISTS (SELECT FROM follows WHERE follower_id = viewer_id AND following_id = owner.id)
     ));
 
--- Columns that rows of users do not store, read like those they do: users.profile_picture_url, users.is_verified.
--- U+0002 stands for the signed part of the link, which is added while answering.
+-- Computed columns, which queries read like stored ones: users.profile_picture_url, users.is_verified.
+-- U+0002 is a placeholder for the signed part of the link, which is inserted when the answer is written.
 CREATE FUNCTION profile_picture_url(account users) RETURNS text
 LANGUAGE sql STABLE RETURN
     CASE WHEN account.avatar_version IS NOT NULL

@@ -50,7 +50,7 @@ CREATE TABLE saves (
 );
 CREATE INDEX saves_of_user ON saves (user_id, created_at DESC, post_id);
 
--- A post is seen by whoever may view its author; until it is published, by its author and admins alone.
+-- Whether a viewer may see a post: as its author's content, and before it is published only the author and admins.
 CREATE FUNCTION can_view_post(viewer_id uuid, viewer_is_admin boolean, post posts, owner users) RETURNS boolean
 LANGUAGE sql STABLE RETURN
     post.status <> 'deleted'

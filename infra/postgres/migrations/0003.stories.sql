@@ -1,4 +1,4 @@
--- Stories and their views. Expiry is a read filter to the second; the hourly cleanup only frees space.
+-- Stories and their views. Queries exclude expired stories; the hourly cleanup only frees space.
 -- depends: 0002.posts
 
 CREATE TABLE stories (

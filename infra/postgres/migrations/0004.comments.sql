@@ -1,4 +1,4 @@
--- Comments with replies and likes; indexes of the lists that come with them.
+-- Comments with replies and likes, and indexes for their lists.
 -- depends: 0003.stories
 
 CREATE TABLE comments (
@@ -24,17 +24,17 @@ CREATE TABLE comment_likes (
 );
 CREATE INDEX comment_likes_of_comment ON comment_likes (comment_id);
 
--- A comment is seen by whoever sees its post, unless its author is banned.
+-- Whether a viewer who may see the post may see a comment: not if the comment's author is banned, except for admins.
 CREATE FUNCTION can_view_comment(viewer_is_admin boolean, author users) RETURNS boolean
 LANGUAGE sql IMMUTABLE RETURN viewer_is_admin OR author.banned_at IS NULL;
 
 CREATE INDEX saves_of_post ON saves (post_id);
 CREATE INDEX story_views_of_story ON story_views (story_id, viewed_at DESC, viewer_id);
 
--- Explore's order: what people care for first, then the newest.
+-- The order of Explore: by score, then the newest.
 CREATE INDEX posts_by_score ON posts ((like_count + 2 * comment_count) DESC, id DESC) WHERE status = 'published';
 
--- Columns that posts do not store. U+0001 stands for the signed part of the link, which is added while answering.
+-- Computed columns of posts. U+0001 is a placeholder for the signed part of the link.
 CREATE FUNCTION thumbnail(post posts) RETURNS text
 LANGUAGE sql IMMUTABLE RETURN
     CASE WHEN post.status = 'published' THEN U&'\0001' || 'processed/small/' || post.id || '_320.jpg' END;

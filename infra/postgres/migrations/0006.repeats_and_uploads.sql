@@ -1,4 +1,4 @@
--- Requests that may be sent again, files sent straight to the store, and files whose rows are gone.
+-- Idempotency keys, direct uploads, and files to delete whose rows were deleted.
 -- depends: 0005.search
 
 CREATE TABLE idempotency_keys (

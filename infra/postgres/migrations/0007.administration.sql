@@ -1,7 +1,7 @@
--- What admins do, and what their lists need.
+-- The audit trail of admins, and indexes for their lists.
 -- depends: 0006.repeats_and_uploads
 
--- No reference to users: the trail outlives the accounts that it tells of.
+-- No reference to users: entries remain when accounts are deleted.
 CREATE TABLE audit (
     id         uuid PRIMARY KEY,
     admin_id   uuid  NOT NULL,

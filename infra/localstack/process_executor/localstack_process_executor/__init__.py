@@ -1,1 +1,1 @@
-"""Runs LocalStack's Lambda functions as ordinary processes of the host."""
+"""Runs LocalStack's Lambda functions as processes of the host, without Docker."""

@@ -1,4 +1,4 @@
-"""One Lambda environment: a runtime's process that takes one event at a time, with its limits."""
+"""One Lambda environment: a runtime's process that handles one event at a time, within the function's limits."""
 
 import contextlib
 import dataclasses
@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from . import shapes
+from . import reports
 from .logs import LogPipe
-from .runtime_api import Answered, AnsweredTooMuch, Event, InitFailed, Message, Raised, Ready, RuntimeApi
+from .runtime_api import Answered, AnswerTooLarge, Event, InitFailed, Message, Raised, Ready, RuntimeApi
 from .sandbox import Function, Sandbox
 
 INIT_SECONDS = 10.0  # AWS's limit
@@ -24,7 +24,7 @@ _STOP_SECONDS = 2.0
 class Exited:
     """All processes have ended."""
 
-    failure: shapes.Failure
+    failure: reports.Failure
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Result:
-    """What the Invoke API answers, and the log."""
+    """The answer of the Invoke API, and the log."""
 
     payload: bytes
     is_error: bool
@@ -42,9 +42,9 @@ class Result:
 
 
 class Environment:
-    """From its start to its end; starts reserved for whoever made it.
+    """An environment from its start to its end; when created, it is reserved for the caller.
 
-    After a failure that ends the process it stays ended: a new environment takes its place.
+    After a failure that ends its process, it is not started again; the caller creates a new environment.
     """
 
     def __init__(self, function: Function, sandbox: Sandbox) -> None:
@@ -64,12 +64,12 @@ class Environment:
         self._peak_bytes = 0
         self._init_ms: float | None = None
         self._init_log = ""
-        self._init_failure: bytes | shapes.Failure | None = None
+        self._init_failure: bytes | reports.Failure | None = None
         threading.Thread(target=self._watch, name="lambda-environment", daemon=True).start()
 
     @property
     def has_ended(self) -> bool:
-        """Whether its processes are gone."""
+        """Whether its processes have ended."""
         return self._ended.is_set()
 
     @property
@@ -79,11 +79,14 @@ class Environment:
 
     @property
     def init_timed_out(self) -> bool:
-        """Whether `initialise` waited in vain."""
-        return isinstance(self._init_failure, shapes.Failure) and self._init_failure.status == "timeout"
+        """Whether the init did not end within the time given to `initialise`."""
+        return isinstance(self._init_failure, reports.Failure) and self._init_failure.status == "timeout"
 
     def reserve(self) -> bool:
-        """Whether it is the caller's now, until `release`; also with a failed init that nobody was told yet."""
+        """Reserve it until `release`; False if it is in use, retired or ended.
+
+        One whose init failed can be reserved once more, so that an invocation reports the failure.
+        """
         if not self._in_use.acquire(blocking=False):
             return False
         if self._is_retired or (self.has_ended and not self._init_failure):
@@ -92,34 +95,34 @@ class Environment:
         return True
 
     def release(self) -> None:
-        """Give it back."""
+        """End the reservation."""
         self.idle_since = time.monotonic()
         self._in_use.release()
-        if self._is_retired:  # looked at last, as `retire` looks at it first: one of them stops it
+        if self._is_retired:  # checked after the release, as `retire` sets it before its check: one of them stops it
             self.stop()
 
     def retire(self) -> None:
-        """Stop as soon as nobody uses it: at once, or when the running invocation is done."""
+        """Stop it at once, or when the running invocation has ended."""
         self._is_retired = True
         if not self._in_use.locked():
             self.stop()
 
     def stop(self) -> None:
-        """End all its processes; an invocation under way fails."""
-        with contextlib.suppress(OSError):  # ended already
+        """End all its processes; a running invocation fails."""
+        with contextlib.suppress(OSError):  # it has ended already
             self._control.shutdown(socket.SHUT_RDWR)
         self._ended.wait(_STOP_SECONDS)
 
     def initialise(self, seconds: float = INIT_SECONDS) -> None:
-        """Wait until the function's code is loaded; `invoke` tells what went wrong."""
-        message = self._await((Ready, InitFailed, Exited), self._started + seconds)
+        """Wait until the function's code is loaded; `invoke` reports a failure."""
+        message = self._wait_for((Ready, InitFailed, Exited), self._started + seconds)
         match message:
             case InitFailed(payload):
                 self._init_failure = payload
             case Exited(failure):
                 self._init_failure = failure
             case None:
-                self._init_failure = shapes.timed_out(seconds)
+                self._init_failure = reports.timed_out(seconds)
         if self._init_failure:
             self._freeze()
             self.stop()
@@ -127,15 +130,15 @@ class Environment:
         self._init_log = self._log.take()
 
     def invoke(self, event: Event, seconds: float | None = None) -> Result:
-        """What the handler makes of the event within `seconds` (the function's timeout unless given)."""
+        """The handler's answer to the event within `seconds` (default: the function's timeout)."""
         if self._init_failure:
             return self._failed_init(event)
         seconds = self._function.timeout_seconds if seconds is None else seconds
         began = time.monotonic()
-        with contextlib.suppress(OSError):  # ended: the message says so
+        with contextlib.suppress(OSError):  # it has ended: an `Exited` message follows
             self._control.send(b"thaw")
-        self._api.give(dataclasses.replace(event, deadline_ms=int((time.time() + seconds) * 1000)))
-        outcome = self._await((Answered, Raised, AnsweredTooMuch, Exited), began + seconds)
+        self._api.send(dataclasses.replace(event, deadline_ms=int((time.time() + seconds) * 1000)))
+        outcome = self._wait_for((Answered, Raised, AnswerTooLarge, Exited), began + seconds)
         duration_ms = _milliseconds_since(began)
         match outcome:
             case Answered(payload):
@@ -146,18 +149,18 @@ class Environment:
                 return self._result(event, payload, duration_ms, is_error=True)
             case Exited(failure):
                 return self._fail(event, failure, duration_ms)
-            case AnsweredTooMuch():
-                return self._fail(event, shapes.response_too_large(), duration_ms)
-        return self._fail(event, shapes.timed_out(self._function.timeout_seconds), duration_ms)
+            case AnswerTooLarge():
+                return self._fail(event, reports.response_too_large(), duration_ms)
+        return self._fail(event, reports.timed_out(self._function.timeout_seconds), duration_ms)
 
     def _failed_init(self, event: Event) -> Result:
         failure, self._init_failure = self._init_failure, None
-        duration_ms, self._init_ms = self._init_ms or 0, None  # as AWS, where a failed init runs in the invocation
-        if isinstance(failure, shapes.Failure):
+        duration_ms, self._init_ms = self._init_ms or 0, None  # as on AWS, where a failed init runs in the invocation
+        if isinstance(failure, reports.Failure):
             return self._fail(event, failure, duration_ms)
         return self._result(event, failure or b"", duration_ms, is_error=True)
 
-    def _fail(self, event: Event, failure: shapes.Failure, duration_ms: float) -> Result:
+    def _fail(self, event: Event, failure: reports.Failure, duration_ms: float) -> Result:
         self._freeze()
         self.stop()
         payload = failure.payload(event.request_id)
@@ -169,10 +172,10 @@ class Environment:
         payload: bytes,
         duration_ms: float,
         *,
-        failure: shapes.Failure | None = None,
+        failure: reports.Failure | None = None,
         is_error: bool = False,
     ) -> Result:
-        report = shapes.Report(
+        report = reports.Report(
             request_id=event.request_id,
             version=self._function.version,
             duration_ms=duration_ms,
@@ -181,18 +184,18 @@ class Environment:
             init_ms=self._init_ms,
             failure=failure,
         )
-        log = shapes.log(report, self._init_log, self._log.take())
+        log = reports.log(report, self._init_log, self._log.take())
         self._init_ms, self._init_log = None, ""
         return Result(payload, is_error, log)
 
     def _freeze(self) -> None:
-        """Stop all its processes until the next event; they tell the memory used, unless they have ended."""
+        """Pause all its processes until the next event, and update the peak memory unless they have ended."""
         with contextlib.suppress(OSError):
             self._control.send(b"freeze")
-            self._await((Frozen, Exited), time.monotonic() + _FREEZE_SECONDS)
+            self._wait_for((Frozen, Exited), time.monotonic() + _FREEZE_SECONDS)
 
-    def _await[Kind](self, kinds: tuple[type[Kind], ...], ends_at: float) -> Kind | None:
-        """The next message of these kinds; None when the time is over."""
+    def _wait_for[Kind](self, kinds: tuple[type[Kind], ...], ends_at: float) -> Kind | None:
+        """The next message of these kinds; None after `ends_at`."""
         with contextlib.suppress(Empty):
             while True:
                 message = self._messages.get(timeout=max(0.0, ends_at - time.monotonic()))
@@ -201,7 +204,7 @@ class Environment:
         return None
 
     def _watch(self) -> None:
-        """Collect what it logs and what its first process tells, until that one has ended."""
+        """Read the log and the messages of the first process, until that process has ended."""
         poll = select.poll()
         poll.register(self._log, select.POLLIN)
         poll.register(self._control, select.POLLIN)
@@ -211,14 +214,14 @@ class Environment:
                 poll.unregister(self._log)
             if self._control.fileno() not in ready:
                 continue
-            kind, status = self._told()
+            kind, status = self._receive()
             if kind != "frozen":
                 break
             self._messages.put(Frozen())
-        self._end(shapes.out_of_memory() if kind == "out-of-memory" else shapes.exited(status))
+        self._end(reports.out_of_memory() if kind == "out-of-memory" else reports.exited(status))
 
-    def _told(self) -> tuple[str, int]:
-        """What the first process tells, and the exit status if it is that; keeps the peak of the memory."""
+    def _receive(self) -> tuple[str, int]:
+        """The kind of the next message of the first process, and its exit status; stores the peak memory."""
         with contextlib.suppress(OSError):
             if message := self._control.recv(64):
                 kind, status, peak = message.decode().split()
@@ -226,7 +229,7 @@ class Environment:
                 return kind, int(status)
         return "closed", 0
 
-    def _end(self, failure: shapes.Failure) -> None:
+    def _end(self, failure: reports.Failure) -> None:
         self._control.close()
         try:
             self._process.wait(_STOP_SECONDS)

@@ -1,7 +1,7 @@
-"""What LocalStack calls: one executor for each environment in LocalStack's books.
+"""The class that LocalStack uses: one executor for each environment that LocalStack knows.
 
-The process behind it may be replaced while LocalStack keeps the executor: after a crash, a timeout or a change of
-hot-reloaded code, or when another function needed the room.
+The executor replaces its process after a crash, a timeout or a change of hot-reloaded code, or if the process was ended
+because another function needed an environment.
 """
 
 import contextlib
@@ -23,13 +23,14 @@ from .environment import Environment, Result
 from .hot_reload import Fingerprint, digest, fingerprint
 from .layers import Layer, merge, prune
 from .pool import Pool, PoolExhausted
+from .reports import MAX_REQUEST_BYTES
 from .runtime_api import Event
 from .sandbox import Function, Sandbox
 from .settings import Settings
-from .shapes import MAX_REQUEST_BYTES
 
 _HOST = "127.0.0.1"
-# What Lambda sets of all that LocalStack hands over (and its endpoint): the rest is for LocalStack's own container.
+# Of the variables that LocalStack passes, those that Lambda sets, and LocalStack's endpoint. The others are for the
+# container of LocalStack's Docker executor.
 _LAMBDA_VARIABLES = {
     "AWS_ACCESS_KEY_ID",
     "AWS_DEFAULT_REGION",
@@ -75,7 +76,7 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack has 
         self._is_stopped = False
 
     def start(self, env_vars: dict[str, str]) -> None:
-        """Start the process; what goes wrong in it is told by `invoke`, which has a place for its log."""
+        """Start the process; a failed init is reported by `invoke`, whose result can contain its log."""
         self._variables = _variables(self.function_version, env_vars)
         with contextlib.suppress(PoolExhausted):
             environment = self._new_environment()
@@ -83,13 +84,13 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack has 
             environment.release()
 
     def stop(self) -> None:
-        """End the process, after the invocation under way."""
+        """End the process after the running invocation."""
         self._is_stopped = True
         if self._environment:
             self._environment.retire()
 
     def invoke(self, payload: dict[str, str]) -> InvocationResult:
-        """Run one event; failures of the function are results, for an exception would become LocalStack's own error.
+        """Run one event. A failure of the function is a result: LocalStack answers 500 to an exception.
 
         Raises RequestEntityTooLargeException (413) and TooManyRequestsException (429).
         """
@@ -111,40 +112,40 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack has 
         return InvocationResult(event.request_id, result.payload, result.is_error, result.log)
 
     def get_address(self) -> str:
-        """Where the environment is, for LocalStack."""
+        """The environment's address, for LocalStack."""
         return _HOST
 
     def get_endpoint_from_executor(self) -> str:
-        """Where LocalStack is, for the environment."""
+        """LocalStack's address, for the environment."""
         return _HOST
 
     def get_runtime_endpoint(self) -> str:
-        """Where LocalStack's own container would report to; no environment of this executor does."""
+        """The URL to which the container of LocalStack's Docker executor reports; not used by this executor."""
         return f"http://{_HOST}:{config.GATEWAY_LISTEN[0].port}/_localstack_lambda/{self.id}"
 
     def get_logs(self) -> str:
-        """Nothing more than the results of `invoke` told already."""
+        """Empty: the results of `invoke` contain the logs."""
         return ""
 
     @classmethod
     def prepare_version(cls, function_version: FunctionVersion) -> None:
-        """Unpack the code and the layers; what is wrong with the runtime fails the function's creation."""
+        """Unpack the code and the layers; raises `RuntimeUnusable`, which fails the function's creation."""
         _settings().runtime(str(function_version.config.runtime))
         function_version.config.code.prepare_for_execution()
         _layers(function_version)
 
     @classmethod
     def cleanup_version(cls, function_version: FunctionVersion) -> None:
-        """LocalStack removes the code itself."""
+        """Do nothing: LocalStack removes the code itself."""
 
     @classmethod
     def validate_environment(cls) -> bool:
-        """Look at once what the machine can do, so that its warning stands at the log's start."""
+        """Check at the start what the machine supports, so that a warning is at the beginning of the log."""
         _pool()
         return True
 
     def _run(self, event: Event) -> Result:
-        environment = self._reserved()
+        environment = self._reserve()
         if environment.init_timed_out:  # as on AWS: a second init within the invocation and its timeout
             environment = self._new_environment()
             environment.initialise(self._timeout_seconds)
@@ -162,8 +163,8 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack has 
     def _timeout_seconds(self) -> float:
         return float(self.function_version.config.timeout)
 
-    def _reserved(self) -> Environment:
-        """The environment, or a new one when that has ended or its code has changed."""
+    def _reserve(self) -> Environment:
+        """Reserve the environment, or a new one if it has ended or its code has changed."""
         if self._environment and self._fingerprint == self._current_fingerprint() and self._environment.reserve():
             return self._environment
         environment = self._new_environment()
@@ -175,7 +176,7 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack has 
             self._environment.retire()
         configuration = self.function_version.config
         self._fingerprint = self._current_fingerprint()
-        configuration.code.prepare_for_execution()  # again, should someone have cleaned the temporary folder
+        configuration.code.prepare_for_execution()  # unpacks again if the temporary folder was cleaned
         function = Function(
             runtime=_settings().runtime(str(configuration.runtime)),
             code=configuration.code.get_unzipped_code_location(),
@@ -190,17 +191,17 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack has 
         return self._environment
 
     def _current_fingerprint(self) -> Fingerprint:
-        """Of the folders that are served as they are on the host; the code in zips never changes."""
+        """The fingerprint of hot-reloaded folders; code from zip files never changes."""
         configuration = self.function_version.config
         codes = [configuration.code, *(layer.code for layer in configuration.layers)]
         folders = [code.get_unzipped_code_location() for code in codes if code.is_hot_reloading()]
         return fingerprint(*folders)
 
 
-def _variables(function_version: FunctionVersion, given: dict[str, str]) -> dict[str, str]:
-    """The environment variables of a function: Lambda's and its own."""
+def _variables(function_version: FunctionVersion, provided: dict[str, str]) -> dict[str, str]:
+    """The environment variables of a function: Lambda's, and those that the function declares."""
     configuration = function_version.config
-    variables = {name: str(value) for name, value in given.items() if name in _LAMBDA_VARIABLES}
+    variables = {name: str(value) for name, value in provided.items() if name in _LAMBDA_VARIABLES}
     variables["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{configuration.runtime}"
     return variables | (configuration.environment or {})
 

@@ -1,4 +1,4 @@
-"""Whether folders of code have changed."""
+"""Detects changes in folders of code."""
 
 import contextlib
 import hashlib
@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 Fingerprint = frozenset[tuple[str, int, int]]
-_CACHE = "__pycache__"  # written by whoever imports the code on the host: no change of the code
+_CACHE = "__pycache__"  # not code; written by programs of the host that import it
 
 
 def fingerprint(*folders: Path) -> Fingerprint:
-    """The folders' files with their times and sizes; equal as long as nothing was changed."""
+    """The files of the folders with their modification times and sizes; changes when a file changes."""
     return frozenset(file for folder in folders for file in _files(str(folder)))
 
 
 def digest(fingerprint: Fingerprint) -> str:
-    """The fingerprint in short."""
+    """The fingerprint's SHA-256 in hexadecimal."""
     return hashlib.sha256(repr(sorted(fingerprint)).encode()).hexdigest()
 
 
 def _files(folder: str) -> Iterator[tuple[str, int, int]]:
-    with contextlib.suppress(FileNotFoundError):  # an editor replaces files while this looks at them
+    with contextlib.suppress(FileNotFoundError):  # an editor may replace files during the scan
         for entry in os.scandir(folder):
             if not entry.is_dir():
                 status = entry.stat(follow_symlinks=False)

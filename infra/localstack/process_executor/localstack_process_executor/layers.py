@@ -1,4 +1,4 @@
-"""The folder that a function's layers make together, for /opt."""
+"""Merges a function's layers into one folder, for /opt."""
 
 import contextlib
 import hashlib
@@ -15,16 +15,16 @@ _KEPT_SECONDS = 7 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class Layer:
-    """A version of a layer: what tells it from others (its zip's hash) and a way to its unpacked folder."""
+    """A version of a layer: its identity (the hash of its zip file) and a function that returns its unpacked folder."""
 
     identity: str
     unpack: Callable[[], Path]
 
 
 def merge(layers: Sequence[Layer], cache: Path) -> Path | None:
-    """The folder of these layers, made at first use; a later layer's file replaces an earlier one's.
+    """The merged folder of these layers, created at first use; None without layers.
 
-    None without layers. Files are hard links to the unpacked ones, where the file system allows it.
+    A file of a later layer replaces that of an earlier one. Files are hard links if the file system allows it.
     """
     if not layers:
         return None
@@ -32,12 +32,12 @@ def merge(layers: Sequence[Layer], cache: Path) -> Path | None:
     merged = cache / key
     if not merged.exists():
         _build([layer.unpack() for layer in layers], merged)
-    os.utime(merged)  # in use: `prune` keeps it
+    os.utime(merged)  # mark it as used, for `prune`
     return merged
 
 
 def prune(cache: Path) -> None:
-    """Remove what was not used for a week."""
+    """Remove merged folders that were not used for a week."""
     for folder in cache.glob("*"):
         if time.time() - folder.stat().st_mtime > _KEPT_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
@@ -50,7 +50,7 @@ def _build(folders: Sequence[Path], merged: Path) -> None:
         for source in folders:
             shutil.copytree(source, target, symlinks=True, copy_function=_link, dirs_exist_ok=True)
         target.chmod(0o755)
-        with contextlib.suppress(OSError):  # another thread was faster
+        with contextlib.suppress(OSError):  # another thread has created it
             target.rename(merged)
 
 
@@ -59,5 +59,5 @@ def _link(source: str, target: str) -> None:
     place.unlink(missing_ok=True)
     try:
         place.hardlink_to(source)
-    except OSError:  # another file system
+    except OSError:  # it is on another file system
         shutil.copy2(source, target)

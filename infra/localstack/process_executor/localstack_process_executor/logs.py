@@ -1,4 +1,4 @@
-"""What an environment writes to stdout and stderr."""
+"""Collects what an environment writes to stdout and stderr."""
 
 import contextlib
 import os
@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 
 _CHUNK = 65536
-_MAX_BYTES = 16 * 1024 * 1024  # of one invocation: a loop that prints must not fill LocalStack's memory
-_CUT = b"\n[the rest of this invocation's log was dropped]\n"
+_MAX_BYTES = 16 * 1024 * 1024  # for one invocation, so that a loop that prints does not fill LocalStack's memory
+_TRUNCATED = b"\n[the rest of this invocation's log was dropped]\n"
 
 
 class LogPipe:
-    """A pipe whose text is collected by one thread and taken by another."""
+    """A pipe; one thread reads it with `collect`, another one gets the text with `take`."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -21,23 +21,23 @@ class LogPipe:
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[int]:
-        """The descriptor to write to; closed at the end, when a process has inherited it."""
+        """The descriptor to write to, to be inherited by a process; closed at the end of the context."""
         try:
             yield self._writer
         finally:
             os.close(self._writer)
 
     def fileno(self) -> int:
-        """The descriptor to wait for."""
+        """The descriptor to poll."""
         return self._reader
 
     def collect(self) -> bool:
-        """Read what is there without waiting; False at the pipe's end."""
+        """Read what is available without waiting; False at the end of the pipe."""
         with self._lock:
             return self._read()
 
     def take(self) -> str:
-        """All that was written before the call and not taken yet."""
+        """The text that was written since the last call; it is removed."""
         with self._lock:
             self._read()
             text = self._text.decode(errors="replace")
@@ -45,7 +45,7 @@ class LogPipe:
         return text
 
     def close(self) -> None:
-        """Keep what is there for `take`, read no more."""
+        """Read what is available, for `take`, and close the pipe."""
         with self._lock:
             self._read()
             os.close(self._reader)
@@ -57,6 +57,6 @@ class LogPipe:
                 if len(self._text) < _MAX_BYTES:
                     self._text += chunk
                     if len(self._text) >= _MAX_BYTES:
-                        self._text += _CUT
+                        self._text += _TRUNCATED
             return False
         return True

@@ -1,4 +1,4 @@
-"""All environments of one LocalStack: not more than a fixed number at a time."""
+"""Limits the number of environments of one LocalStack."""
 
 import threading
 
@@ -7,11 +7,11 @@ from .sandbox import Function, Sandbox
 
 
 class PoolExhausted(Exception):
-    """Every environment is in use."""
+    """The limit is reached, and every environment is in use."""
 
 
 class Pool:
-    """Starts environments and ends the one that was idle longest to make room."""
+    """Starts environments. At the limit, it ends the one that has been idle longest."""
 
     def __init__(self, sandbox: Sandbox, limit: int) -> None:
         self._sandbox = sandbox
@@ -20,16 +20,16 @@ class Pool:
         self._environments: list[Environment] = []
 
     def start(self, function: Function) -> Environment:
-        """A new environment, reserved for the caller and not yet initialised; raises `PoolExhausted`."""
+        """Start an environment, reserved for the caller and not yet initialised; raises `PoolExhausted`."""
         with self._lock:
             self._environments = [each for each in self._environments if not each.has_ended]
             if len(self._environments) >= self._limit:
-                self._make_room()
+                self._end_longest_idle()
             environment = Environment(function, self._sandbox)
             self._environments.append(environment)
             return environment
 
-    def _make_room(self) -> None:
+    def _end_longest_idle(self) -> None:
         for environment in sorted(self._environments, key=lambda each: each.idle_since):
             if environment.reserve():
                 environment.stop()

@@ -1,7 +1,7 @@
 """The Runtime API server of one environment: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
-Its own reading of HTTP/1.1 instead of `http.server`: that takes a third of a millisecond for each request and refuses
-header lines over 64 kB, as awslambdaric sends them with the traceback of a deep recursion.
+It parses HTTP/1.1 itself: `http.server` takes a third of a millisecond for each request, and refuses header lines over
+64 kB, which awslambdaric sends with the traceback of a deep recursion.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from .shapes import MAX_RESPONSE_BYTES
+from .reports import MAX_RESPONSE_BYTES
 
 _VERSION = "/2018-06-01/runtime"
 _CHUNK = 65536
@@ -20,7 +20,7 @@ _CHUNK = 65536
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What a runtime is given; `deadline_ms` since 1970."""
+    """An event for a runtime; `deadline_ms` is in milliseconds since 1970."""
 
     request_id: str
     function_arn: str
@@ -31,7 +31,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Ready:
-    """The runtime asked for its first event: its init is done."""
+    """The runtime requested its first event: its init has ended."""
 
 
 @dataclass(frozen=True)
@@ -50,31 +50,31 @@ class Answered:
 
 @dataclass(frozen=True)
 class Raised:
-    """The handler raised; the payload tells what and where."""
+    """The handler raised; the payload describes the error."""
 
     payload: bytes
 
 
 @dataclass(frozen=True)
-class AnsweredTooMuch:
-    """The handler's answer is over the limit."""
+class AnswerTooLarge:
+    """The handler's answer exceeds the limit."""
 
 
-Message = Ready | InitFailed | Answered | Raised | AnsweredTooMuch
+Message = Ready | InitFailed | Answered | Raised | AnswerTooLarge
 
 
 @dataclass(frozen=True)
 class _Request:
     method: str
     path: str
-    body: bytes | None  # None when it is too large
+    body: bytes | None  # None if it is too large
 
 
 class RuntimeApi:
-    """Listens on a port of its own, as awslambdaric takes an address without a path; calls `told` with each message."""
+    """A server on its own port, because awslambdaric's setting has no path; calls `notify` with each message."""
 
-    def __init__(self, told: Callable[[Message], None]) -> None:
-        self._told = told
+    def __init__(self, notify: Callable[[Message], None]) -> None:
+        self._notify = notify
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         self._request_id = ""
         self._was_ready = False
@@ -87,14 +87,14 @@ class RuntimeApi:
         host, port = self._listener.getsockname()
         return f"{host}:{port}"
 
-    def give(self, event: Event) -> None:
-        """Let the runtime have the event, at once or as soon as it asks."""
+    def send(self, event: Event) -> None:
+        """Send the event to the runtime when it requests the next one."""
         self._events.put(event)
 
     def close(self) -> None:
         """Stop listening; open connections end with the runtime's process."""
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept, which close alone does not
+            self._listener.shutdown(socket.SHUT_RDWR)  # interrupts `accept`, which `close` does not
         self._listener.close()
         self._events.put(None)
 
@@ -115,7 +115,7 @@ class RuntimeApi:
             case "GET", ["invocation", "next"]:
                 return self._next()
             case "POST", ["init", "error"]:
-                self._told(InitFailed(request.body or b""))
+                self._notify(InitFailed(request.body or b""))
                 return _response(202)
             case "POST", ["invocation", request_id, "response" | "error" as outcome]:
                 return self._outcome(request_id, outcome, request.body)
@@ -124,7 +124,7 @@ class RuntimeApi:
     def _next(self) -> bytes:
         if not self._was_ready:
             self._was_ready = True
-            self._told(Ready())
+            self._notify(Ready())
         event = self._events.get()
         if event is None:
             raise ConnectionAbortedError
@@ -142,9 +142,9 @@ class RuntimeApi:
         if request_id != self._request_id:
             return _response(400, b'{"errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"}')
         if body is None:
-            self._told(AnsweredTooMuch())
+            self._notify(AnswerTooLarge())
             return _response(413, b'{"errorMessage": "Too large", "errorType": "RequestEntityTooLarge"}')
-        self._told(Answered(body) if outcome == "response" else Raised(body))
+        self._notify(Answered(body) if outcome == "response" else Raised(body))
         return _response(202)
 
 
@@ -162,7 +162,7 @@ def _requests(stream: BinaryIO) -> Iterator[_Request]:
 def _body(stream: BinaryIO, length: int) -> bytes | None:
     if length <= MAX_RESPONSE_BYTES:
         return stream.read(length)
-    while length > 0:  # the client reads the answer only when it has sent everything
+    while length > 0:  # the client reads the answer only after it has sent everything
         length -= len(stream.read(min(length, _CHUNK))) or length
     return None
 

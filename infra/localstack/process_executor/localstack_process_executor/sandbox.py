@@ -1,4 +1,4 @@
-"""How this machine can separate environments, and the start of their first process."""
+"""Finds out how this machine can isolate environments, and starts their first process."""
 
 import contextlib
 import json
@@ -34,7 +34,7 @@ _VARIABLES = {
     "LAMBDA_RUNTIME_DIR": "/var/runtime",
     "TZ": ":UTC",
 }
-_QUESTION = """
+_INSPECT = """
 import json, os, site, sys, sysconfig, awslambdaric
 installation = os.path.realpath(sys.base_prefix)
 folders = [each for each in map(os.path.realpath, site.getsitepackages([sys.base_prefix])) if os.path.isdir(each)]
@@ -44,20 +44,22 @@ print(json.dumps([interpreter, installation, sysconfig.get_path("purelib"), fold
 _MEGABYTE = 1024 * 1024
 
 _WARNING = (
-    "This machine allows no mount and process namespaces (%s): Lambda environments run without them. /var/task and "
-    "/opt are not in their places and can be written, /tmp is shared and has no quota."
+    "Lambda environments run without mount and process namespaces, which this machine does not allow (%s). Code and "
+    "layers are not at /var/task and /opt and are writable; /tmp is shared and has no size limit."
 )
 
 
 class RuntimeUnusable(Exception):
-    """The interpreter of a runtime is missing or lacks what it needs; the text says what to do."""
+    """The interpreter of a runtime is missing or lacks awslambdaric; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A Python that runs functions: its program, the interpreter behind it, that one's installation and the packages.
+    """A Python that runs functions.
 
-    `site_folders` are the installation's own package folders; in an environment they show `packages`.
+    `program` is its path, which may be in a virtual environment; `interpreter` is the executable behind it,
+    `installation` the folder of that, and `packages` the folder of the packages. `site_folders` are the installation's
+    own package folders; in an environment, `packages` is mounted over them.
     """
 
     program: str
@@ -68,9 +70,9 @@ class Runtime:
 
     @classmethod
     def inspect(cls, program: str) -> "Runtime":
-        """Ask the interpreter; raises `RuntimeUnusable`."""
+        """Inspect the interpreter by running it; raises `RuntimeUnusable`."""
         try:
-            answer = subprocess.run([program, "-c", _QUESTION], capture_output=True, check=True, text=True)
+            answer = subprocess.run([program, "-c", _INSPECT], capture_output=True, check=True, text=True)
         except OSError as error:
             raise RuntimeUnusable(f"{program}: {error.strerror}") from error
         except subprocess.CalledProcessError as error:
@@ -79,13 +81,13 @@ class Runtime:
         return cls(program, interpreter, installation, packages, tuple(folders))
 
     def inside(self, path: str) -> str:
-        """Where a path of the installation is in an environment."""
+        """The path in an environment of a path of the installation."""
         return "/var/lang" + path.removeprefix(self.installation)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Function:
-    """What environments are made from; `layers` is the folder of the merged layers."""
+    """The configuration of a function's environments; `layers` is the folder of the merged layers."""
 
     runtime: Runtime
     code: Path
@@ -99,18 +101,18 @@ class Function:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The way to start environments here; `unshare` is empty where there are no namespaces."""
+    """Starts environments with the command `unshare`, which is empty if namespaces are not available."""
 
     state: Path
     unshare: tuple[str, ...]
 
     @classmethod
     def probe(cls, state: Path) -> "Sandbox":
-        """Try what the machine allows; warns when it allows nothing."""
+        """The best sandbox that works on this machine; logs a warning if namespaces are not available."""
         reason = ""
         for unshare in (NAMESPACES, USER_NAMESPACE):
             sandbox = cls(state, unshare)
-            reason = sandbox.trouble()
+            reason = sandbox.find_problem()
             if not reason:
                 return sandbox
         LOG.warning(_WARNING, reason)
@@ -165,14 +167,14 @@ class Sandbox:
             stderr=log,
             pass_fds=[control.fileno()],
             env={"PATH": os.defpath, "PYTHONPATH": str(_PACKAGE.parent)},
-            start_new_session=True,  # a signal to LocalStack's group must not cut an invocation
+            start_new_session=True,  # so that a signal to LocalStack's process group does not interrupt an invocation
         )
         with contextlib.suppress(BrokenPipeError), process.stdin as stream:  # type: ignore[union-attr]  # it is a pipe
-            stream.write(marshal.dumps(dict(launch)))  # a process that ended before it could read says why in its log
+            stream.write(marshal.dumps(dict(launch)))  # if the process ended before reading, its log says why
         return process
 
-    def trouble(self) -> str:
-        """Why it cannot work here; empty when it can."""
+    def find_problem(self) -> str:
+        """Start an environment to see whether that works; the reason if it does not, otherwise empty."""
         (self.state / "root").mkdir(parents=True, exist_ok=True)
         launch: Launch = {
             "root": str(self.state / "root"),
@@ -195,5 +197,5 @@ class Sandbox:
             theirs.close()
             text = output.read()
             process.wait()
-            told = ours.recv(64)
-        return "" if told.startswith(b"exited 0 ") else text.strip().rpartition("\n")[2] or "no answer"
+            message = ours.recv(64)
+        return "" if message.startswith(b"exited 0 ") else text.strip().rpartition("\n")[2] or "no answer"

@@ -1,4 +1,4 @@
-"""The package's settings, from LocalStack's environment variables."""
+"""The package's settings, read from LocalStack's environment variables."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ _DEFAULT_ENVIRONMENTS = 24
 
 @dataclass(frozen=True)
 class Settings:
-    """`runtimes` maps a Lambda runtime's name to its interpreter's path."""
+    """The settings; `runtimes` maps the name of a Lambda runtime to the path of its interpreter."""
 
     runtimes: dict[str, str]
     environments: int
@@ -21,7 +21,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read PROCESS_EXECUTOR_*; raises ValueError for what cannot be read."""
+        """Read PROCESS_EXECUTOR_*; raises `ValueError` for an invalid value."""
         state = f"{tempfile.gettempdir()}/localstack-process-executor-{os.getuid()}"
         return cls(
             runtimes=_pairs(os.environ.get("PROCESS_EXECUTOR_RUNTIMES", "")),
@@ -34,19 +34,19 @@ class Settings:
         program = self.runtimes.get(name)
         if program is None:
             raise RuntimeUnusable(
-                f"PROCESS_EXECUTOR_RUNTIMES names no interpreter for {name}: set it to "
-                f"{name}=/path/to/python, a Python with awslambdaric (several are separated by commas)."
+                f"PROCESS_EXECUTOR_RUNTIMES names no interpreter for {name}. Set it to "
+                f"{name}=/path/to/python, a Python with awslambdaric; separate several entries by commas."
             )
-        return _inspected(program)
+        return _inspect(program)
 
 
 @cache
-def _inspected(program: str) -> Runtime:
+def _inspect(program: str) -> Runtime:
     return Runtime.inspect(program)
 
 
 def _pairs(text: str) -> dict[str, str]:
     pairs = [each.strip().partition("=") for each in text.split(",") if each.strip()]
-    if wrong := [name for name, _, path in pairs if not path]:
-        raise ValueError(f"PROCESS_EXECUTOR_RUNTIMES: {wrong[0]!r} is not of the form name=/path/to/python.")
+    if invalid := [name for name, _, path in pairs if not path]:
+        raise ValueError(f"PROCESS_EXECUTOR_RUNTIMES: {invalid[0]!r} is not of the form name=/path/to/python.")
     return {name.strip(): path.strip() for name, _, path in pairs}

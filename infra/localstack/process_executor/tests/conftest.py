@@ -1,4 +1,4 @@
-"""Real environments and a real LocalStack."""
+"""Fixtures: real environments and a real LocalStack."""
 
 import contextlib
 import os
@@ -28,8 +28,8 @@ _START_SECONDS = 60
 
 
 @dataclass
-class Workshop:
-    """Makes environments from source text and ends them."""
+class EnvironmentFactory:
+    """Creates environments from source text, and ends them."""
 
     folder: Path
     runtime: Runtime
@@ -39,7 +39,7 @@ class Workshop:
         self.environments: list[Environment] = []
 
     def function(self, source: str, variables: dict[str, str] | None = None, **limits: Any) -> Function:
-        """A function whose module is `app`; `def handler` must be in the source."""
+        """A function with the module `app`; the source must contain `def handler`."""
         code = self.folder / f"code-{len(list(self.folder.iterdir()))}"
         code.mkdir()
         (code / "app.py").write_text(textwrap.dedent(source))
@@ -47,13 +47,13 @@ class Workshop:
         return Function(variables={"_HANDLER": "app.handler"} | (variables or {}), **settings)
 
     def environment(self, source: str, **limits: Any) -> Environment:
-        """Started and initialised."""
+        """Start and initialise an environment."""
         environment = self.start(self.function(source, **limits))
         environment.initialise()
         return environment
 
     def start(self, function: Function) -> Environment:
-        """Started, its init not waited for."""
+        """Start an environment without waiting for its init."""
         environment = Environment(function, self.sandbox)
         self.environments.append(environment)
         return environment
@@ -61,7 +61,7 @@ class Workshop:
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    """The runtimes to test with."""
+    """The settings, with the runtime to test with."""
     settings = Settings.from_environment()
     if "python3.13" not in settings.runtimes:
         pytest.exit("Set PROCESS_EXECUTOR_RUNTIMES=python3.13=/path/to/python, a Python with awslambdaric.", 1)
@@ -75,47 +75,47 @@ def runtime(settings: Settings) -> Runtime:
 
 
 @pytest.fixture(params=["namespaces", "plain"])
-def workshop(request: pytest.FixtureRequest, tmp_path: Path, runtime: Runtime) -> Iterator[Workshop]:
-    """With this machine's best way to separate environments, and without any."""
+def factory(request: pytest.FixtureRequest, tmp_path: Path, runtime: Runtime) -> Iterator[EnvironmentFactory]:
+    """A factory with the best isolation of this machine, and one without namespaces."""
     sandbox = Sandbox.probe(tmp_path / "state")
     if request.param == "plain":
         sandbox = Sandbox(sandbox.state, ())
     elif not sandbox.unshare:
-        pytest.skip("This machine allows no namespaces.")
-    with _workshop(tmp_path, runtime, sandbox) as workshop:
-        yield workshop
+        pytest.skip("This machine does not allow namespaces.")
+    with _factory(tmp_path, runtime, sandbox) as factory:
+        yield factory
 
 
 @pytest.fixture
-def plain(tmp_path: Path, runtime: Runtime) -> Iterator[Workshop]:
-    """Without namespaces."""
-    with _workshop(tmp_path, runtime, Sandbox(tmp_path / "state", ())) as workshop:
-        yield workshop
+def plain(tmp_path: Path, runtime: Runtime) -> Iterator[EnvironmentFactory]:
+    """A factory without namespaces."""
+    with _factory(tmp_path, runtime, Sandbox(tmp_path / "state", ())) as factory:
+        yield factory
 
 
 @pytest.fixture(params=[sandboxes.NAMESPACES, sandboxes.USER_NAMESPACE], ids=["root", "user"])
-def namespaced(request: pytest.FixtureRequest, tmp_path: Path, runtime: Runtime) -> Iterator[Workshop]:
-    """With each kind of namespaces that this machine allows."""
+def namespaced(request: pytest.FixtureRequest, tmp_path: Path, runtime: Runtime) -> Iterator[EnvironmentFactory]:
+    """A factory with each kind of namespaces."""
     sandbox = Sandbox(tmp_path / "state", request.param)
-    if reason := sandbox.trouble():
+    if reason := sandbox.find_problem():
         pytest.skip(reason)
-    with _workshop(tmp_path, runtime, sandbox) as workshop:
-        yield workshop
+    with _factory(tmp_path, runtime, sandbox) as factory:
+        yield factory
 
 
 @contextlib.contextmanager
-def _workshop(tmp_path: Path, runtime: Runtime, sandbox: Sandbox) -> Iterator[Workshop]:
+def _factory(tmp_path: Path, runtime: Runtime, sandbox: Sandbox) -> Iterator[EnvironmentFactory]:
     folder = tmp_path / "functions"
     folder.mkdir()
-    workshop = Workshop(folder, runtime, sandbox)
-    yield workshop
-    for environment in workshop.environments:
+    factory = EnvironmentFactory(folder, runtime, sandbox)
+    yield factory
+    for environment in factory.environments:
         environment.stop()
 
 
 @pytest.fixture
 def invoke() -> Callable[..., Result]:
-    """Give an environment an event."""
+    """A function that invokes an environment."""
 
     def invoke(environment: Environment, payload: bytes = b"{}", seconds: float | None = None) -> Result:
         event = Event(request_id="id-1", function_arn="arn:f", trace_id="Root=1", payload=payload)
@@ -125,25 +125,25 @@ def invoke() -> Callable[..., Result]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process exists and is no zombie."""
+    """Whether the process exists and is not a zombie."""
     with contextlib.suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
 
 def processes(text: str) -> list[int]:
-    """Ids of the running processes whose command line holds the text."""
-    found = []
+    """The ids of the running processes whose command line contains the text."""
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if text.encode() in (folder / "cmdline").read_bytes() and is_running(int(folder.name)):
-                found.append(int(folder.name))
-    return found
+                pids.append(int(folder.name))
+    return pids
 
 
 @pytest.fixture
 def running() -> Callable[[str], list[int]]:
-    """The processes whose command line holds a text."""
+    """A function that returns the ids of processes whose command line contains a text."""
     return processes
 
 
@@ -175,15 +175,15 @@ class LocalStack:
             "TMPDIR": str(self.temporary),
         }
         if path := os.environ.get("PYTHONPATH"):
-            variables["PYTHONPATH"] = path  # the package may lie beside LocalStack's environment
+            variables["PYTHONPATH"] = path  # the package may be installed outside LocalStack's virtual environment
         with self.log.open("w") as log:
             command = [sys.executable, "-m", "localstack.runtime.main"]
             self._process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
         self._wait_until_ready()
 
     def client(self, service: str) -> Any:
-        """A boto3 client of it."""
-        create: Any = boto3.client  # its stubs know it by literal names only
+        """A boto3 client."""
+        create: Any = boto3.client  # its type stubs accept only literal names
         return create(
             service,
             endpoint_url=f"http://127.0.0.1:{self.port}",
@@ -194,18 +194,18 @@ class LocalStack:
         )
 
     def runtimes(self) -> list[int]:
-        """The processes below it that run functions."""
+        """The ids of its descendants that run functions."""
         return sorted(set(processes("bootstrap.py")) & set(memory.descendants(self._process.pid)))
 
     def end(self, number: int) -> list[int]:
-        """Send the signal and wait; the processes that are left of those that were below it."""
+        """Send the signal and wait; those of its descendants that still run."""
         before = memory.descendants(self._process.pid)
         self._process.send_signal(number)
         self._process.wait(20)
         ends_at = time.monotonic() + 2
-        while (left := [pid for pid in before if is_running(pid)]) and time.monotonic() < ends_at:
+        while (remaining := [pid for pid in before if is_running(pid)]) and time.monotonic() < ends_at:
             time.sleep(0.02)
-        return left
+        return remaining
 
     def _wait_until_ready(self) -> None:
         ends_at = time.monotonic() + _START_SECONDS
@@ -220,14 +220,14 @@ class LocalStack:
 
 @pytest.fixture(scope="session")
 def start_localstack(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Callable[[], LocalStack]:
-    """For a test that needs one of its own."""
-    """For a test that needs one of its own."""
+    """A function that starts a LocalStack for one test."""
+    """A function that starts a LocalStack for one test."""
     return lambda: LocalStack(tmp_path_factory.mktemp("localstack"), settings)
 
 
 @pytest.fixture(scope="session")
 def localstack(start_localstack: Callable[[], LocalStack]) -> Iterator[LocalStack]:
-    """The one that the tests share; it leaves nothing behind when it stops."""
+    """A LocalStack shared by all tests; at the end, checks that it leaves no processes behind."""
     localstack = start_localstack()
     yield localstack
     assert localstack.end(signal.SIGTERM) == []  # noqa: S101

@@ -1,4 +1,4 @@
-"""Environments without LocalStack: real processes, in each way that this machine can separate them."""
+"""Environments without LocalStack: real processes, with each kind of isolation that this machine supports."""
 # ruff: noqa: D103, PLR2004, S101, S108
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from localstack_process_executor.environment import Result
 from localstack_process_executor.pool import Pool, PoolExhausted
-from localstack_process_executor.shapes import MAX_RESPONSE_BYTES
+from localstack_process_executor.reports import MAX_RESPONSE_BYTES
 
 Invoke = Callable[..., Result]
 ECHO = "def handler(event, context): return event"
@@ -32,31 +32,31 @@ def error(result: Result) -> dict[str, Any]:
     return answer
 
 
-def test_an_environment_is_reused(workshop: Any, invoke: Invoke) -> None:
-    environment = workshop.environment(COUNT)
+def test_an_environment_is_reused(factory: Any, invoke: Invoke) -> None:
+    environment = factory.environment(COUNT)
     assert [invoke(environment).payload for _ in range(3)] == [b"1", b"2", b"3"]
 
 
-def test_the_context_tells_the_request_and_its_deadline(workshop: Any, invoke: Invoke) -> None:
+def test_the_context_has_the_request_id_and_the_deadline(factory: Any, invoke: Invoke) -> None:
     source = """
         def handler(event, context):
             return [context.aws_request_id, context.invoked_function_arn, context.get_remaining_time_in_millis()]
     """
-    request_id, arn, left = json.loads(invoke(workshop.environment(source), seconds=2).payload)
+    request_id, arn, left = json.loads(invoke(factory.environment(source), seconds=2).payload)
     assert (request_id, arn) == ("id-1", "arn:f")
     assert 1800 < left <= 2000
 
 
-def test_only_declared_variables_are_there(workshop: Any, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_declared_variables_are_set(factory: Any, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_HOST", "1")
     source = "import os\ndef handler(event, context): return dict(os.environ)"
-    variables = json.loads(invoke(workshop.environment(source, variables={"MINE": "1"})).payload)
+    variables = json.loads(invoke(factory.environment(source, variables={"MINE": "1"})).payload)
     lambdas = {"LANG", "LD_LIBRARY_PATH", "PATH", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "TZ", "_HANDLER"}
     lambdas |= {"AWS_LAMBDA_RUNTIME_API", "PYTHONPATH", "_X_AMZN_TRACE_ID"}
     assert set(variables) - lambdas - {"LC_CTYPE", "TMPDIR"} == {"MINE"}  # Python itself sets LC_CTYPE
 
 
-def test_modules_are_looked_for_in_the_order_of_aws(namespaced: Any, invoke: Invoke) -> None:
+def test_sys_path_has_the_order_of_aws(namespaced: Any, invoke: Invoke) -> None:
     source = """
         import os, sys, awslambdaric, boto3
         def handler(event, context): return [sys.path[:4], awslambdaric.__file__, boto3.__file__, os.getcwd()]
@@ -67,7 +67,7 @@ def test_modules_are_looked_for_in_the_order_of_aws(namespaced: Any, invoke: Inv
     assert folder == "/var/task"
 
 
-def test_a_timeout_ends_every_process(workshop: Any, invoke: Invoke, running: Callable[[str], list[int]]) -> None:
+def test_a_timeout_ends_every_process(factory: Any, invoke: Invoke, running: Callable[[str], list[int]]) -> None:
     source = """
         import subprocess, time
         def handler(event, context):
@@ -76,7 +76,7 @@ def test_a_timeout_ends_every_process(workshop: Any, invoke: Invoke, running: Ca
             print("before")
             time.sleep(60)
     """
-    environment = workshop.environment(source, timeout_seconds=1)
+    environment = factory.environment(source, timeout_seconds=1)
     began = time.monotonic()
     result = invoke(environment)
     assert 0.9 < time.monotonic() - began < 2
@@ -89,7 +89,7 @@ def test_a_timeout_ends_every_process(workshop: Any, invoke: Invoke, running: Ca
 
 
 def test_memory_is_limited_for_the_whole_tree(
-    workshop: Any, invoke: Invoke, running: Callable[[str], list[int]]
+    factory: Any, invoke: Invoke, running: Callable[[str], list[int]]
 ) -> None:
     source = """
         import subprocess, sys, time
@@ -98,7 +98,7 @@ def test_memory_is_limited_for_the_whole_tree(
             children = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
             time.sleep(10)
     """
-    result = invoke(workshop.environment(source, timeout_seconds=10))
+    result = invoke(factory.environment(source, timeout_seconds=10))
     message = "RequestId: id-1 Error: Runtime exited with error: signal: killed"
     assert error(result) == {"errorType": "Runtime.OutOfMemory", "errorMessage": message}
     assert "Max Memory Used: 128 MB" in result.log
@@ -106,7 +106,7 @@ def test_memory_is_limited_for_the_whole_tree(
     assert running("sleep(8764)") == []
 
 
-def test_memory_shared_by_several_processes_counts_once(workshop: Any, invoke: Invoke) -> None:
+def test_memory_shared_by_several_processes_counts_once(factory: Any, invoke: Invoke) -> None:
     source = """
         import os, time
         data = b"x" * 70_000_000
@@ -116,20 +116,20 @@ def test_memory_shared_by_several_processes_counts_once(workshop: Any, invoke: I
             time.sleep(0.3)
             return "alive"
     """
-    assert invoke(workshop.environment(source)).payload == b'"alive"'
+    assert invoke(factory.environment(source)).payload == b'"alive"'
 
 
-def test_the_memory_used_is_reported(workshop: Any, invoke: Invoke) -> None:
+def test_the_memory_used_is_reported(factory: Any, invoke: Invoke) -> None:
     source = "def handler(event, context): return len(bytearray(80_000_000))"
-    result = invoke(workshop.environment(source, memory_megabytes=256))
+    result = invoke(factory.environment(source, memory_megabytes=256))
     used = re.search(r"Memory Size: 256 MB\tMax Memory Used: (\d+) MB", result.log)
     assert used
     assert 85 < int(used[1]) < 150
 
 
 @pytest.mark.parametrize(("size", "is_error"), [(MAX_RESPONSE_BYTES - 2, False), (MAX_RESPONSE_BYTES - 1, True)])
-def test_an_answer_has_a_largest_size(workshop: Any, invoke: Invoke, size: int, is_error: bool) -> None:  # noqa: FBT001
-    environment = workshop.environment(f"def handler(event, context): return 'x' * {size}")
+def test_the_size_of_an_answer_is_limited(factory: Any, invoke: Invoke, size: int, is_error: bool) -> None:  # noqa: FBT001
+    environment = factory.environment(f"def handler(event, context): return 'x' * {size}")
     result = invoke(environment)
     assert result.is_error == is_error
     if is_error:
@@ -156,7 +156,7 @@ def test_tmp_is_empty_private_and_limited(namespaced: Any, invoke: Invoke) -> No
     assert not Path("/tmp/file").exists()
 
 
-def test_tmp_without_namespaces_is_a_folder_that_ends_with_the_environment(plain: Any, invoke: Invoke) -> None:
+def test_tmp_without_namespaces_is_a_folder_that_is_removed_with_the_environment(plain: Any, invoke: Invoke) -> None:
     source = "import tempfile\ndef handler(event, context): return tempfile.gettempdir()"
     environment = plain.environment(source)
     folder = Path(json.loads(invoke(environment).payload))
@@ -190,7 +190,7 @@ def test_other_processes_cannot_be_seen(namespaced: Any, invoke: Invoke) -> None
     assert json.loads(invoke(namespaced.environment(source)).payload) == 2
 
 
-def test_loopback_and_the_hosts_folders_are_there(workshop: Any, invoke: Invoke) -> None:
+def test_loopback_and_the_hosts_folders_are_available(factory: Any, invoke: Invoke) -> None:
     source = """
         import os, socket, subprocess, ssl
         def handler(event, context):
@@ -199,7 +199,7 @@ def test_loopback_and_the_hosts_folders_are_there(workshop: Any, invoke: Invoke)
             open("/dev/null", "w").write("x")
             return [os.path.exists("/etc/hosts"), subprocess.check_output(["echo", "x"], text=True)]
     """
-    assert json.loads(invoke(workshop.environment(source)).payload) == [True, "x\n"]
+    assert json.loads(invoke(factory.environment(source)).payload) == [True, "x\n"]
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_loopback_and_the_hosts_folders_are_there(workshop: Any, invoke: Invoke)
         ("x = bytearray(400_000_000)\nwhile True: pass", "Runtime.OutOfMemory", None),
     ],
 )
-def test_a_failed_init(workshop: Any, invoke: Invoke, source: str, error_type: str, message: str | None) -> None:
-    environment = workshop.environment(f"print('loading')\n{source}")
+def test_a_failed_init(factory: Any, invoke: Invoke, source: str, error_type: str, message: str | None) -> None:
+    environment = factory.environment(f"print('loading')\n{source}")
     assert environment.has_ended
     result = invoke(environment)
     answer = error(result)
@@ -227,8 +227,8 @@ def test_a_failed_init(workshop: Any, invoke: Invoke, source: str, error_type: s
     assert not environment.reserve()
 
 
-def test_an_init_that_takes_too_long(workshop: Any, invoke: Invoke) -> None:
-    environment = workshop.start(workshop.function("print('loading')\nimport time\ntime.sleep(60)"))
+def test_an_init_that_exceeds_its_time(factory: Any, invoke: Invoke) -> None:
+    environment = factory.start(factory.function("print('loading')\nimport time\ntime.sleep(60)"))
     began = time.monotonic()
     environment.initialise(0.5)
     assert time.monotonic() - began < 2
@@ -239,8 +239,8 @@ def test_an_init_that_takes_too_long(workshop: Any, invoke: Invoke) -> None:
     assert result.log.startswith("loading\n")
 
 
-def test_an_error_has_its_trace(workshop: Any, invoke: Invoke) -> None:
-    environment = workshop.environment("def handler(event, context):\n    raise ValueError('no')")
+def test_an_error_has_a_stack_trace(factory: Any, invoke: Invoke) -> None:
+    environment = factory.environment("def handler(event, context):\n    raise ValueError('no')")
     answer = error(result := invoke(environment))
     assert (answer["errorType"], answer["errorMessage"], answer["requestId"]) == ("ValueError", "no", "id-1")
     assert re.fullmatch(r'  File ".*app.py", line 2, in handler\n    raise ValueError\(.no.\)\n', *answer["stackTrace"])
@@ -248,10 +248,10 @@ def test_an_error_has_its_trace(workshop: Any, invoke: Invoke) -> None:
     assert not environment.has_ended
 
 
-def test_an_error_with_a_very_long_trace(workshop: Any, invoke: Invoke) -> None:
+def test_an_error_with_a_very_long_stack_trace(factory: Any, invoke: Invoke) -> None:
     names = [f"def step_{n}_{'x' * 60}(): return step_{n + 1}_{'x' * 60}()" for n in range(900)]
     source = "\n".join([*names, f"def handler(event, context): return step_0_{'x' * 60}()"])
-    answer = error(invoke(workshop.environment(source)))
+    answer = error(invoke(factory.environment(source)))
     assert answer["errorType"] == "NameError"
     assert len(answer["stackTrace"]) > 900
 
@@ -265,15 +265,15 @@ def test_an_error_with_a_very_long_trace(workshop: Any, invoke: Invoke) -> None:
         ("os.abort()", "Runtime exited with error: signal: aborted"),
     ],
 )
-def test_an_exit_in_the_handler(workshop: Any, invoke: Invoke, statement: str, reason: str) -> None:
-    environment = workshop.environment(f"import os, sys\ndef handler(event, context):\n    {statement}")
+def test_an_exit_in_the_handler(factory: Any, invoke: Invoke, statement: str, reason: str) -> None:
+    environment = factory.environment(f"import os, sys\ndef handler(event, context):\n    {statement}")
     result = invoke(environment)
     assert error(result) == {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: id-1 Error: {reason}"}
     assert result.log.endswith(f"RequestId: id-1 Error: {reason}\nRuntime.ExitError\n")
     assert environment.has_ended
 
 
-def test_the_log_has_the_lines_of_aws(workshop: Any, invoke: Invoke) -> None:
+def test_the_log_has_the_lines_of_aws(factory: Any, invoke: Invoke) -> None:
     source = """
         import logging, os, sys
         print("init")
@@ -283,7 +283,7 @@ def test_the_log_has_the_lines_of_aws(workshop: Any, invoke: Invoke) -> None:
             logging.warning("logged")
             os.system("echo from a child")
     """
-    environment = workshop.environment(source, version="7")
+    environment = factory.environment(source, version="7")
     figures = r"Duration: \d+\.\d\d ms\tBilled Duration: \d+ ms\tMemory Size: 128 MB\tMax Memory Used: \d\d MB"
     lines = r"out\nerr\n\[WARNING\]\t\S+Z\tid-1\tlogged\nfrom a child\n"
     start, end = "START RequestId: id-1 Version: 7\n", "END RequestId: id-1\nREPORT RequestId: id-1\t"
@@ -291,18 +291,18 @@ def test_the_log_has_the_lines_of_aws(workshop: Any, invoke: Invoke) -> None:
     assert re.fullmatch(rf"{start}{lines}{end}{figures}\n", invoke(environment).log)
 
 
-def test_a_long_log_is_whole(workshop: Any, invoke: Invoke) -> None:
+def test_a_long_log_is_complete(factory: Any, invoke: Invoke) -> None:
     source = "def handler(event, context):\n    for n in range(20_000): print(n, 'x' * 100)"
-    assert "\n19999 xxx" in invoke(workshop.environment(source, timeout_seconds=20)).log
+    assert "\n19999 xxx" in invoke(factory.environment(source, timeout_seconds=20)).log
 
 
-def test_each_invocation_has_its_own_log(workshop: Any, invoke: Invoke) -> None:
-    environment = workshop.environment("def handler(event, context): print('event', event)")
+def test_each_invocation_has_its_own_log(factory: Any, invoke: Invoke) -> None:
+    environment = factory.environment("def handler(event, context): print('event', event)")
     for number in range(200):
         assert f"$LATEST\nevent {number}\nEND " in invoke(environment, str(number).encode()).log
 
 
-def test_processes_stand_still_between_events(workshop: Any, invoke: Invoke) -> None:
+def test_processes_are_paused_between_events(factory: Any, invoke: Invoke) -> None:
     source = """
         import threading, time
         ticks = 0
@@ -316,7 +316,7 @@ def test_processes_stand_still_between_events(workshop: Any, invoke: Invoke) -> 
             time.sleep(event)
             return ticks
     """
-    environment = workshop.environment(source)
+    environment = factory.environment(source)
     before = int(invoke(environment, b"0").payload)
     time.sleep(0.5)
     after = int(invoke(environment, b"0").payload)
@@ -324,9 +324,9 @@ def test_processes_stand_still_between_events(workshop: Any, invoke: Invoke) -> 
     assert int(invoke(environment, b"0.3").payload) - after > 10
 
 
-def test_environments_of_one_function_run_at_the_same_time(workshop: Any, invoke: Invoke) -> None:
-    function = workshop.function("import time\ndef handler(event, context): time.sleep(0.5)")
-    environments = [workshop.start(function) for _ in range(4)]
+def test_environments_of_one_function_run_in_parallel(factory: Any, invoke: Invoke) -> None:
+    function = factory.function("import time\ndef handler(event, context): time.sleep(0.5)")
+    environments = [factory.start(function) for _ in range(4)]
     for environment in environments:
         environment.initialise()
     began = time.monotonic()
@@ -336,23 +336,23 @@ def test_environments_of_one_function_run_at_the_same_time(workshop: Any, invoke
     assert time.monotonic() - began < 1.5
 
 
-def test_a_pool_ends_the_environment_that_was_idle_longest(workshop: Any) -> None:
-    pool = Pool(workshop.sandbox, limit=2)
-    function = workshop.function(ECHO)
+def test_a_full_pool_ends_the_environment_that_was_idle_longest(factory: Any) -> None:
+    pool = Pool(factory.sandbox, limit=2)
+    function = factory.function(ECHO)
     first, second = pool.start(function), pool.start(function)
-    workshop.environments += [first, second]
+    factory.environments += [first, second]
     with pytest.raises(PoolExhausted):
         pool.start(function)
     second.release()
     first.release()
-    workshop.environments.append(pool.start(function))
+    factory.environments.append(pool.start(function))
     assert second.has_ended
     assert not second.reserve()
     assert first.reserve()
 
 
-def test_a_retired_environment_ends_after_its_invocation(workshop: Any, invoke: Invoke) -> None:
-    environment = workshop.environment("import time\ndef handler(event, context): time.sleep(0.3)")
+def test_a_retired_environment_ends_after_its_invocation(factory: Any, invoke: Invoke) -> None:
+    environment = factory.environment("import time\ndef handler(event, context): time.sleep(0.3)")
     threading.Timer(0.1, environment.retire).start()
     assert invoke(environment).payload == b"null"
     assert not environment.has_ended
@@ -360,8 +360,8 @@ def test_a_retired_environment_ends_after_its_invocation(workshop: Any, invoke: 
     assert environment.has_ended
 
 
-def test_invoking_takes_little_time(workshop: Any, invoke: Invoke) -> None:
-    environment = workshop.environment(ECHO)
+def test_invoking_takes_little_time(factory: Any, invoke: Invoke) -> None:
+    environment = factory.environment(ECHO)
     times = []
     for _ in range(200):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The executor in a real LocalStack, through Lambda's API."""
+"""The executor in a real LocalStack, called through Lambda's API."""
 # ruff: noqa: D102, D103, PLR2004, S101
 
 import base64
@@ -30,13 +30,13 @@ def zipped(files: dict[str, str]) -> bytes:
 
 
 class Functions:
-    """Lambda's API, in short."""
+    """Shortcuts for Lambda's API."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
     def create(self, name: str, source: str, **settings: Any) -> str:
-        """Its name, when it can be invoked."""
+        """Create a function and wait until it can be invoked; its name."""
         given = {"Runtime": "python3.13", "Role": ROLE, "Handler": "app.handler", "Timeout": 10} | settings
         self.client.create_function(FunctionName=name, Code={"ZipFile": zipped({"app.py": source})}, **given)
         self.client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.05})
@@ -48,14 +48,14 @@ class Functions:
         return arn
 
     def answer(self, name: str, event: Any = None) -> Any:
-        """What the function returns."""
+        """Invoke the function; what it returns."""
         response = self.client.invoke(FunctionName=name, Payload=json.dumps(event))
         payload = json.loads(response["Payload"].read())
         assert "FunctionError" not in response, payload
         return payload
 
     def error(self, name: str) -> Any:
-        """What a failing function's invocation answers."""
+        """Invoke a failing function; its error."""
         response = self.client.invoke(FunctionName=name)
         assert response["FunctionError"] == "Unhandled"
         return json.loads(response["Payload"].read())
@@ -68,7 +68,7 @@ def functions(localstack: Any) -> Functions:
 
 @dataclass
 class SlowInit:
-    """A second LocalStack where a function's init takes too long, while the other tests run."""
+    """A second LocalStack, in which the init of a function exceeds its time while the other tests run."""
 
     localstack: Any
     answer: Future[tuple[Any, float]]
@@ -90,14 +90,14 @@ def slow_init(start_localstack: Callable[[], Any]) -> Iterator[SlowInit]:
 
 
 def wait_for[Value](find: Callable[[], Value], seconds: float = 5) -> Value:
-    """The first value that is not empty."""
+    """The first value that is not empty, or the last one when the time is over."""
     ends_at = time.monotonic() + seconds
     while not (value := find()) and time.monotonic() < ends_at:
         time.sleep(0.05)
     return value
 
 
-def test_only_declared_variables_are_there(functions: Functions) -> None:
+def test_only_declared_variables_are_set(functions: Functions) -> None:
     source = "import os\ndef handler(event, context): return dict(os.environ)"
     name = functions.create("variables", source, Environment={"Variables": {"MINE": "1"}})
     variables = functions.answer(name)
@@ -117,7 +117,7 @@ def test_a_client_of_the_function_reaches_localstack(functions: Functions) -> No
     assert functions.answer(functions.create("client", source, MemorySize=256)) == "000000000000"
 
 
-def test_only_declared_layers_are_there_in_their_order(functions: Functions) -> None:
+def test_only_declared_layers_are_available_in_their_order(functions: Functions) -> None:
     one = functions.layer("one", {"python/one.py": "x = 1", "python/both.py": "x = 1"})
     two = functions.layer("two", {"python/lib/python3.13/site-packages/two.py": "", "python/both.py": "x = 2"})
     source = "import one, two, both\ndef handler(event, context): return both.x"
@@ -289,14 +289,14 @@ def test_a_runtime_that_is_not_set(functions: Functions) -> None:
     assert "PROCESS_EXECUTOR_RUNTIMES names no interpreter for nodejs22.x" in reason
 
 
-def test_an_init_that_takes_too_long_runs_again_within_the_timeout(slow_init: SlowInit) -> None:
+def test_an_init_that_exceeds_its_time_runs_again_within_the_timeout(slow_init: SlowInit) -> None:
     error, seconds = slow_init.answer.result()
     assert error["errorType"] == "Sandbox.Timedout"
     assert error["errorMessage"].endswith("Task timed out after 1.00 seconds")
     assert 11 <= seconds < 13
 
 
-def test_nothing_is_left_when_localstack_is_killed(slow_init: SlowInit) -> None:
+def test_no_processes_remain_when_localstack_is_killed(slow_init: SlowInit) -> None:
     localstack = slow_init.localstack
     functions = Functions(localstack.client("lambda"))
     functions.create("idle", ECHO)

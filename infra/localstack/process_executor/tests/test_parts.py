@@ -1,4 +1,4 @@
-"""What needs no environment: layers, settings, the server's answers, changes of code."""
+"""Parts that need no environment: layers, settings, the Runtime API server, detection of changes."""
 # ruff: noqa: D103, PLR2004, S101
 
 import http.client
@@ -24,7 +24,7 @@ def layer(folder: Path, name: str, files: dict[str, str]) -> Layer:
     return Layer(name, lambda: folder / name)
 
 
-def test_a_later_layer_lies_over_an_earlier_one(tmp_path: Path) -> None:
+def test_a_later_layer_replaces_files_of_an_earlier_one(tmp_path: Path) -> None:
     one = layer(tmp_path, "one", {"python/a.py": "1", "python/b.py": "1"})
     two = layer(tmp_path, "two", {"python/b.py": "2", "lib/c.so": "2"})
     merged, reverse = merge([one, two], tmp_path / "cache"), merge([two, one], tmp_path / "cache")
@@ -45,7 +45,7 @@ def test_layers_are_merged_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
-def test_layers_that_nobody_used_for_long_are_removed(tmp_path: Path) -> None:
+def test_layers_that_were_not_used_for_a_week_are_removed(tmp_path: Path) -> None:
     old, new = (merge([layer(tmp_path, name, {"a": "1"})], tmp_path / "cache") for name in ("old", "new"))
     assert old
     os.utime(old, (0, 0))
@@ -53,7 +53,7 @@ def test_layers_that_nobody_used_for_long_are_removed(tmp_path: Path) -> None:
     assert list((tmp_path / "cache").iterdir()) == [new]
 
 
-def test_layers_are_merged_by_several_threads(tmp_path: Path) -> None:
+def test_several_threads_can_merge_the_same_layers(tmp_path: Path) -> None:
     one = layer(tmp_path, "one", {f"python/{n}.py": "1" for n in range(200)})
     merged: list[Path | None] = []
     threads = [threading.Thread(target=lambda: merged.append(merge([one], tmp_path / "cache"))) for _ in range(4)]
@@ -66,7 +66,7 @@ def test_layers_are_merged_by_several_threads(tmp_path: Path) -> None:
     assert list((tmp_path / "cache").iterdir()) == merged[:1]
 
 
-def test_a_change_of_code_is_noticed(tmp_path: Path) -> None:
+def test_a_change_of_code_is_detected(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     module = tmp_path / "package" / "app.py"
     module.write_text("1")
@@ -92,7 +92,7 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.runtime("python3.13")
 
 
-def test_settings_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROCESS_EXECUTOR_RUNTIMES", "/a/python")
     with pytest.raises(ValueError, match="is not of the form"):
         Settings.from_environment()
@@ -103,7 +103,7 @@ def test_a_runtime_without_awslambdaric() -> None:
         Runtime.inspect(sys.executable)
 
 
-def test_a_machine_without_unshare_is_warned_about(
+def test_a_warning_is_logged_on_a_machine_without_unshare(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(os, "defpath", "/nowhere")
@@ -112,9 +112,9 @@ def test_a_machine_without_unshare_is_warned_about(
 
 
 def test_the_server_answers_as_the_runtime_api() -> None:
-    told: SimpleQueue[Message] = SimpleQueue()
-    api = RuntimeApi(told.put)
-    api.give(Event(request_id="id-1", function_arn="arn", trace_id="Root=1", payload=b"[1]", deadline_ms=5))
+    messages: SimpleQueue[Message] = SimpleQueue()
+    api = RuntimeApi(messages.put)
+    api.send(Event(request_id="id-1", function_arn="arn", trace_id="Root=1", payload=b"[1]", deadline_ms=5))
     connection = http.client.HTTPConnection(api.address)
     connection.request("GET", "/2018-06-01/runtime/invocation/next")
     response = connection.getresponse()
@@ -128,4 +128,4 @@ def test_the_server_answers_as_the_runtime_api() -> None:
         response.read()
     api.close()
     assert statuses == [404, 400, 202]
-    assert [told.get_nowait(), told.get_nowait()] == [Ready(), Answered(b'"answer"')]
+    assert [messages.get_nowait(), messages.get_nowait()] == [Ready(), Answered(b'"answer"')]

@@ -1,1 +1,1 @@
-"""What runs inside an environment: the standard library alone, for LocalStack is not there."""
+"""Code that runs inside an environment. It imports only the standard library: LocalStack is not available there."""

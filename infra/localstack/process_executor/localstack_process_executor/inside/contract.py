@@ -1,10 +1,10 @@
-"""What the host and an environment's first process tell each other."""
+"""The data that the host sends to an environment's first process."""
 
 from typing import TypedDict
 
 
 class Launch(TypedDict):
-    """What to start; `root` is None where the machine allows no namespaces: then no mounts, no other user."""
+    """The process to start. If `root` is None, it is started without mounts and as the same user."""
 
     root: str | None
     binds: list[tuple[str, str]]

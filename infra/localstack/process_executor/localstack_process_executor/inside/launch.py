@@ -1,11 +1,11 @@
-"""The first process of an environment: prepares it, starts the runtime, watches it and ends all of it.
+"""The first process of an environment: sets it up, starts the runtime, supervises it, and ends all its processes.
 
-Reads its `Launch`, marshalled, from its standard input. Its argument is the descriptor of a socket to the host, which
-sends "freeze" (stop every process; answered with "frozen 0 <peak>") and "thaw" (go on). When everything has ended it
-tells "exited <status> <peak>" or "out-of-memory 0 <peak>"; status as os.wait gives it, peak in bytes. When the socket
-closes, the host is gone and everything ends.
+It reads its `Launch`, serialized with `marshal`, from its standard input. Its argument is the descriptor of a socket to
+the host. The host sends "freeze" (pause every process; the answer is "frozen 0 <peak>") and "thaw" (continue). After
+all processes have ended, it sends "exited <status> <peak>" or "out-of-memory 0 <peak>"; the status is that of
+`os.wait`, the peak is in bytes. When the socket closes, the host has ended, and all processes are ended.
 
-Each import here is a part of every cold start: json, socket, typing and contextlib would take 15 ms.
+Imports take part of every cold start: json, socket, typing and contextlib would take 15 ms.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Supervisor:
-    """Watches the runtime's process and all that it starts."""
+    """Supervises the runtime's process and all its descendants."""
 
     def __init__(self, control: int, runtime: int, memory_bytes: int) -> None:
         self._control = control
@@ -40,7 +40,7 @@ class Supervisor:
         self._peak = 0
 
     def run(self) -> None:
-        """Return when all processes have ended."""
+        """Supervise until all processes have ended."""
         ended = os.pidfd_open(self._runtime)
         poll = select.poll()
         poll.register(ended, select.POLLIN)
@@ -49,24 +49,24 @@ class Supervisor:
             ready = {descriptor for descriptor, _ in poll.poll(None if self._frozen else _SAMPLE_MS)}
             if ended in ready:
                 return self._finish("exited", os.waitpid(self._runtime, 0)[1])
-            if self._control in ready and not self._obey(os.read(self._control, 16)):
+            if self._control in ready and not self._handle(os.read(self._control, 16)):
                 return kill_descendants()
             if not self._frozen and self._measure() > self._memory_bytes:
                 return self._finish("out-of-memory", 0)
 
-    def _obey(self, message: bytes) -> bool:
+    def _handle(self, message: bytes) -> bool:
         if message == b"freeze":
             signal_descendants(signal.SIGSTOP)
             self._frozen = True
             self._measure()
-            self._tell("frozen", 0)
+            self._send("frozen", 0)
         elif message == b"thaw":
             self._frozen = False
             signal_descendants(signal.SIGCONT)
         return bool(message)
 
     def _measure(self) -> int:
-        """Bytes in use now; counts shared pages exactly only where that decides."""
+        """Bytes of memory in use; shared pages are counted exactly only if the limit seems to be exceeded."""
         pids = memory.descendants(os.getpid())
         used = memory.resident(pids)
         if used > self._memory_bytes:
@@ -76,26 +76,26 @@ class Supervisor:
 
     def _finish(self, kind: str, status: int) -> None:
         kill_descendants()
-        self._tell(kind, status)
+        self._send(kind, status)
 
-    def _tell(self, kind: str, status: int) -> None:
+    def _send(self, kind: str, status: int) -> None:
         try:
             os.write(self._control, f"{kind} {status} {self._peak}".encode())
         except OSError:
-            return  # the host has gone: the next read says so
+            return  # the host has ended: the next read returns nothing
 
 
 def signal_descendants(number: int) -> None:
-    """Send the signal to every process below this one."""
+    """Send the signal to every descendant of this process."""
     if os.getpid() == 1:
-        _signal(-1, number)  # alone with its descendants: one call reaches all of them at once
+        _signal(-1, number)  # the first process of its namespace: one call reaches all processes
         return
     for pid in memory.descendants(os.getpid()):
         _signal(pid, number)
 
 
 def kill_descendants() -> None:
-    """End every process below this one and wait for it."""
+    """Kill every descendant of this process and wait for it."""
     try:
         while True:
             signal_descendants(signal.SIGKILL)
@@ -112,7 +112,7 @@ def _signal(pid: int, number: int) -> None:
 
 
 def start(launch: "Launch") -> int:
-    """The id of the runtime's process."""
+    """Start the runtime; its process id."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -124,12 +124,12 @@ def start(launch: "Launch") -> int:
 
 
 def execute(launch: "Launch") -> None:
-    """Become the runtime; never returns."""
+    """Execute the runtime in place of this process."""
     if launch["root"] and os.getuid() == 0:
         os.setgroups([])
         os.setgid(_GROUP)
         os.setuid(_USER)
-    # From here on it is not root and gets no capabilities at exec: it cannot undo the mounts.
+    # Without root and without gaining capabilities at exec, it cannot undo the mounts.
     _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which clears it
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -139,12 +139,12 @@ def execute(launch: "Launch") -> None:
 
 
 def run(launch: "Launch", control: int) -> None:
-    """One environment, to its end."""
+    """Run one environment until its end."""
     Supervisor(control, start(launch), launch["memory_bytes"]).run()
 
 
 def run_without_namespaces(launch: "Launch", control: int) -> None:
-    """One environment whose /tmp is a folder of its own, named by TMPDIR and removed at the end."""
+    """Run one environment that has its own folder in TMPDIR instead of /tmp, removed at the end."""
     import tempfile  # noqa: PLC0415 (slow to import and rarely needed)
 
     with tempfile.TemporaryDirectory(prefix="lambda-", ignore_cleanup_errors=True) as folder:
@@ -153,7 +153,7 @@ def run_without_namespaces(launch: "Launch", control: int) -> None:
 
 
 def main() -> None:
-    """Read what to start, and run it."""
+    """Read the `Launch` and run the environment."""
     control = int(sys.argv[1])
     os.set_inheritable(control, False)
     launch: Launch = marshal.load(sys.stdin.buffer)  # noqa: S302 (from the host, the same Python)

@@ -1,8 +1,8 @@
-"""The environment's own file system: the host's folders read-only, AWS's folders in their places.
+"""The environment's file system: the host's folders, read-only, and AWS's folders at their paths.
 
-Must run in a mount namespace of its own whose mounts are private.
+Must run in its own mount namespace whose mounts are private.
 """
-# The import of pathlib would cost every cold start 5 ms:
+# The import of pathlib takes 5 ms of every cold start:
 # ruff: noqa: PTH102, PTH103, PTH115, PTH211
 
 import ctypes
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC = 0x2, 0x4, 0x1000, 0x4000
 _MNT_DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
-_SYS_MOUNT_SETATTR = 442  # the same on every architecture; libc's own function is younger than many a libc
+_SYS_MOUNT_SETATTR = 442  # the same on every architecture; older versions of libc have no function for it
 _ATTR_RDONLY, _ATTR_NOSUID = 0x1, 0x2
 _NOT_FROM_HOST = {"dev", "opt", "proc", "tmp", "var"}
 _DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -27,23 +27,23 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def build(root: str, binds: "Sequence[tuple[str, str]]", tmp_bytes: int) -> None:
     """Make `root` (an empty folder) the new `/`.
 
-    `binds` are pairs of a host's path and its place; /tmp is empty and writable and holds `tmp_bytes`.
-    Raises OSError.
+    `binds` are pairs of a path of the host and a path in the environment. /tmp is empty and writable, with `tmp_bytes`
+    of space. Raises `OSError`.
     """
     _mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=1m")
     _bind_host(root)
     _bind_devices(root)
     for folder in ("opt", "proc", "tmp", "var"):
         os.mkdir(f"{root}/{folder}")
-    for source, place in binds:
-        os.makedirs(root + place, exist_ok=True)
-        _mount(source, root + place, None, _MS_BIND | _MS_REC)
+    for source, target in binds:
+        os.makedirs(root + target, exist_ok=True)
+        _mount(source, root + target, None, _MS_BIND | _MS_REC)
     _make_read_only(root)
     _mount("proc", f"{root}/proc", "proc", _MS_NOSUID | _MS_NODEV)
-    _mount("tmpfs", f"{root}/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=1777,size={tmp_bytes}")  # noqa: S108 (a place)
+    _mount("tmpfs", f"{root}/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=1777,size={tmp_bytes}")  # noqa: S108 (a mount point)
     os.chdir(root)
     _check(_libc.pivot_root(b".", b"."), "pivot_root")
-    _check(_libc.umount2(b".", _MNT_DETACH), "umount2")  # the old root lay over the new one
+    _check(_libc.umount2(b".", _MNT_DETACH), "umount2")  # the old root is mounted over the new one
 
 
 def _bind_host(root: str) -> None:

@@ -1,6 +1,6 @@
-"""The runtime's first module: `sys.path` in AWS's order, then awslambdaric.
+"""The runtime's entry point: sets `sys.path` in AWS's order, then runs awslambdaric.
 
-python bootstrap.py <folder of the layers>   (the handler is in _HANDLER, the code's folder in LAMBDA_TASK_ROOT)
+python bootstrap.py <folder of the layers>   (_HANDLER names the handler, LAMBDA_TASK_ROOT the folder of the code)
 """
 
 import os
@@ -12,7 +12,7 @@ from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 
 
 def set_path(task: str, layers: str) -> None:
-    """Put the function's code first, then the layers'; a PYTHONPATH of the function's own replaces the layers."""
+    """Add the function's code and its layers to `sys.path`; a PYTHONPATH of the function replaces the layers."""
     folders = [task]
     if "PYTHONPATH" not in os.environ:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -20,7 +20,7 @@ def set_path(task: str, layers: str) -> None:
         os.environ["PYTHONPATH"] = os.environ["LAMBDA_RUNTIME_DIR"]  # for processes that the function starts
     sys.path[:0] = folders
     for folder in folders:
-        site.addsitedir(folder)  # reads its .pth files
+        site.addsitedir(folder)  # processes .pth files
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""One environment in a process of its own: it can crash, or be killed when its time is up, and hurts nobody.
+"""An execution environment in a child process: the function can crash or be killed without harm to its host.
 
-python -m infra.local.isolated <handler> <file descriptor>   (started by `Environment` alone)
+python -m infra.environments.child_process <handler> <file descriptor>   (started by `ChildProcessEnvironment` only)
 """
 
 import contextlib
-import importlib
 import os
 import signal
 import socket
@@ -19,38 +18,28 @@ from typing import Any
 import msgspec
 
 from infra import template_map
-from infra.local.environment import Context
+from infra.environments import handlers
+from infra.environments.context import Context
+from infra.environments.invocation import EnvironmentCrashed, InvocationFailed, TimedOut
 
 START_SECONDS = 30
-_LOOK_SECONDS = 0.25
-
-
-class InvocationFailed(Exception):
-    """The handler raised; the text is its traceback's."""
-
-
-class EnvironmentCrashed(InvocationFailed):
-    """The process ended in the middle."""
-
-
-class TimedOut(InvocationFailed):
-    """The handler took longer than the function's Timeout; its process was killed."""
+_POLL_SECONDS = 0.25
 
 
 class Returned(msgspec.Struct, frozen=True, tag=True):
-    """What a handler gave."""
+    """What the handler returned."""
 
     value: Any
 
 
-class Failed(msgspec.Struct, frozen=True, tag=True):
-    """What a handler raised."""
+class Raised(msgspec.Struct, frozen=True, tag=True):
+    """What the handler raised."""
 
     traceback: str
 
 
-class Environment:
-    """Takes one event at a time; starts its process at first use and again after a crash."""
+class ChildProcessEnvironment:
+    """Takes one event at a time; starts its process at first use, and again after a crash."""
 
     def __init__(self, handler: str) -> None:
         self._handler = handler
@@ -59,11 +48,11 @@ class Environment:
 
     @property
     def pid(self) -> int | None:
-        """The process's id while it runs."""
+        """The id of the running process; None if there is none."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def invoke(self, event: Mapping[str, Any], *, timeout_seconds: float) -> Any:
-        """What the handler returns for the event, by way of JSON; raises `InvocationFailed`."""
+        """What the handler returns, after a round trip through JSON; raises `InvocationFailed`."""
         self.start()
         assert self._pipe  # noqa: S101 (for the type checker)
         try:
@@ -71,8 +60,8 @@ class Environment:
         except OSError as error:
             self.kill()
             raise EnvironmentCrashed from error
-        outcome = msgspec.json.decode(self._answer(timeout_seconds), type=Returned | Failed)
-        if isinstance(outcome, Failed):
+        outcome = msgspec.json.decode(self._receive(timeout_seconds), type=Returned | Raised)
+        if isinstance(outcome, Raised):
             raise InvocationFailed(outcome.traceback)
         return outcome.value
 
@@ -87,26 +76,27 @@ class Environment:
         self._process = self._pipe = None
 
     def start(self) -> None:
-        """Start the process unless it runs; raises `InvocationFailed` when the handler cannot be imported."""
+        """Start the process unless it runs; raises `InvocationFailed` if the handler cannot be imported."""
         if self.pid is not None:
             return
         self.kill()
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "infra.local.isolated", self._handler, str(theirs.fileno())]
-            # A session of its own: a terminal's or supervisor's signal to the group must not cut a batch.
+            module = "infra.environments.child_process"
+            command = [sys.executable, "-m", module, self._handler, str(theirs.fileno())]
+            # In its own session, so that a signal from a terminal or supervisor to the group does not cut a batch.
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)
         self._pipe = Connection(ours.detach())
-        self._answer(START_SECONDS)  # Lambda does not count the start as the handler's time either
+        self._receive(START_SECONDS)  # as in Lambda, the start does not count towards the function's timeout
 
-    def _answer(self, seconds: float) -> bytes:
+    def _receive(self, seconds: float) -> bytes:
         assert self._process  # noqa: S101
         assert self._pipe  # noqa: S101
         ends_at = time.monotonic() + seconds
         try:
-            while not self._pipe.poll(max(0.0, min(_LOOK_SECONDS, ends_at - time.monotonic()))):
+            while not self._pipe.poll(max(0.0, min(_POLL_SECONDS, ends_at - time.monotonic()))):
                 if self._process.poll() is not None and not self._pipe.poll():
-                    self.kill()  # without waiting for the pipe's end: a child of its may still hold it
+                    self.kill()  # do not wait for the end of the pipe: a child of the process may still hold it open
                     raise EnvironmentCrashed("its process ended")
                 if time.monotonic() >= ends_at:
                     self.kill()
@@ -118,22 +108,21 @@ class Environment:
 
 
 def main() -> None:
-    """Take events until whoever sends them has gone."""
-    module, _, name = sys.argv[1].rpartition(".")
+    """Process events until the parent closes the pipe."""
     descriptor = int(sys.argv[2])
     os.set_inheritable(descriptor, False)
     pipe: Connection[bytes, bytes] = Connection(descriptor)
-    handler = getattr(importlib.import_module(module), name)
+    handler = handlers.load(sys.argv[1])
     function = next((each for each in template_map.functions() if each.handler == sys.argv[1]), None)
     pipe.send_bytes(b"ready")
     with contextlib.suppress(EOFError, ConnectionResetError, BrokenPipeError):
         while True:
             event = msgspec.json.decode(pipe.recv_bytes())
-            outcome: Returned | Failed
+            outcome: Returned | Raised
             try:
                 outcome = Returned(handler(event, Context(function) if function else None))
-            except Exception:  # noqa: BLE001 (the handler's, whatever it is)
-                outcome = Failed(traceback.format_exc())
+            except Exception:  # noqa: BLE001 (a handler may raise anything)
+                outcome = Raised(traceback.format_exc())
             pipe.send_bytes(msgspec.json.encode(outcome, enc_hook=str))
 
 

@@ -1,4 +1,4 @@
-"""What must exist before the stores can start, and the database after."""
+"""Creates what must exist before the stores start, and the database after PostgreSQL has started."""
 
 import os
 import pwd
@@ -6,21 +6,20 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import psycopg
 
-from infra.stack.environment import USER
+from infra.stack.env_file import USER
 from infra.stack.profiles import Profile, is_root
 from infra.stack.programs import postgres_folder, postgres_program
 
-DATABASES: Final = "SELECT 1 FROM pg_database WHERE datname = 'photogram'"
+FIND_DATABASE: Final = "SELECT 1 FROM pg_database WHERE datname = 'photogram'"
 CREATE_DATABASE: Final = "CREATE DATABASE photogram"
 
 
-def make_folders(profile: Profile) -> None:
-    """The state folder; others may pass through it (PostgreSQL and nginx have users of their own), but not look."""
+def create_folders(profile: Profile) -> None:
+    """Create the state folder and its folders. PostgreSQL's and nginx's users may enter it, but not list it."""
     profile.state.mkdir(mode=0o711, parents=True, exist_ok=True)
     for name in ("logs", "minio", "cassandra", "rabbitmq", "nginx", "metrics", "config"):
         (profile.state / name).mkdir(exist_ok=True)
@@ -30,15 +29,15 @@ def make_folders(profile: Profile) -> None:
         (profile.state / folder).chmod(0o700)
 
 
-def make_cluster(profile: Profile, environment: Mapping[str, str]) -> None:
-    """PostgreSQL's cluster, owned by `photogram`: made as the `postgres` user when this is root."""
+def create_postgres_cluster(profile: Profile, settings: Mapping[str, str]) -> None:
+    """Create PostgreSQL's data folder, if it does not exist; as the `postgres` user if this process is root."""
     folder = postgres_folder(profile)
     if (folder / "PG_VERSION").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     with tempfile.NamedTemporaryFile("w") as password:
-        password.write(environment["POSTGRES_PASSWORD"])
+        password.write(settings["POSTGRES_PASSWORD"])
         password.flush()
         command = [
             *(str(postgres_program("initdb")), "--pgdata", str(folder), "--username", USER),
@@ -52,15 +51,15 @@ def make_cluster(profile: Profile, environment: Mapping[str, str]) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
-def make_database(environment: Mapping[str, str]) -> None:
-    """The database, once PostgreSQL answers."""
-    server = environment["DATABASE_URL"].rpartition("/")[0] + "/postgres"
+def create_database(settings: Mapping[str, str]) -> None:
+    """Create the database, if it does not exist; PostgreSQL must run."""
+    server = settings["DATABASE_URL"].rpartition("/")[0] + "/postgres"
     with psycopg.connect(server, autocommit=True) as db:
-        if not db.execute(DATABASES).fetchone():
+        if not db.execute(FIND_DATABASE).fetchone():
             db.execute(CREATE_DATABASE)
 
 
-def empty_metrics(profile: Profile) -> None:
-    """Prometheus's files belong to processes; those of a former start would be counted again."""
-    for path in Path(profile.state / "metrics").glob("*.db"):
+def delete_metrics(profile: Profile) -> None:
+    """Delete Prometheus's files of earlier processes, whose values would be counted again."""
+    for path in (profile.state / "metrics").glob("*.db"):
         path.unlink(missing_ok=True)

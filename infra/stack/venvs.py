@@ -1,6 +1,7 @@
-"""The Python environments of LocalStack and of the functions in it, and the process executor, kept in the cache.
+"""LocalStack's virtual environment, that of the functions in it, and the process executor, all kept in the cache.
 
-LocalStack pins other versions of boto3 and cryptography than the project, and a function must see neither's packages.
+LocalStack pins other versions of boto3 and cryptography than the project, and a function must see the packages of
+neither.
 """
 
 import hashlib
@@ -13,26 +14,26 @@ import msgspec
 
 from infra.stack import fingerprints
 from infra.stack.commands import run
-from infra.stack.profiles import cache
+from infra.stack.profiles import CLONE, cache
 
-_HERE = Path(__file__).parent
-_EXECUTOR = _HERE / "process_executor"
+_LOCALSTACK = CLONE / "infra" / "localstack"
+_EXECUTOR = _LOCALSTACK / "process_executor"
 
 
-class Environment(msgspec.Struct, frozen=True):
-    """A virtual environment of locked packages."""
+class Venv(msgspec.Struct, frozen=True):
+    """A virtual environment with the packages of a lock file."""
 
     name: str
     lock: Path
 
     @property
     def folder(self) -> Path:
-        """Its place in the cache; other packages have another one."""
+        """Its folder in the cache; a changed lock file means another folder."""
         return cache() / f"{self.name}-{hashlib.sha256(self.lock.read_bytes()).hexdigest()[:12]}"
 
     @property
     def python(self) -> Path:
-        """Its Python."""
+        """Its Python interpreter."""
         return self.folder / "bin" / "python"
 
     @property
@@ -40,11 +41,11 @@ class Environment(msgspec.Struct, frozen=True):
         return self.folder / "complete"
 
     def is_installed(self) -> bool:
-        """Whether all of it is there."""
+        """Whether the installation was completed."""
         return self._stamp.exists()
 
     def install(self) -> None:
-        """Make it; raises `Failed`."""
+        """Create it; raises `CommandFailed`."""
         shutil.rmtree(self.folder, ignore_errors=True)
         base = Path(sys.base_prefix) / "bin" / "python3.13"
         run([_uv(), "venv", "--quiet", "--python", str(base), str(self.folder)])
@@ -52,24 +53,24 @@ class Environment(msgspec.Struct, frozen=True):
         self._stamp.touch()
 
 
-LOCALSTACK = Environment("localstack", _HERE / "requirements.lock")
-RUNTIME = Environment("lambda-python3.13", _HERE / "runtime.lock")
-"""What functions run with: AWS's runtime client and what else AWS's runtime brings."""
+LOCALSTACK = Venv("localstack", _LOCALSTACK / "requirements.lock")
+RUNTIME = Venv("lambda-python3.13", _LOCALSTACK / "runtime.lock")
+"""What functions run with: AWS's runtime client and the packages that AWS's runtime provides."""
 
 
 def executor() -> Path:
-    """The folder with the installed process executor, to be put on LocalStack's PYTHONPATH."""
+    """The folder of the installed process executor, for LocalStack's PYTHONPATH; changed sources mean another one."""
     sources = [*_EXECUTOR.glob("*.*"), *(_EXECUTOR / "localstack_process_executor").rglob("*.py")]
     return cache() / f"process-executor-{fingerprints.of_files(sources, below=_EXECUTOR)[:12]}"
 
 
 def are_installed() -> bool:
-    """Whether LocalStack can be started, and functions in it."""
+    """Whether LocalStack, the functions' runtime and the process executor are installed."""
     return LOCALSTACK.is_installed() and RUNTIME.is_installed() and executor().is_dir()
 
 
 def install_executor() -> None:
-    """Install the process executor; raises `Failed`."""
+    """Install the process executor; raises `CommandFailed`."""
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         target = Path(folder) / "installed"

@@ -1,4 +1,4 @@
-"""AWS's texts: error payloads and the lines around a function's log."""
+"""Error payloads and log lines in AWS's format."""
 
 import json
 import math
@@ -13,18 +13,18 @@ _MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Failure:
-    """An invocation that gave no answer: the runtime exited, ran too long or answered too much."""
+    """An invocation without an answer: the runtime exited or timed out, or its answer was too large."""
 
     error_type: str
     message: str
     status: str = "error"
 
     def payload(self, request_id: str) -> bytes:
-        """What the Invoke API answers."""
+        """The answer of the Invoke API."""
         return json.dumps({"errorType": self.error_type, "errorMessage": self._prefixed(request_id)}).encode()
 
     def log(self, request_id: str) -> str:
-        """What the log says after the report."""
+        """The lines of the log after the REPORT line."""
         if self.status == "timeout":
             return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + f"Z {request_id} {self.message}\n\n"
         return f"{self._prefixed(request_id)}\n{self.error_type}\n"
@@ -34,7 +34,7 @@ class Failure:
 
 
 class ResponseTooLarge(Failure):
-    """The one failure whose message names no request."""
+    """A failure whose message, as on AWS, does not contain the request id."""
 
     def _prefixed(self, request_id: str) -> str:
         del request_id
@@ -42,12 +42,12 @@ class ResponseTooLarge(Failure):
 
 
 def timed_out(seconds: float) -> Failure:
-    """It ran longer than the function's timeout."""
+    """The function ran longer than its timeout."""
     return Failure("Sandbox.Timedout", f"Task timed out after {seconds:.2f} seconds", "timeout")
 
 
 def exited(status: int) -> Failure:
-    """The runtime's process ended; `status` as os.wait gives it."""
+    """The runtime's process ended; `status` is that of `os.wait`."""
     if status == 0:
         return Failure("Runtime.ExitError", "Runtime exited without providing a reason")
     number = status & 0x7F
@@ -56,19 +56,19 @@ def exited(status: int) -> Failure:
 
 
 def out_of_memory() -> Failure:
-    """It was killed because it used more than its memory."""
+    """The function was killed because it exceeded its memory limit."""
     return Failure("Runtime.OutOfMemory", "Runtime exited with error: signal: killed")
 
 
 def response_too_large() -> Failure:
-    """It answered more than an answer may hold."""
+    """The function's answer exceeded the limit."""
     message = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
     return ResponseTooLarge("Function.ResponseSizeTooLarge", message)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What one invocation used; times in milliseconds."""
+    """The figures of one invocation; times are in milliseconds."""
 
     request_id: str
     version: str
@@ -80,9 +80,9 @@ class Report:
 
 
 def log(report: Report, init: str, text: str) -> str:
-    """The whole log of an invocation: what its init and its handler wrote, with the platform's lines."""
+    """The log of an invocation: the output of its init and its handler, with the START, END and REPORT lines."""
     request = f"RequestId: {report.request_id}"
-    lines = f"{_ended(init)}START {request} Version: {report.version}\n{_ended(text)}END {request}\n"
+    lines = f"{_with_newline(init)}START {request} Version: {report.version}\n{_with_newline(text)}END {request}\n"
     lines += "\t".join([f"REPORT {request}", *_figures(report)]) + "\n"
     return lines + (report.failure.log(report.request_id) if report.failure else "")
 
@@ -104,7 +104,7 @@ def _figures(report: Report) -> list[str]:
     return figures
 
 
-def _ended(text: str) -> str:
+def _with_newline(text: str) -> str:
     return text if not text or text.endswith("\n") else text + "\n"
 
 

@@ -1,6 +1,7 @@
-"""The `aws:rmq` event as Lambda's Amazon MQ event source mapping builds it, to the letter.
+"""The `aws:rmq` event, exactly as Lambda's event source mapping for Amazon MQ builds it.
 
-Its JSON is Gson's: strings among the headers are objects with a list of signed bytes, times have American form.
+https://docs.aws.amazon.com/lambda/latest/dg/with-mq.html. AWS serializes with Gson: string headers are objects that
+hold a list of signed bytes, and times are written in the American format.
 """
 
 import base64
@@ -11,7 +12,9 @@ from typing import Any
 import msgspec
 import pika
 
-_ARN = "arn:aws:mq:eu-central-1:000000000000:broker:photogram:b-00000000-0000-0000-0000-000000000000"
+from infra.events.account import ACCOUNT, REGION
+
+_ARN = f"arn:aws:mq:{REGION}:{ACCOUNT}:broker:photogram:b-00000000-0000-0000-0000-000000000000"
 _NOON = 12
 _SIGN = 128
 
@@ -25,7 +28,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-def event_of(queue: str, virtual_host: str, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+def build_event(queue: str, virtual_host: str, deliveries: Sequence[Delivery]) -> dict[str, Any]:
     """The event of one batch."""
     return {
         "eventSource": "aws:rmq",
@@ -35,23 +38,24 @@ def event_of(queue: str, virtual_host: str, deliveries: Sequence[Delivery]) -> d
 
 
 def _message(delivery: Delivery) -> dict[str, Any]:
-    given = delivery.properties
+    properties = delivery.properties
+    timestamp = properties.timestamp
     return {
         "basicProperties": {
-            "contentType": given.content_type,
-            "contentEncoding": given.content_encoding,
-            "headers": _header(given.headers or {}),
-            "deliveryMode": given.delivery_mode,
-            "priority": given.priority,
-            "correlationId": given.correlation_id,
-            "replyTo": given.reply_to,
-            "expiration": given.expiration,
-            "messageId": given.message_id,
-            "timestamp": None if given.timestamp is None else _time(datetime.fromtimestamp(given.timestamp, UTC)),
-            "type": given.type,
-            "userId": given.user_id,
-            "appId": given.app_id,
-            "clusterId": given.cluster_id,
+            "contentType": properties.content_type,
+            "contentEncoding": properties.content_encoding,
+            "headers": _header(properties.headers or {}),
+            "deliveryMode": properties.delivery_mode,
+            "priority": properties.priority,
+            "correlationId": properties.correlation_id,
+            "replyTo": properties.reply_to,
+            "expiration": properties.expiration,
+            "messageId": properties.message_id,
+            "timestamp": None if timestamp is None else _time(datetime.fromtimestamp(timestamp, UTC)),
+            "type": properties.type,
+            "userId": properties.user_id,
+            "appId": properties.app_id,
+            "clusterId": properties.cluster_id,
             "bodySize": len(delivery.body),
         },
         "redelivered": delivery.redelivered,
@@ -60,12 +64,12 @@ def _message(delivery: Delivery) -> dict[str, Any]:
 
 
 def _header(value: object) -> object:
-    """A header's value, or a table or list of them, as Gson writes it."""
+    """A header's value, or a table or list of values, as Gson serializes it."""
     match value:
         case None | bool() | float():
             return value
         case int():
-            return int(value)  # pika's 64-bit numbers are of a type of its own
+            return int(value)  # pika has its own type for 64-bit integers
         case Mapping():
             return {name: _header(inner) for name, inner in value.items()}
         case list():

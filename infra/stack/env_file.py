@@ -1,11 +1,13 @@
-"""The profile's settings and secrets: `$STATE/env`, KEY=value lines, made once and readable by its owner only."""
+"""The profile's settings and secrets, KEY=value lines in `$STATE/env`; created once, readable by their owner only."""
 
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from infra.stack.profiles import Profile
+from infra.stack.profiles import Name, Profile, profile
+from layers.core.settings import settings
 
 _SECRETS = (
     "POSTGRES_PASSWORD",
@@ -16,23 +18,27 @@ _SECRETS = (
     "CURSOR_SECRET",
 )
 _STACK_ONLY = ("POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "MEDIA_REFERER")
-"""What functions have no business with: MEDIA_REFERER opens the store to nginx alone."""
+"""Settings that functions do not get; MEDIA_REFERER is what lets nginx read from MinIO without a signature."""
 
 USER = "photogram"
 TEST_LIMITS = {"general": [1_000_000, 60]}
 
 
+class NeverStarted(Exception):
+    """The stack has no settings because it was never started."""
+
+
 def read(profile: Profile) -> dict[str, str]:
-    """The settings as they stand; empty before the first `up`."""
+    """The stored settings; empty before the first `up`."""
     if not profile.env_file.is_file():
         return {}
     return dict(line.split("=", 1) for line in profile.env_file.read_text().splitlines() if "=" in line)
 
 
 def write(profile: Profile) -> dict[str, str]:
-    """The settings with this profile's ports; secrets that exist stay as they are."""
-    found = read(profile)
-    values = {name: found.get(name) or secrets.token_hex(24) for name in _SECRETS} | _addresses(profile)
+    """Store the settings with the profile's current ports, and return them; existing secrets are kept."""
+    stored = read(profile)
+    values = {name: stored.get(name) or secrets.token_hex(24) for name in _SECRETS} | _addresses(profile)
     values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
     values["DATABASE_URL"] = _with_password(values["DATABASE_URL"], values["POSTGRES_PASSWORD"])
     values["RABBITMQ_URL"] = _with_password(values["RABBITMQ_URL"], values["RABBITMQ_PASSWORD"])
@@ -45,9 +51,24 @@ def write(profile: Profile) -> dict[str, str]:
     return values
 
 
-def of_functions(values: Mapping[str, str]) -> dict[str, str]:
-    """What the functions' environments get."""
+def for_functions(values: Mapping[str, str]) -> dict[str, str]:
+    """The settings that functions get."""
     return {name: value for name, value in values.items() if name not in _STACK_ONLY}
+
+
+def apply(name: Name) -> None:
+    """Put the stack's settings into this process's environment, unless it was started with settings.
+
+    Raises `NeverStarted` before the first `up`.
+    """
+    if os.environ.get("DATABASE_URL"):
+        return
+    chosen = profile(name)
+    values = read(chosen)
+    if not values:
+        raise NeverStarted(f"The stack was never started. Start it with: {chosen.start_command}")
+    os.environ.update(for_functions(values))
+    settings.cache_clear()
 
 
 def _addresses(profile: Profile) -> dict[str, str]:
@@ -63,13 +84,13 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "S3_ACCESS_KEY_ID": USER,
         "S3_BUCKET": "instagram-media",
         "LIVE_ENDPOINT_URL": f"http://127.0.0.1:{ports.live}",
-        "AWS_DEFAULT_REGION": "eu-central-1",  # Lambda gives its environments these three
+        "AWS_DEFAULT_REGION": "eu-central-1",  # Lambda sets this and the two keys
         "AWS_ACCESS_KEY_ID": USER,
-        "MEDIA_BASE_URL": f"http://localhost:{ports.front}/media/",
-        "UPLOADS_URL": f"http://localhost:{ports.front}",
-        "OWN_ORIGINS": f"http://localhost:{ports.front},http://127.0.0.1:{ports.front}",
+        "MEDIA_BASE_URL": f"http://localhost:{ports.nginx}/media/",
+        "UPLOADS_URL": f"http://localhost:{ports.nginx}",
+        "OWN_ORIGINS": f"http://localhost:{ports.nginx},http://127.0.0.1:{ports.nginx}",
         "LOCALSTACK_HOST": f"127.0.0.1:{ports.localstack}",
-        "PHOTOGRAM_URL": f"http://localhost:{ports.front}",
+        "PHOTOGRAM_URL": f"http://localhost:{ports.nginx}",
         "SECURE_COOKIES": "false",
         "SESSION_ABSOLUTE_DAYS": "30",
         "PROMETHEUS_MULTIPROC_DIR": str(profile.state / "metrics"),

@@ -1,0 +1,1 @@
+"""The Chalice application that answers HTTP requests on this machine."""

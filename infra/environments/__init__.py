@@ -1,0 +1,1 @@
+"""Lambda execution environments on this machine: in this process, or in a child process."""

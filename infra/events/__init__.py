@@ -1,0 +1,1 @@
+"""The events that AWS sends to functions: REST requests, queue batches, schedules, WebSocket messages."""

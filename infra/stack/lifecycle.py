@@ -1,0 +1,248 @@
+"""Starts, stops and checks a profile's stack, and deletes its data."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Literal
+
+import psutil
+
+from infra.minio import buckets
+from infra.stack import compose, configs, env_file, ports, programs, provision, readiness, supervision
+from infra.stack.profiles import CLONE, Profile
+
+_DEADLINE_SECONDS = 120
+_CRASH_SECONDS = 15
+"""A program that still crashes at its start after this time is reported without waiting for the deadline."""
+_PAUSE_SECONDS = 0.1
+_LAST_LINES = 20
+_MAX_LINE = 300
+_MEGABYTE = 1 << 20
+
+type Scope = Literal["stores", "hosts", "localstack"]
+"""What to start: the stores and nginx only, or also the local function hosts, or also LocalStack."""
+
+
+class StackFailed(Exception):
+    """The stack is not in the requested state; the message says which program is the cause, and why."""
+
+
+ERRORS = (StackFailed, ports.Taken, FileNotFoundError, TimeoutError, subprocess.CalledProcessError)
+"""What `up`, `down` and `clean` raise; the messages are for the user."""
+
+
+@contextlib.contextmanager
+def lock(profile: Profile) -> Iterator[None]:
+    """Wait until no other process changes this stack, and keep others waiting until the end of the context."""
+    path = profile.state.with_suffix(".lock")
+    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
+    """Start everything in the scope and wait until it answers; running programs that have not changed are left alone.
+
+    Applies the migrations unless the scope is `stores`. Raises `ERRORS`.
+    """
+    started = time.monotonic()
+    provision.create_folders(profile)
+    settings = env_file.write(profile)
+    rendered = configs.render(profile, settings)
+    configs.publish_web(profile)
+    in_docker = compose.is_chosen(profile)
+    stores = [] if in_docker else programs.stores(profile, settings, rendered)
+    hosts = programs.hosts(profile, settings, reloads=reloads)
+    localstack = programs.localstack(profile, settings)
+    supervisord = supervision.connect(profile)
+    was_running = supervisord is not None
+    running_http_hosts = programs.HTTP_HOSTS & supervision.running(supervisord) if was_running else set()
+    function_hosts = {
+        "stores": [],
+        "hosts": [each.name for each in hosts],
+        "localstack": ["live", *running_http_hosts, *programs.LOCALSTACK],
+    }[scope]
+    configuration = profile.state / "supervisord.conf"
+    configuration.touch(mode=0o600)
+    configuration.write_text(programs.supervisord(profile, [*stores, *hosts, *localstack]))
+    if not was_running:
+        supervision.end_orphans(profile)
+        provision.delete_metrics(profile)
+        _refuse_taken_ports(profile, [*(each.name for each in stores), *function_hosts])
+    if not in_docker:
+        provision.create_postgres_cluster(profile, settings)
+    supervisord = supervision.start(profile)
+    if in_docker:
+        compose.write_variables(profile, settings, rendered)
+        compose.up(profile)
+        _wait(profile, supervisord, compose.SERVICES, settings, prints=True)
+    else:
+        _start_programs(profile, supervisord, [each.name for each in stores], settings)
+    provision.create_database(settings)
+    buckets.apply(
+        endpoint=settings["S3_ENDPOINT_URL"],
+        access_key=settings["S3_ACCESS_KEY_ID"],
+        secret_key=settings["S3_SECRET_ACCESS_KEY"],
+        bucket=settings["S3_BUCKET"],
+        referer=settings["MEDIA_REFERER"],
+    )
+    superseded = {"stores": (), "hosts": ("invoker",), "localstack": programs.TRIGGER_HOSTS}[scope]
+    supervision.stop_programs(supervisord, superseded)
+    if function_hosts:
+        subprocess.run(
+            [sys.executable, "-m", "infra.migrate"],
+            cwd=CLONE,
+            env={**os.environ, **env_file.for_functions(settings)},
+            check=True,
+        )
+        _start_programs(profile, supervisord, function_hosts, settings)
+    seconds = time.monotonic() - started
+    print(f"The stack runs at http://localhost:{profile.ports.nginx} (started in {seconds:.1f} s)", flush=True)
+
+
+def down(profile: Profile) -> None:
+    """Stop all programs of the profile; its data are kept."""
+    started = time.monotonic()
+    was_running = supervision.stop(profile, first=programs.FUNCTION_HOSTS)
+    compose.down(profile)
+    if was_running:
+        print(f"The stack was stopped in {time.monotonic() - started:.1f} s. Its data are kept.")
+    else:
+        print("The stack was not running")
+
+
+def stop_localstack(profile: Profile) -> None:
+    """Stop LocalStack, which deletes what is deployed in it; if the HTTP hosts run, start the trigger hosts again."""
+    supervisord = supervision.connect(profile)
+    if supervisord is None or not supervision.stop_programs(supervisord, programs.LOCALSTACK):
+        print("LocalStack was not running")
+        return
+    if "light" in supervision.running(supervisord):
+        supervision.start_programs(supervisord, list(programs.TRIGGER_HOSTS))
+    print("LocalStack was stopped. The stores still run; stop them with: make stop")
+
+
+def status(profile: Profile) -> int:
+    """Print the state of each program; 1 if one has failed (with its log), or if none runs."""
+    settings, supervisord = env_file.read(profile), supervision.connect(profile)
+    if supervisord is None:
+        log = profile.state / "logs" / "supervisord.log"
+        print(f"The stack does not run. Start it with: {profile.start_command}\nIf it was started, see {log}")
+        return 1
+    problems = {name: readiness.problem(name, profile, settings) for name in ports.by_program(profile)}
+    failed, alive = 0, 0
+    for process in supervisord.getAllProcessInfo():
+        may_be_stopped = not process["start"] or process["group"] in programs.FUNCTION_HOSTS
+        if process["statename"] == "STOPPED" and may_be_stopped:
+            print(f"{process['name']:<14}not started")
+            continue
+        is_dead = process["statename"] != "RUNNING"
+        problem = None if is_dead else problems.get(process["group"])
+        failed += bool(is_dead or problem)
+        alive += not is_dead
+        memory = "" if is_dead else f"{_resident_bytes(process['pid']) / _MEGABYTE:6.0f} MB"
+        reason = f"  {problem or process['spawnerr']}  log: {process['stdout_logfile']}" if is_dead or problem else ""
+        print(f"{process['name']:<14}{process['statename']:<10}{memory:>10}{reason}")
+    if compose.is_chosen(profile):
+        for name in compose.SERVICES:
+            alive += problems[name] is None
+            failed += problems[name] is not None
+            print(f"{name:<14}in Docker  {problems[name] or ''}")
+    if failed:
+        print(f"{failed} failed; the reasons are in the logs named above")
+    else:
+        print("All started programs answer" if alive else f"No program runs. Start it with: {profile.start_command}")
+    return 1 if failed or not alive else 0
+
+
+def clean(profile: Profile, *, confirmed: bool) -> None:
+    """Stop the stack and delete all data of the profile; asks on the terminal unless `confirmed`. Raises `ERRORS`."""
+    if not profile.state.exists():
+        print(f"There are no data to delete ({profile.state} does not exist)")
+        return
+    if not confirmed:
+        if not sys.stdin.isatty():
+            raise StackFailed(
+                f"This deletes all data in {profile.state}, and there is no terminal to ask for confirmation. "
+                f"To delete them anyway: python -m infra.stack clean --profile {profile.name} --yes"
+            )
+        if input(f"Delete all data in {profile.state}? [y/N] ").strip().lower() not in {"y", "yes"}:
+            print("Nothing was deleted")
+            return
+    supervision.stop(profile, first=programs.FUNCTION_HOSTS)
+    compose.down(profile, and_data=True)
+    shutil.rmtree(profile.state)
+    print(f"Deleted {profile.state}")
+
+
+def _start_programs(profile: Profile, supervisord: Any, names: list[str], settings: Mapping[str, str]) -> None:
+    """Start those that do not run, wait until all answer, and print how long each took."""
+    running = supervision.running(supervisord)
+    _refuse_taken_ports(profile, [name for name in names if name not in running])
+    started = supervision.start_programs(supervisord, names)
+    _wait(profile, supervisord, names, settings, prints=bool(started))
+
+
+def _wait(
+    profile: Profile, supervisord: Any, names: Collection[str], settings: Mapping[str, str], *, prints: bool
+) -> None:
+    """Wait until each program answers; raises `StackFailed` with the end of the log of each that does not."""
+    began = time.monotonic()
+    missing = dict.fromkeys(names, "not checked yet")
+    while missing:
+        for name in list(missing):
+            problem = readiness.problem(name, profile, settings) or _states(supervisord, name)
+            if problem is None:
+                del missing[name]
+                if prints:
+                    print(f"  {name} answers after {time.monotonic() - began:.1f} s", flush=True)
+            else:
+                missing[name] = problem
+        waited = time.monotonic() - began
+        crashed = _crashing(supervisord) & missing.keys() if waited > _CRASH_SECONDS else set()
+        if crashed or (missing and waited > _DEADLINE_SECONDS):
+            raise StackFailed(
+                "\n\n".join(_describe_failure(profile, name, missing[name]) for name in sorted(crashed or missing))
+            )
+        if missing:
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _refuse_taken_ports(profile: Profile, names: list[str]) -> None:
+    by_program = ports.by_program(profile)
+    ports.refuse_taken([port for name in names for port in by_program.get(name, [])])
+
+
+def _crashing(supervisord: Any) -> set[str]:
+    return {each["group"] for each in supervisord.getAllProcessInfo() if each["statename"] in {"BACKOFF", "FATAL"}}
+
+
+def _states(supervisord: Any, name: str) -> str | None:
+    """The states other than RUNNING of the program's processes; None if all run."""
+    states = {each["statename"] for each in supervisord.getAllProcessInfo() if each["group"] == name} - {"RUNNING"}
+    return ", ".join(sorted(states)) or None
+
+
+def _describe_failure(profile: Profile, name: str, problem: str) -> str:
+    logs = [path for path in (profile.state / "logs").glob(f"{name}*.log") if path.stat().st_size]
+    if not logs:
+        return f"{name} did not start: {problem}. Its log is empty; if it runs in Docker: docker compose logs {name}"
+    newest = max(logs, key=lambda path: path.stat().st_mtime)
+    lines = newest.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+    tail = "\n".join(line[:_MAX_LINE] for line in lines)
+    return f"{name} did not start: {problem}\nThe last lines of {newest}:\n{tail}"
+
+
+def _resident_bytes(pid: int) -> int:
+    """The memory of a process and its descendants; 0 if it has ended."""
+    try:
+        process = psutil.Process(pid)
+        return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
+    except psutil.Error:
+        return 0
