@@ -10,6 +10,8 @@ from tests.support.http import Caller
 from tests.support.people import Person, new_person
 from tests.support.stack import load_environment
 
+pytest_plugins = ["tests.rule_marks"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Journeys can be made on either host."""

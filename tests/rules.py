@@ -1,156 +1,197 @@
-"""Rule → test: the numbered rules of the HTTP contract, and which tests name them.
+"""Which tests proved which rule of the HTTP contract, from what ran.
 
-python -m tests.rules writes tests/RULES.md (`make rules`).
+python -m tests.rules clear   forget the recorded outcomes; before a complete run
+python -m tests.rules check   fail if a rule has no passing test in the recorded run, or if the page is out of date
+python -m tests.rules write   write docs/contract/coverage.md from the recorded run (`make rules`)
+
+The plugin `tests.rule_marks` records outcomes while the environment variable `PHOTOGRAM_RULE_OUTCOMES` names a folder.
+The commands read the folder that the variable names, or else `rule-outcomes` in the test stack's state folder.
 """
 
-import ast
 import functools
+import os
 import re
-from collections.abc import Iterator
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal
 
-TESTS: Final = Path(__file__).parent
-PAGE: Final = TESTS / "RULES.md"
+import msgspec
 
-RULES: Final[dict[str, dict[str, str]]] = {
-    "Sessions": {
-        "R-A1": "Login sets a cookie: HttpOnly, SameSite=Lax, 24 h, and Secure in production.",
-        "R-A2": "A session lives on while it is used within 24 h; every answer renews it.",
-        "R-A3": "After logout, or a ban, the old cookie gives 401 everywhere.",
-        "R-A4": "The session id changes at login; a client's own is never taken.",
-        "R-A5": "Sessions are stored with user, name, role, creation and expiry.",
-        "R-A6": "Password hashes are slow and salted, and never leave.",
-    },
-    "Idempotency and counters": {
-        "R-I1": "Twenty parallel likes, unlikes, saves, follows, comment likes or views count once.",
-        "R-I2": "Like, unlike, like: three real changes, one like.",
-        "R-I3": "Counters equal the rows behind them, always; none is negative.",
-        "R-I4": "One's own last action shows in the very next answer.",
-        "R-I5": "Follow and unfollow decide the follower's next feed.",
-    },
-    "Rate limits": {
-        "R-L1": "`limit` requests pass, the next is 429 with its headers; others are unaffected.",
-        "R-L2": "Windows slide; refused requests do not prolong the wait.",
-        "R-L3": "Counting is atomic and shared; every key expires.",
-        "R-L4": "Login counts failures by address, exactly, also under fifty parallel guesses.",
-        "R-L5": "All others count every signed-in request, whatever its outcome.",
-        "R-L6": "The general limit covers all of /api/; health is exempt.",
-        "R-L7": "Without Valkey requests pass uncounted; login alone fails closed.",
-        "R-L8": "Each 429 is counted in the metrics.",
-    },
-    "Visibility": {
-        "R-P1": "Public, own, followed or admin; else 403 on profile lists, 404 on single resources.",
-        "R-P2": "R-P1 holds for every read, media bytes included.",
-        "R-P3": "Anonymous visitors read what is public; stories need a session.",
-        "R-P4": "A pending request gives no right; unfollowing and declining end it at once.",
-        "R-P5": "Explore never shows private accounts; search and headers do.",
-        "R-P6": "Turning private takes effect in the next answer.",
-        "R-P7": "Only participants read or write a conversation; admins do not.",
-    },
-    "Feed and cursors": {
-        "R-F1": "Paging yields each row once, in order, for any limit and while rows come and go.",
-        "R-F2": "`nextCursor` is null exactly on the last page.",
-        "R-F3": "Cursors are URL-safe and opaque.",
-        "R-F4": "Only published posts appear in feeds and grids.",
-        "R-F5": "A published or deleted post shows in feeds within 5 s.",
-        "R-F6": "A bad limit or cursor is 400.",
-    },
-    "Input and images": {
-        "R-V1": "Ids are checked for form before any query.",
-        "R-V2": "Usernames, captions, sizes and types are bounded; types are decided by content.",
-        "R-V3": "Markup is removed, not escaped.",
-        "R-M1": "10 MiB exactly pass; other formats are 415 whatever they are called.",
-        "R-M2": "Four sizes as JPEG and WebP, never enlarged; avatars are squares.",
-        "R-M3": "Orientation applied, metadata gone, colours kept.",
-        "R-M4": "HEIC gives the same eight files; of animations the first frame.",
-        "R-M5": "Published only when all renditions are stored; a job may run again.",
-        "R-M6": "Failed in all tries: dead-letter queue, `failed`, the owner's alone.",
-        "R-M7": "No media URL works unsigned, altered or expired; none leads to the original.",
-        "R-M8": "Too many pixels are 422 from the header, before any decode.",
-        "R-M9": "Filters change no stored pixel.",
-    },
-    "Degraded operation": {
-        "R-D1": "Every row of the table of outages, and the return without a restart.",
-        "R-D2": "No request hangs for a dead store.",
-    },
-    "Stories": {
-        "R-S1": "A story ends after 24 h for everybody, cleanup or not.",
-        "R-S2": "The hourly cleanup removes rows and media of ended stories.",
-        "R-S3": "One view per viewer; the owner's are not counted.",
-        "R-S4": "`viewCount` equals the viewers' rows.",
-        "R-S5": "The tray never shows an ended story, and one's own story and views at once.",
-        "R-S6": "After a view the next list says `hasViewed`; the owner's always do.",
-        "R-S7": "Strangers to a private account: 403 list, 404 story and view, nothing in the tray.",
-    },
-    "Messages": {
-        "R-DM1": "Messages are ordered by id for all readers; an acknowledged one is in the next read.",
-        "R-DM2": "Paging back has no gaps or repeats, also within a millisecond.",
-        "R-DM3": "`unreadCount` rises with the others' messages and falls with the read mark.",
-        "R-DM4": "Typing shows within a second and ends after 5 s.",
-        "R-DM5": "The list shows the current name and picture within 5 min of a change.",
-        "R-DM6": "Two people opening a conversation at once get the same one.",
-    },
-    "Operations": {
-        "R-O1": "The original's targets at its own scale.",
-        "R-O2": "The trace id is echoed, logged and passed into the image job.",
-        "R-O3": "One JSON log line per request.",
-    },
-}
-"""By section of the contract, in short."""
+from infra.stack.profiles import CLONE, profile
 
-_NUMBER: Final = re.compile(r"(?<=_)r_([a-z]{1,2}\d+)(?=_|$)")
+VARIABLE: Final = "PHOTOGRAM_RULE_OUTCOMES"
+CONTRACT: Final = CLONE / "docs" / "contract"
+RULES: Final = CONTRACT / "rules.md"
+
+PAGE: Final = "coverage.md"
+"""The page's name, beside the rules."""
+
+_HEADING: Final = re.compile(r"#{2,} (?P<title>.+)")
+_BULLET: Final = re.compile(r"- \*\*(?P<number>R-[A-Z]+\d+)\*\* ")
+
+type Result = Literal["passed", "failed", "skipped"]
 
 
-class Naming(NamedTuple):
-    """A test that names a rule."""
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule of the contract."""
 
-    file: Path
-    """Relative to the folder of tests."""
-    name: str
+    number: str
+    section: str
+    """The heading that it stands below."""
+    text: str
+    """Its Markdown as it stands in the contract, the bullet's number included."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one test case ended."""
+
+    rules: list[str]
+    test: str
+    """pytest's node id: file relative to the repository, function and parameters."""
+    result: Result
+    """`passed` only if set-up, call and tear-down passed."""
+
+
+class MalformedContract(Exception):
+    """The contract's list of rules cannot be read."""
+
+
+def read_rules(path: Path) -> dict[str, Rule]:
+    """The rules of a contract by number, in its order; raises `MalformedContract` if there is none or one stands twice.
+
+    A rule is a bullet `- **R-A1** text`, which goes on over the indented lines below it.
+    """
+    rules: dict[str, Rule] = {}
+    for rule in _bullets(path.read_text()):
+        if rule.number in rules:
+            raise MalformedContract(f"{rule.number} stands twice in {path}")
+        rules[rule.number] = rule
+    if not rules:
+        raise MalformedContract(f"{path} has no bullet of the form `- **R-A1** text`")
+    return rules
 
 
 @functools.cache
-def namings() -> dict[str, list[Naming]]:
-    """Every rule that some test names, also one that does not exist, and these tests by file and place."""
-    found: dict[str, list[Naming]] = {}
-    for rule, test in _named():
-        found.setdefault(rule, []).append(test)
-    return found
+def known_rules() -> dict[str, Rule]:
+    """The rules of this repository's contract."""
+    return read_rules(RULES)
 
 
-def _named() -> Iterator[tuple[str, Naming]]:
-    for path in sorted(TESTS.rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for number in dict.fromkeys(_NUMBER.findall(node.name)):
-                    yield f"R-{number.upper()}", Naming(path.relative_to(TESTS), node.name)
+def folder() -> Path:
+    """Where outcomes are recorded and read; it need not exist."""
+    given = os.environ.get(VARIABLE)
+    return Path(given) if given else profile("test").state / "rule-outcomes"
 
 
-def page() -> str:
-    """What tests/RULES.md must hold."""
-    found = namings()
+def read_outcomes(recorded: Path) -> list[Outcome]:
+    """Every outcome that any process recorded in this folder, in no particular order."""
+    decoder = msgspec.json.Decoder(Outcome)
+    return [outcome for file in recorded.glob("*.jsonl") for outcome in decoder.decode_lines(file.read_bytes())]
+
+
+def find_proofs(outcomes: Iterable[Outcome]) -> dict[str, list[str]]:
+    """The test functions (`file::name`) that prove each rule, sorted.
+
+    A function proves its rules if it ran and each of its cases passed in each process that ran it.
+    """
+    results: dict[str, set[Result]] = {}
+    claims: dict[str, set[str]] = {}
+    for outcome in outcomes:
+        function = outcome.test.partition("[")[0]
+        results.setdefault(function, set()).add(outcome.result)
+        for rule in outcome.rules:
+            claims.setdefault(rule, set()).add(function)
+    return {
+        rule: sorted(function for function in functions if results[function] == {"passed"})
+        for rule, functions in claims.items()
+    }
+
+
+def build_page(rules: dict[str, Rule], proofs: dict[str, list[str]]) -> str:
+    """The page: each rule in full, and the test functions that proved it."""
     lines = [
-        "# Rule → test",
+        "# Which test proves which rule",
         "",
-        "Each numbered rule of the HTTP contract and the tests that name it, written by `make rules`; an architecture",
-        "test fails when a rule has none or this page is stale.",
+        "The rules of [rules.md](rules.md), each with the tests that passed for it in the last complete run.",
+        "`make rules` writes this page from the outcomes that `make test` recorded. A test claims a rule by",
+        '`@pytest.mark.rule("R-A1")`. A skipped or failed test proves nothing.',
     ]
-    for section, rules in RULES.items():
-        lines += ["", f"## {section}", "", "| rule | what it says | tests |", "| --- | --- | --- |"]
-        lines += [f"| {rule} | {says} | {_cell(found.get(rule, []))} |" for rule, says in rules.items()]
+    section = ""
+    for rule in rules.values():
+        if rule.section != section:
+            section = rule.section
+            lines += ["", f"## {section}", ""]
+        lines.append(rule.text)
+        lines += [_describe(function) for function in proofs.get(rule.number, [])]
     return "\n".join(lines) + "\n"
 
 
-def _cell(tests: list[Naming]) -> str:
-    by_file: dict[Path, list[str]] = {}
-    for test in tests:
-        by_file.setdefault(test.file, []).append(test.name)
-    return "<br>".join(
-        f"[{file}]({file}): " + ", ".join(f"`{name.removeprefix('test_')}`" for name in names)
-        for file, names in by_file.items()
-    )
+def clear(recorded: Path) -> int:
+    """Forget what was recorded; returns the exit code 0."""
+    shutil.rmtree(recorded, ignore_errors=True)
+    return 0
+
+
+def check(recorded: Path, rules_file: Path = RULES) -> int:
+    """Print each rule without a passing test, and whether the page is out of date; returns the exit code.
+
+    The page is compared only when every rule is proved: after a failure it would name fewer tests.
+    """
+    rules = read_rules(rules_file)
+    proofs = find_proofs(read_outcomes(recorded))
+    without = [rule for rule in rules if not proofs.get(rule)]
+    for rule in without:
+        print(f"{rule}: no test passed for this rule")  # noqa: T201 (a command)
+    if without:
+        return 1
+    page = rules_file.with_name(PAGE)
+    if not page.exists() or page.read_text() != build_page(rules, proofs):
+        print(f"{page} is out of date; `make rules` writes it")  # noqa: T201
+        return 1
+    print(f"{len(rules)} rules, each proved by a test")  # noqa: T201
+    return 0
+
+
+def write(recorded: Path, rules_file: Path = RULES) -> int:
+    """Write the page beside the rules; returns the exit code, 1 if nothing was recorded."""
+    outcomes = read_outcomes(recorded)
+    if not outcomes:
+        print(f"No outcomes are recorded in {recorded}; `make test` records them")  # noqa: T201
+        return 1
+    rules_file.with_name(PAGE).write_text(build_page(read_rules(rules_file), find_proofs(outcomes)))
+    return 0
+
+
+def _bullets(markdown: str) -> Iterator[Rule]:
+    section = ""
+    number = ""
+    text: list[str] = []
+    for line in [*markdown.splitlines(), ""]:
+        if number and line.startswith("  "):
+            text.append(line)
+            continue
+        if number:
+            yield Rule(number=number, section=section, text="\n".join(text))
+            number = ""
+        if heading := _HEADING.fullmatch(line):
+            section = heading["title"]
+        elif bullet := _BULLET.match(line):
+            number = bullet["number"]
+            text = [line]
+
+
+def _describe(function: str) -> str:
+    file, _, name = function.partition("::")
+    says = name.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+    return f"  - [{says}]({os.path.relpath(CLONE / file, CONTRACT)})"
+
+
+_COMMANDS: Final[dict[str, Callable[[Path], int]]] = {"clear": clear, "check": check, "write": write}
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    if len(sys.argv) != 2 or sys.argv[1] not in _COMMANDS:
+        sys.exit(__doc__)
+    sys.exit(_COMMANDS[sys.argv[1]](folder()))

@@ -1,6 +1,6 @@
-"""docker-compose.yml is a valid Compose file and runs the native stack's parts from the native stack's files.
+"""docker-compose.yml is valid, and runs the programs of the native stack with the same configuration files.
 
-The schema beside this file is the Compose Specification's own, of compose-go 2.16.2 (Apache License 2.0).
+compose_spec/ holds the schema of the Compose Specification, from compose-go 2.16.2 (Apache License 2.0).
 """
 
 import json
@@ -26,18 +26,18 @@ def file() -> dict[str, Any]:
     return parsed
 
 
-def test_the_compose_file_keeps_to_the_compose_schema(file):
+def test_the_compose_file_is_valid_by_the_schema(file):
     validator = Draft202012Validator(json.loads(SCHEMA.read_text()))
     assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(file)] == []
 
 
-def test_a_wrong_compose_file_would_be_noticed(file):
+def test_the_schema_refuses_an_invalid_file(file):
     validator = Draft202012Validator(json.loads(SCHEMA.read_text()))
-    wrong = file | {"services": {"postgres": {"imagine": "postgres:17"}}}
-    assert not validator.is_valid(wrong)
+    invalid = file | {"services": {"postgres": {"imagine": "postgres:17"}}}
+    assert not validator.is_valid(invalid)
 
 
-def test_compose_runs_the_same_parts_as_the_native_stack(file):
+def test_compose_runs_the_same_programs_as_the_native_stack(file):
     assert set(file["services"]) == set(compose.SERVICES)
     assert set(configs.FILES) <= set(compose.SERVICES)
 
@@ -49,16 +49,16 @@ def test_every_configuration_file_that_compose_names_is_rendered_for_the_native_
     assert {"postgresql.conf", "valkey.conf", "rabbitmq.conf", "cassandra.yaml", "nginx.conf"} <= named
 
 
-def test_every_variable_of_the_compose_file_is_given(tmp_path, monkeypatch):
+def test_every_variable_of_the_compose_file_is_written(tmp_path, monkeypatch):
     monkeypatch.setenv("PHOTOGRAM_STATE", str(tmp_path))
     stack = profile("run")
     stack.state.mkdir(parents=True)
     secrets = {"POSTGRES_PASSWORD": "x", "S3_SECRET_ACCESS_KEY": "x", "RABBITMQ_URL": "amqp://x"}
-    compose.write_settings(stack, secrets, dict.fromkeys(configs.FILES, "text"))
-    given = {line.split("=")[0] for line in (stack.state / "compose.env").read_text().splitlines()}
-    assert set(re.findall(r"\$\{(\w+)\}", TEXT)) == given
+    compose.write_variables(stack, secrets, dict.fromkeys(configs.FILES, "text"))
+    written = {line.split("=")[0] for line in (stack.state / "compose.env").read_text().splitlines()}
+    assert set(re.findall(r"\$\{(\w+)\}", TEXT)) == written
 
 
-def test_no_part_is_reachable_from_other_machines_by_a_published_port(file):
+def test_no_program_publishes_a_port_to_other_machines(file):
     assert all("ports" not in service for service in file["services"].values())
     assert all(service["network_mode"] == "host" for service in file["services"].values())

@@ -18,7 +18,7 @@ from layers.core import limits, metrics, models
 from layers.core.limits import Limit
 from layers.core.models import Admin
 from layers.entrypoints.declarations import declared_fields
-from layers.entrypoints.response import WRAPPINGS
+from layers.entrypoints.response import WRAPPERS
 from layers.services import live_events
 from tests.rules import known_rules
 
@@ -173,8 +173,8 @@ def _statuses(answer: object) -> Iterator[int]:
             yield from _statuses(each)
         return
     status = 200
-    while (kind := typing.get_origin(answer)) in WRAPPINGS:
-        wrapping = WRAPPINGS[typing.cast("type", kind)]
+    while (kind := typing.get_origin(answer)) in WRAPPERS:
+        wrapping = WRAPPERS[typing.cast("type", kind)]
         status = wrapping.value if wrapping else status
         answer = typing.get_args(answer)[0]
     yield status

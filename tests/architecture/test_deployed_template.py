@@ -1,4 +1,4 @@
-"""What LocalStack gets differs from template.yaml in nothing but what its community edition lacks."""
+"""The template for LocalStack differs from template.yaml only in what its community edition does not support."""
 
 from typing import Any
 
@@ -16,43 +16,43 @@ PLACES = {
     for name in [*template_map.layer_folders(), *(each.logical_id for each in template_map.functions())]
 }
 COPY = deployed_template.copy_with(PLACES, {"LIVE_ENDPOINT_URL": LIVE})
-NOT_THERE = {name for name, each in ORIGINAL["Resources"].items() if each["Type"].startswith("AWS::ApiGatewayV2::")}
+UNSUPPORTED = {name for name, each in ORIGINAL["Resources"].items() if each["Type"].startswith("AWS::ApiGatewayV2::")}
 
 
 def _differences(original: object, copy: object, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    """Where the two are not equal, as deep as they are alike."""
+    """The paths at which the two differ."""
     if isinstance(original, list) and isinstance(copy, list) and len(original) == len(copy):
         original, copy = ({str(number): each for number, each in enumerate(every)} for every in (original, copy))
     if isinstance(original, dict) and isinstance(copy, dict):
-        found: set[tuple[str, ...]] = set()
+        paths: set[tuple[str, ...]] = set()
         for name in original.keys() | copy.keys():
-            found |= _differences(original.get(name), copy.get(name), (*path, name))
-        return found
+            paths |= _differences(original.get(name), copy.get(name), (*path, name))
+        return paths
     return set() if original == copy else {path}
 
 
 def _expected() -> set[tuple[str, ...]]:
-    found = {("Globals", "Function", "Environment", "Variables", "LIVE_ENDPOINT_URL")}
+    paths = {("Globals", "Function", "Environment", "Variables", "LIVE_ENDPOINT_URL")}
     for name, resource in ORIGINAL["Resources"].items():
         place = ("Resources", name)
-        if name in NOT_THERE:
-            found.add(place)
+        if name in UNSUPPORTED:
+            paths.add(place)
         elif resource["Type"] == "AWS::Serverless::LayerVersion":
-            found |= {(*place, "Metadata"), (*place, "Properties", "ContentUri")}
+            paths |= {(*place, "Metadata"), (*place, "Properties", "ContentUri")}
         elif resource["Type"] == "AWS::Serverless::Function":
-            found.add((*place, "Properties", "CodeUri"))
+            paths.add((*place, "Properties", "CodeUri"))
             events = resource["Properties"].get("Events", {})
-            found |= {(*place, "Properties", "Events", key) for key, event in events.items() if event["Type"] == "MQ"}
-    return found
+            paths |= {(*place, "Properties", "Events", key) for key, event in events.items() if event["Type"] == "MQ"}
+    return paths
 
 
-def test_the_copy_lacks_queues_and_live_connections_and_differs_in_nothing_else() -> None:
+def test_only_queues_and_live_connections_are_removed() -> None:
     differences = _differences(ORIGINAL, COPY)
-    of_missing_api = {place for place in differences if "Fn::Sub" in place}
+    references = {place for place in differences if "Fn::Sub" in place}
 
-    assert differences - of_missing_api == _expected()
-    assert len(NOT_THERE) > 5
-    for *place, _ in of_missing_api:
+    assert differences - references == _expected()
+    assert len(UNSUPPORTED) > 5
+    for *place, _ in references:
         assert "${LiveApi}" in _at(ORIGINAL, place)["Fn::Sub"]
         assert _at(COPY, place)["Fn::Sub"] == _at(ORIGINAL, place)["Fn::Sub"].replace("${LiveApi}", "local")
 

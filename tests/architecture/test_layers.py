@@ -16,7 +16,14 @@ from infra import template_map
 from infra.template_map import Function
 
 ROOT = Path(__file__).parents[2]
-LAYERS = sorted(path.name for path in (ROOT / "layers").iterdir() if (path / "__init__.py").exists())
+PACKAGES = sorted(path.name for path in (ROOT / "layers").iterdir() if (path / "__init__.py").exists())
+LAYER_OF = {
+    package: template_map.layer_folders()[logical_id]
+    for logical_id, packages in template_map.layer_packages().items()
+    for package in packages
+}
+"""The layer (its folder's name) whose archive holds a package."""
+LAYERS = sorted(set(LAYER_OF.values()))
 
 each_function = pytest.mark.parametrize("function", template_map.functions(), ids=lambda function: function.name)
 each_layer = pytest.mark.parametrize("layer", LAYERS)
@@ -27,37 +34,17 @@ def _graph() -> grimp.ImportGraph:
     return grimp.build_graph("functions", "layers", exclude_type_checking_imports=True, cache_dir=None)
 
 
-def _ports(module: str) -> set[str]:
-    """Modules that a core module names as text, because core imports no store."""
-    path = ROOT / f"{module.replace('.', '/')}.py"
-    return set(re.findall(r'import_module\("(layers\.[\w.]+)"\)', path.read_text())) if path.exists() else set()
-
-
-def _is_admitted(function: Function) -> bool:
-    """Whether the HTTP door asks for session and limits."""
-    source = (ROOT / "functions" / f"{function.name}.py").read_text()
-    return "admits=False" not in source
-
-
-def _stands_on(function: Function) -> set[str]:
-    start = function.handler.rpartition(".")[0]
-    reached: set[str] = set()
-    ahead = [start]
-    while ahead:
-        module = ahead.pop()
-        if module in reached:
-            continue
-        reached.add(module)
-        ahead += _graph().find_modules_directly_imported_by(module)
-        if module not in ("layers.core.admission", "layers.core.repeats") or _is_admitted(function):
-            ahead += _ports(module)
-    return {module.split(".")[1] for module in reached if module.startswith("layers.")}
+def _needed(function: Function) -> set[str]:
+    """The layers that hold what a function imports, directly or through other modules."""
+    module = function.handler.rpartition(".")[0]
+    imported = _graph().find_upstream_modules(module)
+    return {LAYER_OF[name.split(".")[1]] for name in imported if name.count(".") > 1 and name.startswith("layers.")}
 
 
 @each_function
 def test_the_layers_listed_are_the_layers_imported(function: Function) -> None:
     assert len(set(function.layers)) == len(function.layers)
-    assert set(function.layers) == _stands_on(function)
+    assert set(function.layers) == _needed(function)
 
 
 @each_function
@@ -65,27 +52,23 @@ def test_a_function_has_at_most_five_layers(function: Function) -> None:
     assert 1 <= len(function.layers) <= 5
 
 
-def test_every_endpoint_that_admits_needs_the_session_stores() -> None:
-    admitted = [route.function for route in template_map.routes() if _is_admitted(route.function)]
+def test_each_package_is_in_one_layer() -> None:
+    packed = [package for packages in template_map.layer_packages().values() for package in packages]
 
-    assert admitted
-    assert all({"postgres", "valkey"} <= set(function.layers) for function in admitted)
-
-
-def test_every_queue_function_can_retry() -> None:
-    functions = [queue.function for queue in template_map.queues()]
-
-    assert functions
-    assert all("rabbitmq" in function.layers for function in functions)
+    assert sorted(packed) == PACKAGES
 
 
-def test_the_template_has_every_layer() -> None:
-    assert len(LAYERS) >= 6
-    assert sorted(template_map.layer_folders().values()) == LAYERS
+def test_the_makefile_packs_what_the_template_map_says() -> None:
+    printed = subprocess.run(
+        ["make", "--silent", "packages"], check=True, cwd=ROOT / "layers", capture_output=True, text=True
+    ).stdout
+
+    packed = {logical_id: set(packages) for logical_id, *packages in map(str.split, printed.splitlines())}
+    assert packed == {logical_id: set(packages) for logical_id, packages in template_map.layer_packages().items()}
 
 
 def test_the_makefile_builds_every_layer() -> None:
-    told = subprocess.run(
+    dry_run = subprocess.run(
         ["make", "--dry-run", *(f"build-{logical_id}" for logical_id in template_map.layer_folders())],
         check=False,
         cwd=ROOT / "layers",
@@ -93,12 +76,36 @@ def test_the_makefile_builds_every_layer() -> None:
         text=True,
     )
 
-    assert told.returncode == 0, told.stderr
+    assert dry_run.returncode == 0, dry_run.stderr
+
+
+def test_no_module_of_the_layers_imports_itself_through_others() -> None:
+    graph = _graph()
+    circular = [
+        module
+        for module in graph.modules
+        if any(
+            module in graph.find_upstream_modules(imported)
+            for imported in graph.find_modules_directly_imported_by(module)
+        )
+    ]
+
+    assert len(graph.modules) > 150
+    assert circular == []
+
+
+def test_no_module_of_ours_is_loaded_by_name() -> None:
+    """Only the hosts load modules by name: the handlers that the template names."""
+    files = [path for folder in ("functions", "layers") for path in (ROOT / folder).rglob("*.py")]
+    loading = [path for path in files if re.search(r"importlib|__import__", path.read_text())]
+
+    assert len(files) > 150
+    assert loading == []
 
 
 def _imported(layer: str) -> Iterator[str]:
     """Top-level names of what the layer imports, wherever it stands; what only type checkers see is left out."""
-    for path in (ROOT / "layers" / layer).rglob("*.py"):
+    for path in _files(layer):
         module = ast.parse(path.read_text())
         hidden = {
             id(inner)
@@ -113,6 +120,11 @@ def _imported(layer: str) -> Iterator[str]:
                 yield from (alias.name.split(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
                 yield node.module.split(".")[0]
+
+
+def _files(layer: str) -> Iterator[Path]:
+    for package in (package for package in PACKAGES if LAYER_OF[package] == layer):
+        yield from (ROOT / "layers" / package).rglob("*.py")
 
 
 def _required(layer: str) -> dict[str, str]:

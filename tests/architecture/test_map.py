@@ -1,4 +1,4 @@
-"""template.yaml is the only map, and it is true."""
+"""template.yaml is consistent with the code, the sample events and AWS's rules."""
 
 import ast
 import importlib
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from infra import check_template, template_map
-from infra.local import event
-from infra.local.run_schedules import next_after
+from infra.events import rest
+from infra.events.schedule import next_time
 from infra.template_map import Function
 from layers.core.events import QUEUES
 from layers.core.settings import Settings
@@ -28,7 +28,7 @@ def _source(function: Function) -> Path:
 
 
 def _triggers(function: Function) -> list[str]:
-    """What the first line of a handler's file must begin with."""
+    """How the first line of a handler's file must begin, for each trigger."""
     found = []
     for name, given in function.events.items():
         properties = given["Properties"]
@@ -39,12 +39,12 @@ def _triggers(function: Function) -> list[str]:
                 found += [f"Queue {queue}" for queue in properties["Queues"]]
             case "Schedule":
                 rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", properties["Schedule"])
-                assert rate, "say here how the schedule reads in words"
+                assert rate, "this test does not know how to describe this schedule"
                 found.append(f"Every {rate[2]}" if rate[1] == "1" else f"Every {rate[1]} {rate[2]}s")
     return found + [f"Live {key}" for key, each in template_map.live_routes().items() if each == function]
 
 
-def test_the_map_has_functions_of_every_kind() -> None:
+def test_the_template_has_triggers_of_every_type() -> None:
     assert len(FUNCTIONS) >= 25
     assert template_map.routes()
     assert template_map.queues()
@@ -61,21 +61,21 @@ def _handlers() -> list[Path]:
     return [path for path in (ROOT / "functions").glob("*/*.py") if path.name != "__init__.py"]
 
 
-def test_nothing_lies_beside_the_handlers() -> None:
+def test_functions_holds_no_python_files_but_handlers() -> None:
     files = {path for path in (ROOT / "functions").rglob("*.py") if path.name != "__init__.py"}
 
     assert files == set(_handlers())
 
 
 @each_function
-def test_a_function_is_named_as_its_file(function: Function) -> None:
+def test_a_functions_logical_id_is_made_from_its_file_name(function: Function) -> None:
     words = function.name.rpartition("/")[2].split("_")
 
     assert function.logical_id == "".join(word.title() for word in words)
 
 
 @each_function
-def test_a_function_has_one_trigger_and_its_file_begins_with_it(function: Function) -> None:
+def test_a_function_has_one_trigger_and_its_docstring_starts_with_it(function: Function) -> None:
     module = ast.parse(_source(function).read_text())
     first_line = (ast.get_docstring(module) or "").splitlines()[0]
     (trigger,) = _triggers(function)
@@ -85,7 +85,7 @@ def test_a_function_has_one_trigger_and_its_file_begins_with_it(function: Functi
 
 
 @each_function
-def test_an_alias_stands_beside_the_canonical_route(function: Function) -> None:
+def test_an_alias_has_a_canonical_route(function: Function) -> None:
     kinds = {(name.startswith("Alias"), given["Type"]) for name, given in function.events.items()}
 
     assert (True, "Api") not in kinds or (False, "Api") in kinds
@@ -124,7 +124,7 @@ def test_the_events_mirror_the_functions() -> None:
 
 
 @each_function
-def test_a_sample_is_what_its_trigger_sends(function: Function) -> None:
+def test_a_sample_event_is_of_its_trigger(function: Function) -> None:
     sample = json.loads((ROOT / "events" / f"{function.name}.json").read_text())
     (trigger,) = _triggers(function)
     kind, _, what = trigger.partition(" ")
@@ -140,22 +140,20 @@ def test_a_sample_is_what_its_trigger_sends(function: Function) -> None:
         assert sample["requestContext"]["routeKey"] == what
     else:
         context = sample["requestContext"]
-        found = event.match(sample["path"])
+        found = rest.find_resource(sample["path"])
         assert found
-        place, variables = found
-        assert (sample["httpMethod"], sample["resource"], place.resource) == (kind, what, what)
+        resource, variables = found
+        assert (sample["httpMethod"], sample["resource"], resource.path) == (kind, what, what)
         assert (context["httpMethod"], context["resourcePath"]) == (kind, what)
-        assert context["path"] == f"/{event.STAGE}{sample['path']}"
+        assert context["path"] == f"/{rest.STAGE}{sample['path']}"
         assert sample["pathParameters"] == (variables or None)
 
 
 @pytest.mark.parametrize("schedule", template_map.schedules(), ids=lambda schedule: schedule.function.name)
-def test_a_schedule_can_be_kept(schedule: template_map.Schedule) -> None:
-    first = next_after(schedule.expression, datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC))
+def test_a_schedule_is_longer_than_its_functions_timeout(schedule: template_map.Schedule) -> None:
+    first = next_time(schedule.expression, datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC))
 
-    assert (next_after(schedule.expression, first) - first).total_seconds() >= max(
-        60, schedule.function.timeout_seconds
-    )
+    assert (next_time(schedule.expression, first) - first).total_seconds() >= max(60, schedule.function.timeout_seconds)
 
 
 def test_a_request_is_answered_before_api_gateway_gives_up() -> None:
@@ -164,11 +162,11 @@ def test_a_request_is_answered_before_api_gateway_gives_up() -> None:
     assert {name: seconds for name, seconds in timeouts.items() if seconds > 29} == {}
 
 
-def test_the_queues_that_code_names_are_those_of_the_map() -> None:
+def test_the_queues_of_the_code_are_those_of_the_template() -> None:
     assert sorted(QUEUES) == sorted(queue.name for queue in template_map.queues())
 
 
-def test_the_template_sets_only_what_the_settings_know() -> None:
+def test_the_template_sets_only_known_settings() -> None:
     variables = template_map.template()["Globals"]["Function"]["Environment"]["Variables"]
 
     assert variables
@@ -176,9 +174,8 @@ def test_the_template_sets_only_what_the_settings_know() -> None:
 
 
 def test_the_template_passes_the_sam_translator_and_fits_cloudformation() -> None:
-    found = check_template.translated()
+    translated = check_template.translate()
 
-    assert found.excesses() == []
-    assert sum(each["Type"] == "AWS::Lambda::Function" for each in found.document["Resources"].values()) == len(
-        FUNCTIONS
-    )
+    assert translated.exceeded_limits() == []
+    types = [each["Type"] for each in translated.document["Resources"].values()]
+    assert types.count("AWS::Lambda::Function") == len(FUNCTIONS)

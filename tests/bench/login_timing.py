@@ -1,9 +1,10 @@
-"""How long a login is refused for: of a user that does not exist against a known one with a wrong password, the
-baseline. Whoever watches the clock must not learn which names exist. Aim: 0.9 to 1.1.
+"""The time of a refused login: an unknown user against a known user with a wrong password.
 
-python tests/bench/login_timing.py [--rounds 100]
+python -m tests.bench.login_timing [--rounds 100]
 
-Both sides call the handler in turn, the first of a round alternating, each attempt from an address of its own.
+A difference would show which usernames exist (OWASP's Authentication Cheat Sheet, "Authentication Responses"). Both
+sides call the handler in turn, and the first one alternates. Each attempt has an address of its own, so that none is
+limited.
 """
 
 import argparse
@@ -13,30 +14,32 @@ import secrets
 import statistics
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from typing import Final
 
 from functions.auth import login
 from layers.core import passwords
 from layers.postgres.connection import transaction
+from tests.bench.aims import Aim, report
 from tests.support.calls import call
 from tests.support.people import Person, new_person
 from tests.support.stack import load_environment
 
-PASSWORD = "correct horse battery"
+_PASSWORD: Final = "correct horse battery"
+
+RATIO: Final = Aim(name="time, unknown user / known user", at_least=0.9, at_most=1.1)
+AIMS: Final = (RATIO,)
 
 
-def registered() -> Person:
-    """Somebody who could sign in."""
+def _register() -> Person:
+    """Create an account with a password."""
     person = new_person("known")
     with transaction() as db:
-        db.execute("UPDATE users SET password_hash = %s WHERE id = %s", [passwords.hashed(PASSWORD), person.id])
+        db.execute("UPDATE users SET password_hash = %s WHERE id = %s", [passwords.hash_password(_PASSWORD), person.id])
     return person
 
 
-def refused(username: str, address: str) -> float:
-    """Seconds until the answer, which must be 401."""
+def _measure_refusal(username: str, address: str) -> float:
+    """Seconds until the answer; another status than 401 ends the run."""
     started = time.perf_counter()
     reply = call(login, body={"username": username, "password": "wrong one"}, address=address)
     seconds = time.perf_counter() - started
@@ -49,19 +52,19 @@ def main() -> None:
     """Measure both sides in turn and print the ratio of their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     load_environment()
     logging.disable()
     run, numbers = secrets.token_hex(6), itertools.count()
-    names = {"unknown": f"nobody_{run}", "known": registered().username}
-    found: dict[str, list[float]] = {who: [] for who in names}
-    for order in [("unknown", "known"), ("known", "unknown")] * (given.rounds // 2):
-        for who in order:
-            found[who].append(refused(names[who], f"bench-{run}-{next(numbers)}"))
-    median = {who: statistics.median(times) for who, times in found.items()}
-    print(f"unknown user:                     {median['unknown'] * 1000:7.2f} ms")
-    print(f"known user with a wrong password: {median['known'] * 1000:7.2f} ms")
-    print(f"ratio: {median['unknown'] / median['known']:.3f} (aim: 0.9 to 1.1)")
+    usernames = {"unknown": f"nobody_{run}", "known": _register().username}
+    times: dict[str, list[float]] = {side: [] for side in usernames}
+    for order in [("unknown", "known"), ("known", "unknown")] * max(1, arguments.rounds // 2):
+        for side in order:
+            times[side].append(_measure_refusal(usernames[side], f"bench-{run}-{next(numbers)}"))
+    medians = {side: statistics.median(values) for side, values in times.items()}
+    print(f"unknown user:                     {medians['unknown'] * 1000:7.2f} ms")
+    print(f"known user with a wrong password: {medians['known'] * 1000:7.2f} ms")
+    report("login_timing", {RATIO: medians["unknown"] / medians["known"]})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-// The same eight files by sharp. A line on standard input (`each` or `chained`) makes them once and answers with
-// wall and CPU milliseconds. node photo_pipeline.mjs PHOTO
+// Makes the eight renditions with sharp, once for each line on standard input (`each` or `chained`), and prints the
+// wall-clock and CPU milliseconds as JSON.
+//
+// node photo_pipeline.mjs PHOTO
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import sharp from 'sharp';
 
 const photo = readFileSync(process.argv[2]);
 const sides = [1080, 640, 320, 150];
-sharp.cache(false); // it would answer the same picture from memory
+sharp.cache(false); // otherwise sharp keeps the decoded picture
 
 const encoded = (pipeline) => [
     pipeline.clone().jpeg({ quality: 82, chromaSubsampling: '4:2:0' }).toBuffer(),
@@ -15,9 +17,9 @@ const encoded = (pipeline) => [
 const inside = (side) => ({ width: side, height: side, fit: 'inside', withoutEnlargement: true });
 
 const ways = {
-    // As one writes it: each size from the upload.
+    // Each size from the upload: the usual way.
     each: () => Promise.all(sides.flatMap((side) => encoded(sharp(photo).rotate().resize(inside(side))))),
-    // As fast as it goes: each size from the one before.
+    // Each size from the larger one: the fastest way.
     chained: async () => {
         const files = [];
         let source = sharp(photo).rotate();

@@ -26,6 +26,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> str:
     return told.stdout
 
 
+@pytest.mark.rule("R-OA2")
 def test_every_operation_is_on_the_page(rendered: str) -> None:
     shown = set(re.findall(r'id="operations-(?!tag-)[\w-]+-([A-Za-z]+)"', rendered))
 
@@ -37,6 +38,7 @@ def test_the_introduction_is_on_the_page(rendered: str) -> None:
     assert "At most 100 requests in any hour per user" in rendered
 
 
+@pytest.mark.rule("R-OA2")
 @pytest.mark.parametrize("part", PARTS)
 def test_the_page_and_its_parts_lie_here_and_may_ask_nobody_else(part: str) -> None:
     answer = httpx.get(f"{front_door()}/docs{part}")
@@ -47,6 +49,7 @@ def test_the_page_and_its_parts_lie_here_and_may_ask_nobody_else(part: str) -> N
     assert "://" not in policy
 
 
+@pytest.mark.rule("R-OA2")
 def test_the_page_names_no_other_host() -> None:
     own = [path for path in (Path(__file__).parents[2] / "infra/nginx/docs").iterdir() if path.suffix != ".svg"]
 

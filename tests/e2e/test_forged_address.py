@@ -44,7 +44,8 @@ def _tries(client: httpx.Client, *headers: dict[str, str]) -> list[int]:
     return [client.post("/auth/login", json=WRONG, headers=each).status_code for each in headers]
 
 
-def test_r_l4_a_forged_x_forwarded_for_changes_nothing(here: httpx.Client, elsewhere: httpx.Client) -> None:
+@pytest.mark.rule("R-L4")
+def test_a_forged_x_forwarded_for_changes_nothing(here: httpx.Client, elsewhere: httpx.Client) -> None:
     forged = _tries(here, *(_forged(number) for number in range(8)))
     several = _tries(here, {"X-Forwarded-For": "203.0.113.9, 203.0.113.10"})
     plain = _tries(here, {})
@@ -54,7 +55,8 @@ def test_r_l4_a_forged_x_forwarded_for_changes_nothing(here: httpx.Client, elsew
     assert _tries(elsewhere, _forged(0), {}) == [401, 401]
 
 
-def test_r_l4_nobody_closes_the_door_to_another_address(here: httpx.Client, elsewhere: httpx.Client) -> None:
+@pytest.mark.rule("R-L4")
+def test_nobody_closes_the_door_to_another_address(here: httpx.Client, elsewhere: httpx.Client) -> None:
     address = elsewhere._transport._pool._local_address  # type: ignore[attr-defined]
     forged = _tries(here, *[{"X-Forwarded-For": address, "X-Real-IP": address}] * 6)
 
@@ -62,14 +64,16 @@ def test_r_l4_nobody_closes_the_door_to_another_address(here: httpx.Client, else
     assert _tries(elsewhere, {}) == [401]
 
 
-def test_r_l6_a_forged_address_does_not_refresh_the_general_limit(here: httpx.Client) -> None:
+@pytest.mark.rule("R-L6")
+def test_a_forged_address_does_not_refresh_the_general_limit(here: httpx.Client) -> None:
     answers = [here.get("/posts/filters/list", headers=_forged(number)) for number in range(5)]
     left = [int(answer.headers["ratelimit-remaining"]) for answer in answers]
 
     assert left == list(range(left[0], left[0] - 5, -1))
 
 
-def test_r_l3_counts_are_shared_by_all_api_instances() -> None:
+@pytest.mark.rule("R-L3")
+def test_counts_are_shared_by_all_api_instances() -> None:
     ada, front = Caller("ada"), urlsplit(front_door())
     assert front.port
     urls = [f"http://{front.hostname}:{front.port + number}/api/v1" for number in range(4)]
@@ -79,5 +83,6 @@ def test_r_l3_counts_are_shared_by_all_api_instances() -> None:
     assert ada.http.get("/auth/me").status_code == 200
 
 
-def test_r_l6_health_has_no_limit() -> None:
+@pytest.mark.rule("R-L6")
+def test_health_has_no_limit() -> None:
     assert "ratelimit-limit" not in httpx.get(f"{front_door()}/api/health").headers

@@ -30,11 +30,10 @@ def test_a_preflight_of_an_allowed_origin_is_answered_and_a_foreign_one_is_not()
     assert "access-control-allow-origin" not in foreign.headers
 
 
+@pytest.mark.rule("R-M1")
 @pytest.mark.parametrize("path", ["/stories", "/posts"])
 @pytest.mark.parametrize(("size", "status"), [(10 * 1024 * 1024 + 1, 413), (0, 400)])
-def test_r_m1_an_empty_picture_or_one_above_ten_mebibytes_is_refused_by_its_name(
-    path: str, size: int, status: int
-) -> None:
+def test_an_empty_picture_or_one_above_ten_mebibytes_is_refused_by_its_name(path: str, size: int, status: int) -> None:
     answer = Caller().http.post(path, files={"media": ("holiday.jpg", b"\0" * size)})
 
     assert answer.status_code == status

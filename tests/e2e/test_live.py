@@ -14,9 +14,11 @@ import httpx
 import pytest
 from PIL import Image
 
+from layers.postgres import users
+from layers.postgres.connection import transaction
 from tests.pictures import phone_photo
 from tests.support import services
-from tests.support.http import Caller, front_door
+from tests.support.http import PASSWORD, Caller, front_door
 from tests.support.stores import valkey
 from tests.support.waiting import until
 
@@ -30,6 +32,8 @@ class Listener:
         self._cookie = "; ".join(f"{name}={value}" for name, value in caller.http.cookies.items())
         self._origin = origin
         self._loop = asyncio.new_event_loop()
+        self.frame_bytes: list[int] = []
+        """The size of each frame that has come."""
         self._frames: Queue[dict[str, Any]] = Queue()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -99,6 +103,7 @@ class Listener:
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
+            self.frame_bytes.append(len(message.data.encode()))
             self._frames.put(json.loads(message.data))
 
     def _run(self, work: Any) -> Any:
@@ -139,6 +144,7 @@ def _sent(caller: Caller, talk: str, content: str) -> dict[str, Any]:
     return message
 
 
+@pytest.mark.rule("R-E4")
 def test_a_message_a_read_mark_typing_and_a_reaction_arrive_at_once(ada: Caller, grace: Caller, talk: str) -> None:
     with listening(grace) as listener:
         assert listener.resumed()["reset"] is False
@@ -156,6 +162,7 @@ def test_a_message_a_read_mark_typing_and_a_reaction_arrive_at_once(ada: Caller,
     assert len({event["id"] for event in events}) == 5
 
 
+@pytest.mark.rule("R-E2", "R-E3")
 def test_who_comes_back_gets_what_was_missed_without_a_gap_or_a_repeat(ada: Caller, grace: Caller, talk: str) -> None:
     with listening(grace) as listener:
         listener.resumed()
@@ -172,6 +179,44 @@ def test_who_comes_back_gets_what_was_missed_without_a_gap_or_a_repeat(ada: Call
     assert [event["message"]["content"] for event in events] == [str(number) for number in range(1, 151)]
 
 
+@pytest.mark.rule("R-E2")
+def test_nothing_is_sent_before_the_client_resumes(ada: Caller, grace: Caller, talk: str) -> None:
+    with listening(grace) as listener:
+        _sent(ada, talk, "early")
+        assert listener.is_silent()
+        begin = listener.resumed()
+        message = _sent(ada, talk, "late")
+        [event] = listener.events(1)
+
+    assert set(begin) == {"type", "id", "reset"}
+    assert event["message"] == message
+
+
+@pytest.mark.rule("R-E2")
+def test_frames_are_at_most_32_kib_and_their_events_ascend(ada: Caller, grace: Caller, talk: str) -> None:
+    begin = grace.http.get("/live/events").json()["lastId"]
+    for number in range(60):
+        _sent(ada, talk, f"{number} " + "é" * 2000)
+    with listening(grace) as listener:
+        listener.resumed(begin)
+        events = listener.events(60)
+        assert 2 < len(listener.frame_bytes) < 60
+        assert max(listener.frame_bytes) <= 32 * 1024
+
+    assert [int(event["message"]["content"].partition(" ")[0]) for event in events] == list(range(60))
+    places = [tuple(int(part) for part in event["id"].split("-")) for event in events]
+    assert places == sorted(places)
+
+
+@pytest.mark.rule("R-E3")
+def test_resuming_after_an_event_that_is_not_kept_begins_anew(ada: Caller, grace: Caller, talk: str) -> None:
+    with listening(grace) as listener:
+        assert listener.resumed("1-1")["reset"] is True
+        message = _sent(ada, talk, "next")
+        assert [event["message"] for event in listener.events(1)] == [message]
+
+
+@pytest.mark.rule("R-E7")
 def test_polling_gives_the_same_events(ada: Caller, grace: Caller, talk: str) -> None:
     begins = grace.http.get("/live/events").json()
     _sent(ada, talk, "one")
@@ -185,6 +230,7 @@ def test_polling_gives_the_same_events(ada: Caller, grace: Caller, talk: str) ->
     assert grace.http.get("/live/events", params={"after": "x"}).status_code == 400
 
 
+@pytest.mark.rule("R-E4")
 def test_typing_is_told_to_who_listens_and_kept_for_nobody(ada: Caller, grace: Caller, talk: str) -> None:
     begins = grace.http.get("/live/events").json()["lastId"]
     ada.http.post(f"/messages/conversations/{talk}/typing")
@@ -192,6 +238,7 @@ def test_typing_is_told_to_who_listens_and_kept_for_nobody(ada: Caller, grace: C
     assert grace.http.get("/live/events", params={"after": begins}).json()["events"] == []
 
 
+@pytest.mark.rule("R-E1")
 def test_nobody_connects_without_a_session_or_from_a_foreign_page(grace: Caller) -> None:
     nobody = Caller("nobody")
     nobody.http.post("/auth/logout")
@@ -203,6 +250,7 @@ def test_nobody_connects_without_a_session_or_from_a_foreign_page(grace: Caller)
     assert refusal.value.status == 403
 
 
+@pytest.mark.rule("R-E5")
 def test_after_signing_out_nothing_more_is_heard(ada: Caller, grace: Caller, talk: str) -> None:
     with listening(grace) as listener:
         listener.resumed()
@@ -211,6 +259,21 @@ def test_after_signing_out_nothing_more_is_heard(ada: Caller, grace: Caller, tal
         assert listener.is_silent()
 
 
+@pytest.mark.rule("R-E5")
+def test_after_a_ban_nothing_more_is_heard(ada: Caller, grace: Caller, talk: str) -> None:
+    with listening(grace) as listener:
+        listener.resumed()
+        with transaction() as db:
+            users.grant(db, username=ada.username, role="admin")
+        ada.http.post("/auth/login", json={"username": ada.username, "password": PASSWORD}).raise_for_status()
+        group = {"name": "All", "userIds": [grace.id, Caller("linus").id]}
+        place = ada.http.post("/messages/groups", json=group).json()["conversationId"]
+        ada.http.delete(f"/admin/users/{grace.id}").raise_for_status()
+        _sent(ada, place, "secret")
+        assert listener.is_silent()
+
+
+@pytest.mark.rule("R-E4")
 def test_an_outsider_hears_nothing(ada: Caller, grace: Caller, talk: str) -> None:
     outsider = Caller("outsider")
     with listening(outsider) as listener:
@@ -220,6 +283,7 @@ def test_an_outsider_hears_nothing(ada: Caller, grace: Caller, talk: str) -> Non
         assert listener.is_silent()
 
 
+@pytest.mark.rule("R-E6")
 def test_what_is_not_understood_is_said(grace: Caller) -> None:
     with listening(grace) as listener:
         listener.say(action="dance")
@@ -228,6 +292,7 @@ def test_what_is_not_understood_is_said(grace: Caller) -> None:
         assert listener.frame() == {"type": "pong"}
 
 
+@pytest.mark.rule("R-E6")
 def test_a_connection_that_valkey_has_forgotten_is_closed_when_it_pings(grace: Caller) -> None:
     with listening(grace) as listener:
         listener.resumed()
@@ -247,6 +312,7 @@ def test_a_listener_hears_again_after_its_function_was_killed(ada: Caller, grace
         assert listener.events(1)[0]["message"]["content"] == "still there?"
 
 
+@pytest.mark.rule("R-E1")
 def test_an_account_listens_over_twenty_connections_and_no_more(grace: Caller) -> None:
     with ExitStack() as stack:
         for _ in range(20):
@@ -271,6 +337,7 @@ def test_fifty_listeners_hear_it_all_within_seconds() -> None:
             assert heard == [str(number) for number in range(5)]
 
 
+@pytest.mark.rule("R-E4")
 def test_one_owns_post_is_told_when_it_is_published(ada: Caller) -> None:
     with listening(ada) as listener:
         listener.resumed()
@@ -281,6 +348,7 @@ def test_one_owns_post_is_told_when_it_is_published(ada: Caller) -> None:
     assert (event["type"], event["postId"], event["status"]) == ("post", post_id, "published")
 
 
+@pytest.mark.rule("R-E4")
 def test_one_owns_post_is_told_when_it_has_failed(ada: Caller) -> None:
     whole = phone_photo()
     with listening(ada) as listener:
@@ -291,9 +359,8 @@ def test_one_owns_post_is_told_when_it_has_failed(ada: Caller) -> None:
     assert (event["type"], event["postId"], event["status"]) == ("post", post_id, "failed")
 
 
-def test_r_dm5_a_changed_name_and_picture_come_to_the_list_by_their_event(
-    ada: Caller, grace: Caller, talk: str
-) -> None:
+@pytest.mark.rule("R-DM5")
+def test_a_changed_name_and_picture_come_to_the_list_by_their_event(ada: Caller, grace: Caller, talk: str) -> None:
     _sent(grace, talk, "hello")
     changed = grace.http.put("/users/me", files={"profilePicture": ("me.jpg", phone_photo())})
     assert changed.status_code == 200, changed.text

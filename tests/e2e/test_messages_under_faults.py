@@ -24,7 +24,8 @@ def _contents(caller: Caller, place: str) -> list[str]:
     return [message["content"] for message in reversed(reply.json()["messages"])]
 
 
-def test_r_d1_without_cassandra_messages_are_503_at_once_and_all_else_works(talk: tuple[Caller, Caller, str]) -> None:
+@pytest.mark.rule("R-D1")
+def test_without_cassandra_messages_are_503_at_once_and_all_else_works(talk: tuple[Caller, Caller, str]) -> None:
     ada, grace, place = talk
     assert ada.http.post(place, json={"content": "before"}).status_code == 201
     with services.stopped("cassandra"):

@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.http import front_door
 from tests.support.stack import ROOT
 
@@ -11,7 +13,8 @@ GENEROUS = 3
 """Times the promised milliseconds: this machine may be at other work too."""
 
 
-def test_r_o1_the_originals_own_load_is_borne_and_nobody_is_refused() -> None:
+@pytest.mark.rule("R-O1")
+def test_the_originals_own_load_is_borne_and_nobody_is_refused() -> None:
     script = ROOT / "tests" / "bench" / "original_targets.py"
     ran = subprocess.run(
         [sys.executable, script, "--url", front_door(), "--seconds", "4"], capture_output=True, text=True, check=False

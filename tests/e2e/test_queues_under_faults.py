@@ -49,7 +49,7 @@ def kill_environments() -> int:
     killed = 0
     for process in services.process("consumer").children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "infra.local.isolated" in process.cmdline():
+            if "infra.environments.child_process" in process.cmdline():
                 process.kill()
                 killed += 1
     return killed
@@ -60,8 +60,9 @@ def shown(follower: Caller, post_id: str, *, seconds: float) -> None:
     until(lambda: follower.in_feed(post_id), seconds=seconds, every=1.1)
 
 
+@pytest.mark.rule("R-D1")
 @pytest.mark.timeout(300)
-def test_r_d1_with_minios_events_lost_or_rabbitmq_stopped_posts_are_in_their_followers_feeds_within_120_s(
+def test_with_minios_events_lost_or_rabbitmq_stopped_posts_are_in_their_followers_feeds_within_120_s(
     author: Caller, follower: Caller
 ):
     with photo_events_lost():

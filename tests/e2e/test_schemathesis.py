@@ -34,8 +34,7 @@ from schemathesis.transport.serialization import Binary
 
 from infra.demo import MEMBERS
 from infra.openapi import document
-from layers.cassandra import conversations, messages
-from layers.core import message_ids
+from layers.cassandra import conversations, message_ids, messages
 from layers.core.ids import new_id
 from layers.core.models import Role
 from layers.postgres import comments, follows
@@ -172,8 +171,8 @@ class Somebody:
         return group_id
 
     def _message(self, conversation_id: UUID) -> str:
-        message_id = message_ids.of(new_id())
-        said = messages.Message(
+        message_id = message_ids.from_id(new_id())
+        said = messages.StoredMessage(
             message_id=message_id,
             sender_id=self._person.id,
             content="Hello",
@@ -181,7 +180,7 @@ class Somebody:
             media_url=None,
             reply_to_id=None,
         )
-        messages.send(conversation_id, said, beside=[])
+        messages.send(conversation_id, said, other_writes=[])
         return str(message_id)
 
     def _comment(self) -> UUID:
@@ -239,6 +238,7 @@ def tally() -> Tally:
     return Tally()
 
 
+@pytest.mark.rule("R-OA1")
 @API.parametrize()
 def test_an_answer_is_a_described_one(case: schemathesis.Case, somebody: Somebody, tally: Tally) -> None:
     somebody.name_what_exists(case)

@@ -39,7 +39,8 @@ def _said(reader: Caller, talk: str) -> list[dict[str, Any]]:
     return messages
 
 
-def test_r_dm1_only_who_takes_part_reads_and_an_answer_comes_back(ada: Caller, grace: Caller, talk: str) -> None:
+@pytest.mark.rule("R-DM1")
+def test_only_who_takes_part_reads_and_an_answer_comes_back(ada: Caller, grace: Caller, talk: str) -> None:
     ada.http.post(talk, json={"content": "Hello <there>"}).raise_for_status()
     [inbox] = grace.http.get("/messages/conversations").json()["conversations"]
     assert (inbox["otherUsername"], inbox["lastMessagePreview"], inbox["unreadCount"]) == (

@@ -1,4 +1,4 @@
-"""What a developer does with a deployed function: invoke it, read its log, change it, find out what it lacks."""
+"""Commands for developers with deployed functions: invoke, read the log, change the code, deploy again."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 
 from infra import template_map
 from infra.localstack import cloud, deploy, functions
-from infra.stack import environment
+from infra.stack import env_file
 from infra.stack.profiles import profile
 from tests.support.hosts import copy_of_the_code
 from tests.support.http import api
@@ -29,18 +29,18 @@ def handler(event, context):
 HEALTH = template_map.function("health/get_health")
 
 
-def _run(*words: str, seconds: float = 30) -> subprocess.CompletedProcess[str]:
+def _run(*arguments: str, seconds: float = 30) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
     )
 
 
 @pytest.fixture
 def edited(tmp_path: Path) -> Iterator[Path]:
-    """The health function's file in a copy of the code that is watched; afterwards it is as deployed."""
+    """The health function's file in a copy of the code that is being watched; at the end the deployment is restored."""
     clone = copy_of_the_code(tmp_path)
     names = {"FunctionName": cloud.function_name(HEALTH.logical_id)}
-    deployed = deploy.artifacts(tmp_path / "artifacts")
+    deployed = deploy.build_artifacts(tmp_path / "artifacts")
     watching = subprocess.Popen(
         [sys.executable, "-m", "infra.localstack.watch"],
         cwd=clone,
@@ -65,19 +65,19 @@ def _health() -> Any:
 
 
 def test_a_function_is_invoked_by_name_with_its_sample_event() -> None:
-    told = _run("infra.local.invoke", "health/get_health", "--host", "localstack")
+    done = _run("infra.invoke", "health/get_health", "--host", "localstack")
 
-    assert told.returncode == 0, told.stderr
-    assert "START RequestId:" in told.stdout
-    assert '"statusCode": 200' in told.stdout
-    assert "took" in told.stderr
+    assert done.returncode == 0, done.stderr
+    assert "START RequestId:" in done.stdout
+    assert '"statusCode": 200' in done.stdout
+    assert "took" in done.stderr
 
 
 def test_its_log_is_followed_by_name() -> None:
     trace_id = f"follow-{time.time_ns()}"
     httpx.get(f"{api()}/api/health", headers={"x-trace-id": trace_id}, timeout=30).raise_for_status()
     following = subprocess.Popen(
-        [sys.executable, "-m", "infra.local.follow", "health/get_health", "--host", "localstack"],
+        [sys.executable, "-m", "infra.follow", "health/get_health", "--host", "localstack"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -92,69 +92,71 @@ def test_its_log_is_followed_by_name() -> None:
         following.communicate()
 
 
-def test_an_edited_function_is_served_as_it_was_saved(edited: Path) -> None:
+def test_a_changed_function_runs_without_a_deployment(edited: Path) -> None:
     assert _health()["status"] == "ok"
-    for said in ("first", "second", "third"):
-        edited.write_text(ANSWERING.format(said))
+    for status in ("first", "second", "third"):
+        edited.write_text(ANSWERING.format(status))
 
-        until(lambda said=said: _health()["status"] == said, seconds=10)
+        until(lambda status=status: _health()["status"] == status, seconds=10)
 
 
-def test_an_undeclared_layer_is_missing_there(tmp_path: Path) -> None:
+def test_a_function_cannot_import_a_layer_that_it_does_not_declare(tmp_path: Path) -> None:
     lambdas = cloud.client("lambda")
     like = lambdas.get_function_configuration(FunctionName=cloud.function_name(HEALTH.logical_id))
     archive = tmp_path / "code.zip"
     with zipfile.ZipFile(archive, "w") as written:
-        written.writestr("greedy.py", "import layers.core.ids\nimport layers.postgres.users\ndef handler(*_): pass\n")
+        written.writestr(
+            "undeclared.py", "import layers.core.ids\nimport layers.postgres.users\ndef handler(*_): pass\n"
+        )
     lambdas.create_function(
-        FunctionName="greedy",
+        FunctionName="undeclared",
         Runtime=like["Runtime"],
         Role=like["Role"],
-        Handler="greedy.handler",
+        Handler="undeclared.handler",
         Code={"ZipFile": archive.read_bytes()},
         Layers=[layer["Arn"] for layer in like["Layers"]],
     )
     try:
-        lambdas.get_waiter("function_active_v2").wait(FunctionName="greedy", WaiterConfig={"Delay": 0.2})
-        told = json.loads(lambdas.invoke(FunctionName="greedy")["Payload"].read())
+        lambdas.get_waiter("function_active_v2").wait(FunctionName="undeclared", WaiterConfig={"Delay": 0.2})
+        answer = json.loads(lambdas.invoke(FunctionName="undeclared")["Payload"].read())
     finally:
-        lambdas.delete_function(FunctionName="greedy")
+        lambdas.delete_function(FunctionName="undeclared")
 
-    assert told["errorType"] == "Runtime.ImportModuleError"
-    assert "layers.postgres" in told["errorMessage"]
+    assert answer["errorType"] == "Runtime.ImportModuleError"
+    assert "layers.postgres" in answer["errorMessage"]
 
 
-def test_a_second_deployment_changes_nothing_and_one_of_changed_code_that_function_alone(tmp_path: Path) -> None:
-    settings = environment.of_functions(environment.read(profile("test")))
-    made = deploy.artifacts(tmp_path)
-    told: list[str] = []
-    deploy.deploy(made, settings, told.append)
-    assert told == ["Nothing has changed"]
+def test_a_second_deployment_changes_nothing_and_one_of_changed_code_only_that_function(tmp_path: Path) -> None:
+    settings = env_file.for_functions(env_file.read(profile("test")))
+    artifacts = deploy.build_artifacts(tmp_path)
+    reports: list[str] = []
+    deploy.deploy(artifacts, settings, reports.append)
+    assert reports == ["Nothing has changed"]
 
-    archive = made.paths[HEALTH.logical_id]
+    archive = artifacts.paths[HEALTH.logical_id]
     with zipfile.ZipFile(archive, "a") as appended:
-        appended.writestr("note.txt", "another state of the code")
-    changed = deploy.Artifacts.of(made.paths)
-    deploy.deploy(changed, settings, told.append)
-    assert told[1:] == ["Code updated: health/get_health"]
+        appended.writestr("note.txt", "changed code")
+    changed = deploy.Artifacts.of(artifacts.paths)
+    deploy.deploy(changed, settings, reports.append)
+    assert reports[1:] == ["Code updated: health/get_health"]
     assert functions.invoke(HEALTH, {**_event()}).error is None
 
-    deploy.deploy(made, settings, told.append)
-    assert told[2:] == ["Code updated: health/get_health"]
+    deploy.deploy(artifacts, settings, reports.append)
+    assert reports[2:] == ["Code updated: health/get_health"]
 
 
-def test_a_changed_layer_is_given_to_the_functions_that_declare_it(tmp_path: Path) -> None:
-    settings = environment.of_functions(environment.read(profile("test")))
-    made = deploy.artifacts(tmp_path)
-    told: list[str] = []
+def test_a_changed_layer_is_attached_to_the_functions_that_declare_it(tmp_path: Path) -> None:
+    settings = env_file.for_functions(env_file.read(profile("test")))
+    artifacts = deploy.build_artifacts(tmp_path)
+    reports: list[str] = []
     before = _layers("health/get_detailed"), _layers("images/resize_photo")
-    with zipfile.ZipFile(made.paths["RabbitmqLayer"], "a") as appended:
-        appended.writestr("python/note.txt", "another state of the layer")
-    deploy.deploy(deploy.Artifacts.of(made.paths), settings, told.append)
+    with zipfile.ZipFile(artifacts.paths["RabbitmqLayer"], "a") as appended:
+        appended.writestr("python/note.txt", "changed layer")
+    deploy.deploy(deploy.Artifacts.of(artifacts.paths), settings, reports.append)
     after = _layers("health/get_detailed"), _layers("images/resize_photo")
-    deploy.deploy(made, settings, told.append)
+    deploy.deploy(artifacts, settings, reports.append)
 
-    assert told == ["Layers updated: rabbitmq"] * 2
+    assert reports == ["Layers updated: rabbitmq"] * 2
     assert after[0] == before[0]
     assert [old for old, new in zip(before[1], after[1], strict=True) if old != new] == [
         arn for arn in before[1] if ":RabbitmqLayer:" in arn
@@ -173,7 +175,7 @@ def _event() -> dict[str, Any]:
     return event
 
 
-def test_a_function_sees_nothing_of_localstacks_own_environment() -> None:
+def test_a_function_has_only_its_declared_variables() -> None:
     declared = template_map.template()["Globals"]["Function"]["Environment"]["Variables"]
     variables = cloud.client("lambda").get_function_configuration(FunctionName=cloud.function_name(HEALTH.logical_id))[
         "Environment"

@@ -1,4 +1,4 @@
-"""Where LocalStack's API answers otherwise than our own host: each line of the list in infra/localstack/README.md."""
+"""Where LocalStack's API differs from the local HTTP hosts: each row of the table in infra/localstack/README.md."""
 
 import re
 from collections.abc import Iterator
@@ -13,14 +13,17 @@ from tests.support.stack import ROOT
 
 @pytest.fixture
 def both() -> Iterator[tuple[httpx.Client, httpx.Client]]:
-    """Our own host and LocalStack's API."""
-    with httpx.Client(base_url=front_door(), timeout=30) as ours, httpx.Client(base_url=api(), timeout=30) as theirs:
-        yield ours, theirs
+    """Clients of the local HTTP hosts and of LocalStack's API."""
+    with (
+        httpx.Client(base_url=front_door(), timeout=30) as local,
+        httpx.Client(base_url=api(), timeout=30) as localstack,
+    ):
+        yield local, localstack
 
 
 def _statuses(both: tuple[httpx.Client, httpx.Client], method: str, path: str, **headers: str) -> tuple[int, int]:
-    ours, theirs = (client.request(method, path, headers=headers) for client in both)
-    return ours.status_code, theirs.status_code
+    local, localstack = (client.request(method, path, headers=headers) for client in both)
+    return local.status_code, localstack.status_code
 
 
 def test_unknown_routes(both: tuple[httpx.Client, httpx.Client]) -> None:
@@ -37,8 +40,8 @@ def test_head(both: tuple[httpx.Client, httpx.Client]) -> None:
 
 
 def test_preflights(both: tuple[httpx.Client, httpx.Client]) -> None:
-    asked = {"origin": "http://localhost:5173", "access-control-request-method": "POST"}
-    assert _statuses(both, "OPTIONS", "/api/v1/posts", **asked) == (204, 403)
+    headers = {"origin": "http://localhost:5173", "access-control-request-method": "POST"}
+    assert _statuses(both, "OPTIONS", "/api/v1/posts", **headers) == (204, 403)
 
 
 def test_bodies_above_six_megabytes() -> None:
@@ -56,9 +59,9 @@ def test_empty_files_of_forms() -> None:
     assert "cannot be read" in refused.json()["error"]
 
 
-def test_the_list_names_each_of_these() -> None:
+def test_the_table_lists_these_tests() -> None:
     text = (ROOT / "infra/localstack/README.md").read_text()
     listed = re.findall(r"^\| ([^|]+?) \|.*`test_(\w+)`", text, flags=re.MULTILINE)
     here = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
 
-    assert [name for _, name in listed] == [name for name in here if name != "the_list_names_each_of_these"]
+    assert [name for _, name in listed] == [name for name in here if name != "the_table_lists_these_tests"]

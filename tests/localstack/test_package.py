@@ -1,4 +1,4 @@
-"""The archives and the template of `make package`."""
+"""The zip files and the template of `make package`, and the package of the process executor."""
 
 import shutil
 import subprocess
@@ -14,35 +14,36 @@ from tests.support.stack import ROOT
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command wrote."""
+    """The folder that the command wrote."""
     folder = tmp_path_factory.mktemp("build")
     command = [sys.executable, "-m", "infra.package", "--to", str(folder)]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    assert "sam deploy" in told.stdout
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sam deploy" in done.stdout
     return folder
 
 
 def test_the_template_passes_cfn_lint(built: Path) -> None:
     lint = [str(Path(sys.executable).with_name("cfn-lint")), str(built / "template.yaml")]
-    told = subprocess.run(lint, cwd=built, capture_output=True, text=True, check=False)
+    done = subprocess.run(lint, cwd=built, capture_output=True, text=True, check=False)
 
-    assert told.returncode == 0, told.stdout
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("logical_id", template_map.layer_folders())
-def test_a_layer_holds_its_folder_compiled_and_no_other_of_ours(built: Path, logical_id: str) -> None:
-    folder = template_map.layer_folders()[logical_id]
+def test_a_layer_contains_its_packages_compiled_and_no_other_of_ours(built: Path, logical_id: str) -> None:
+    packages = template_map.layer_packages()[logical_id]
     with zipfile.ZipFile(built / "layers" / f"{logical_id}.zip") as archive:
         names = archive.namelist()
 
     ours = {name.split("/")[2] for name in names if name.startswith("python/layers/")}
-    sources = {path.stem for path in (ROOT / "layers" / folder).glob("*.py")}
-    assert ours == {folder}
-    assert {f"python/layers/{folder}/__pycache__/{name}.cpython-313.pyc" for name in sources} <= set(names)
+    assert ours == set(packages)
+    for folder in packages:
+        modules = {path.stem for path in (ROOT / "layers" / folder).glob("*.py")}
+        assert {f"python/layers/{folder}/__pycache__/{module}.cpython-313.pyc" for module in modules} <= set(names)
 
 
-def test_a_layer_that_is_built_anew_is_the_same_to_the_byte(
+def test_a_layer_that_is_built_again_has_the_same_bytes(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PHOTOGRAM_CACHE", str(tmp_path))
@@ -50,3 +51,18 @@ def test_a_layer_that_is_built_anew_is_the_same_to_the_byte(
 
     assert (tmp_path / "again.zip").read_bytes() == (built / "layers" / "ValkeyLayer.zip").read_bytes()
     shutil.rmtree(tmp_path)
+
+
+def test_the_wheel_of_the_process_executor_contains_its_licence_and_its_entry_point(tmp_path: Path) -> None:
+    uv = str(Path(sys.executable).with_name("uv"))
+    source = ROOT / "infra/localstack/process_executor"
+    command = [uv, "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", str(tmp_path), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name.rpartition(".dist-info/")[2]: archive.read(name).decode() for name in archive.namelist()}
+    assert files["licenses/LICENSE"] == (source / "LICENSE").read_text()
+    assert "License-Expression: Apache-2.0" in files["METADATA"]
+    assert "localstack.lambda.runtime_executor" in files["entry_points.txt"]

@@ -15,6 +15,6 @@ def test_it_listens_on_loopback_alone() -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_nobody_else_takes_its_triggers() -> None:
+def test_the_local_trigger_hosts_are_stopped() -> None:
     assert {"localstack", "invoker", "live"} <= services.running()
     assert not {"consumer", "schedules"} & services.running()

@@ -1,4 +1,4 @@
-"""What calls functions in LocalStack besides the API: EventBridge's rules, and the invoker for RabbitMQ."""
+"""Triggers of functions in LocalStack besides the API: EventBridge's rules, and RabbitMQ through the invoker."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ CLEANUP = template_map.function("stories/delete_expired_stories")
 
 @pytest.fixture
 def every_minute() -> Iterator[None]:
-    """The rule of the cleanup, which would fire within the hour, fires within the minute."""
+    """A rule that fires the cleanup every minute; the template's rule fires every hour."""
     events = cloud.client("events")
     arn = cloud.client("lambda").get_function(FunctionName=cloud.function_name(CLEANUP.logical_id))
     events.put_rule(Name="sooner", ScheduleExpression="rate(1 minute)")
@@ -49,7 +49,8 @@ def test_each_schedule_of_the_template_is_a_rule_with_its_function() -> None:
     }
 
 
-def test_r_s2_a_rule_fires_and_an_ended_story_is_cleared_away_with_its_files(every_minute: None) -> None:
+@pytest.mark.rule("R-S2")
+def test_a_rule_fires_and_an_ended_story_is_cleared_away_with_its_files(every_minute: None) -> None:
     teller = Caller("teller")
     story = teller.http.post("/stories", files={"media": ("a.jpg", phone_photo(400, 300))}).json()["story"]
     assert httpx.get(story["mediaUrl"]).status_code == 200
@@ -62,7 +63,7 @@ def test_r_s2_a_rule_fires_and_an_ended_story_is_cleared_away_with_its_files(eve
     )
 
 
-def test_an_invoker_that_is_killed_in_the_middle_loses_no_message() -> None:
+def test_killing_the_invoker_loses_no_message() -> None:
     author = Caller("author")
     posts = [author.upload(phone_photo())["post_id"] for _ in range(4)]
     services.process("invoker").kill()
@@ -71,7 +72,7 @@ def test_an_invoker_that_is_killed_in_the_middle_loses_no_message() -> None:
     until(lambda: all(author.published(post_id) for post_id in posts), seconds=60, every=1)
 
 
-def test_a_queue_has_one_environment_whatever_waits_in_it() -> None:
+def test_a_queue_has_one_environment_however_many_messages_wait() -> None:
     author = Caller("author")
     name = cloud.function_name(template_map.function("images/resize_photo").logical_id)
     posts = [author.upload(phone_photo())["post_id"] for _ in range(4)]
@@ -87,17 +88,17 @@ def test_a_queue_has_one_environment_whatever_waits_in_it() -> None:
 
 
 def _environments(name: str) -> int:
-    """How many processes run this function."""
-    found = 0
+    """The number of processes that run this function."""
+    count = 0
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             runs_a_function = any("bootstrap.py" in word for word in process.cmdline())
-            found += runs_a_function and process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name
-    return found
+            count += runs_a_function and process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name
+    return count
 
 
-def test_a_message_goes_back_when_its_function_fails_in_lambda() -> None:
-    """The door of queues publishes a failing message anew by itself; only one that it cannot read raises."""
+def test_a_function_that_cannot_read_its_message_fails() -> None:
+    """The queue entry point publishes a failing message to a wait queue itself; only an unreadable one raises."""
     event = json.loads('{"eventSource": "aws:rmq", "rmqMessagesByQueue": {"q::/": [{"data": "e30="}]}}')
     outcome = functions.invoke(template_map.function("images/resize_photo"), event)
 

@@ -5,7 +5,7 @@ from types import ModuleType
 import msgspec
 import pika
 
-from infra.local.queue_event import Delivery, event_of
+from infra.events.queue import Delivery, build_event
 
 
 def deliver(
@@ -22,4 +22,4 @@ def deliver(
         )
         for number, body in enumerate(bodies, start=1)
     ]
-    module.handler(event_of(queue, "/", deliveries), None)
+    module.handler(build_event(queue, "/", deliveries), None)

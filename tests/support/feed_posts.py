@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -58,10 +58,19 @@ def published(author: Person, post_id: UUID | None = None, *, pictures: int = 1,
     return post_id
 
 
+def deliver(post_id: UUID, author_id: UUID, follower_ids: Sequence[UUID] | None) -> None:
+    """Push a post to the timelines; without followers as one of an author with very many of them."""
+    timelines.push([author_id], post_id)
+    if follower_ids is None:
+        timelines.push_popular(author_id, post_id)
+    else:
+        timelines.push(follower_ids, post_id)
+
+
 def told(author: Person, *readers: Person, post_id: UUID | None = None) -> UUID:
     """A post's rows, and its id in the author's and the readers' timelines."""
     made = published(author, post_id)
-    timelines.publish(made, author.id, [[reader.id for reader in readers]])
+    deliver(made, author.id, [reader.id for reader in readers])
     return made
 
 
@@ -101,7 +110,7 @@ def counted_trips() -> Iterator[Trips]:
     """Round trips of this thread's connections in the block, counted by Valkey's monitor and by the cursors."""
     trips = Trips()
     _run_something()
-    address = "{}:{}".format(*valkey_connection._held.connection._sock.getsockname())
+    address = "{}:{}".format(*valkey_connection._local.connection._sock.getsockname())
     client = redis.Redis.from_url(settings().valkey_url)
     end = f"end-{secrets.token_hex(8)}"
     seen_end, seen_start = threading.Event(), threading.Event()
@@ -118,7 +127,7 @@ def counted_trips() -> Iterator[Trips]:
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     assert seen_start.wait(5)
-    connection = postgres_connection._held.connection
+    connection = postgres_connection._local.connection
     plain = connection.cursor_factory
 
     class Counting(psycopg.Cursor[Any]):

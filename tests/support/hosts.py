@@ -1,4 +1,4 @@
-"""Host processes of a test's own: started on a free port, waited for, ended."""
+"""Starts host processes for single tests, each on a free port."""
 
 import contextlib
 import os
@@ -26,16 +26,16 @@ class Host(msgspec.Struct, frozen=True):
 
     @property
     def log(self) -> str:
-        """All that it has said."""
+        """What it has written to its log."""
         return self.log_file.read_text()
 
     def stop(self, *, seconds: float = 15) -> int:
-        """Ask it to end; its exit code."""
+        """Stop it with SIGTERM; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
     def get(self, path: str) -> httpx.Response | None:
-        """The answer; None while nobody listens."""
+        """The answer to a GET request; None if the connection fails."""
         try:
             return self.http.get(path)
         except httpx.TransportError:
@@ -43,10 +43,10 @@ class Host(msgspec.Struct, frozen=True):
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
-        port: int = tried.getsockname()[1]
+    """A port on which no process listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
 
 
@@ -59,7 +59,7 @@ def running(
     folder: Path = ROOT,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Host]:
-    """A host that answers `/api/health`; at the end it is gone, whatever happened."""
+    """A host that answers `/api/health`; it is killed at the end of the context."""
     with log_file.open("w") as log:
         process = subprocess.Popen(
             command,
@@ -81,16 +81,16 @@ def running(
 
 
 @contextlib.contextmanager
-def environment(tmp_path: Path, *words: str, folder: Path = ROOT) -> Iterator[Host]:
-    """One environment, as supervisord starts it."""
+def environment(tmp_path: Path, *arguments: str, folder: Path = ROOT) -> Iterator[Host]:
+    """An HTTP host, started as supervisord starts it."""
     port = free_port()
-    command = [sys.executable, "-m", "infra.local.serve", "--port", str(port), *words]
-    with running(command, port=port, log_file=tmp_path / "environment.log", folder=folder) as host:
+    command = [sys.executable, "-m", "infra.local.serve", "--port", str(port), *arguments]
+    with running(command, port=port, log_file=tmp_path / "host.log", folder=folder) as host:
         yield host
 
 
 def copy_of_the_code(tmp_path: Path) -> Path:
-    """The code in a folder of its own, to edit."""
+    """Copy the code into a folder, in which a test can change it; the folder."""
     folder = tmp_path / "clone"
     for name in ("functions", "layers", "infra"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

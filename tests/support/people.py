@@ -52,4 +52,4 @@ def follow(follower: Person, target: Person) -> None:
     """An accepted follow, of a private account too."""
     with transaction() as db:
         db.execute("INSERT INTO follows (follower_id, following_id) VALUES (%s, %s)", [follower.id, target.id])
-        db.execute(follows.COUNT, {"follower_id": follower.id, "target_id": target.id, "change": 1})
+        db.execute(follows.UPDATE_COUNTS, {"follower_id": follower.id, "target_id": target.id, "change": 1})

@@ -8,7 +8,7 @@ from xmlrpc.client import ServerProxy
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from infra.stack import environment, readiness, supervision
+from infra.stack import env_file, readiness, supervision
 from infra.stack.profiles import profile
 from tests.support.waiting import until
 
@@ -25,7 +25,7 @@ def _supervisor() -> Iterator[Any]:
 def answers(part: str) -> bool:
     """Whether the part can be used."""
     stack = profile("test")
-    return readiness.problem(part, stack, environment.read(stack)) is None
+    return readiness.problem(part, stack, env_file.read(stack)) is None
 
 
 def running() -> set[str]:

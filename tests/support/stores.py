@@ -1,10 +1,13 @@
 """The stores, for a look from outside."""
 
 import functools
+from uuid import UUID
 
 import psycopg
 import redis
 
+from layers.cassandra import profiles
+from layers.cassandra.profiles import ProfileCopy
 from layers.core.settings import settings
 
 
@@ -18,3 +21,17 @@ def somebody_waits_for_a_lock() -> bool:
 def valkey() -> redis.Redis:
     """A client of the test stack's Valkey."""
     return redis.Redis.from_url(settings().valkey_url)
+
+
+def forget_in_valkey(*ids: UUID) -> set[bytes]:
+    """Delete every key whose name holds one of these ids, as 16 bytes or as text; returns the names."""
+    marks = [mark for each in ids for mark in (each.bytes, str(each).encode())]
+    found = {key for key in valkey().scan_iter(count=10_000) if any(mark in key for mark in marks)}
+    if found:
+        valkey().delete(*found)
+    return found
+
+
+def read_profile(user_id: UUID) -> ProfileCopy | None:
+    """The copy of an account in Cassandra; None before its first event has arrived."""
+    return profiles.read_all([user_id]).get(user_id)

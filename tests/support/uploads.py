@@ -40,7 +40,7 @@ class Begun(msgspec.Struct, frozen=True):
     def status(self) -> str:
         """As the row has it."""
         with transaction() as db:
-            return posts.state(db, post_id=self.id)
+            return posts.read_status(db, post_id=self.id)
 
     @property
     def failure(self) -> str | None:
@@ -51,7 +51,7 @@ class Begun(msgspec.Struct, frozen=True):
     @property
     def files(self) -> set[str]:
         """Those of its renditions that are stored."""
-        wanted = photos.keys(self.id, self.keys)
+        wanted = photos.all_keys(self.id, self.keys)
         return {key for key in wanted if key not in self.keys and connection.exists(key)}
 
     @property

@@ -43,7 +43,8 @@ from functions.users import (
     update_profile,
 )
 from infra import template_map
-from layers.core import cors, passwords
+from layers.core import passwords
+from layers.entrypoints import cors
 from layers.postgres.connection import transaction
 from tests import pictures
 from tests.integration.exactness.lists import name_of
@@ -171,7 +172,7 @@ def _register() -> Change:
 def _login() -> Change:
     person = new_person("actor")
     with transaction() as db:
-        db.execute("UPDATE users SET password_hash = %s WHERE id = %s", [passwords.hashed(PASSWORD), person.id])
+        db.execute("UPDATE users SET password_hash = %s WHERE id = %s", [passwords.hash_password(PASSWORD), person.id])
     return Change(login, body={"username": person.username, "password": PASSWORD})
 
 

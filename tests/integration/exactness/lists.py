@@ -28,9 +28,9 @@ from functions.users import (
 from infra import template_map
 from layers.core.models import Page
 from layers.postgres.connection import transaction
-from layers.valkey import fragments, timelines
+from layers.valkey import fragments
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import aged_id, published
+from tests.support.feed_posts import aged_id, deliver, published
 from tests.support.people import Person, follow, new_person
 from tests.support.stories import new_story
 
@@ -302,7 +302,7 @@ DELETE_COMMENT = "DELETE FROM comments WHERE id = %(id)s"
 def _delivered(ground: Ground, post_id: UUID) -> None:
     author = ground.values["owner"]
     assert isinstance(author, UUID)
-    timelines.publish(post_id, author, [[ground.reader.id, ground.other.id]])
+    deliver(post_id, author, [ground.reader.id, ground.other.id])
 
 
 KINDS = [
@@ -316,7 +316,7 @@ KINDS = [
         order=_newest,
         id_of=_in_slot,
         added=_delivered,
-        removed=fragments.deleted,
+        removed=fragments.mark_deleted,
     ),
     Kind(
         module=explore_posts,

@@ -7,8 +7,9 @@ import pytest
 
 from functions.auth import login
 from infra import template_map
-from layers.core import cors, passwords
+from layers.core import passwords
 from layers.core.settings import settings
+from layers.entrypoints import cors
 from tests.integration.exactness import rows
 from tests.integration.exactness.changes import CHANGES, PASSWORD, Change
 from tests.support.calls import call, sample
@@ -76,15 +77,17 @@ def test_a_foreign_page_may_ask_but_not_read(route: template_map.Route, admin: P
     assert not [name for name in asked[1].headers if name.startswith("access-control-")]
 
 
-def test_r_a6_an_unknown_user_costs_what_a_wrong_password_costs(unlimited: None) -> None:
-    passwords._nobodys_hash.cache_clear()
+@pytest.mark.rule("R-A6")
+def test_an_unknown_user_costs_what_a_wrong_password_costs(unlimited: None) -> None:
+    passwords._placeholder_hash.cache_clear()
     known = CHANGES["auth/login"]()
     assert known.send({"password": "wrong one"}).status == 401
 
-    assert passwords._nobodys_hash.cache_info().currsize == 1  # made by whoever comes first, known or not
-    assert passwords._nobodys_hash().split("$")[:4] == passwords.hashed(PASSWORD).split("$")[:4]
+    assert passwords._placeholder_hash.cache_info().currsize == 1  # made by whoever comes first, known or not
+    assert passwords._placeholder_hash().split("$")[:4] == passwords.hash_password(PASSWORD).split("$")[:4]
 
 
-def test_r_a6_no_password_is_that_of_an_unknown_user() -> None:
+@pytest.mark.rule("R-A6")
+def test_no_password_is_that_of_an_unknown_user() -> None:
     for password in ("", "!", PASSWORD):
         assert call(login, body={"username": "nobody_at_all", "password": password}).status == 401

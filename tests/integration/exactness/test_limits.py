@@ -23,7 +23,7 @@ from layers.core import limits, metrics
 from layers.core.settings import settings
 from tests.support.calls import Reply, call, sample
 from tests.support.people import Person, new_person
-from tests.support.pipes import through_pipes
+from tests.support.proxies import through_proxies
 from tests.support.stores import valkey
 from tests.support.together import together
 
@@ -139,10 +139,9 @@ def _forget() -> None:
     limits._configured.cache_clear()
 
 
+@pytest.mark.rule("R-L1")
 @each_action
-def test_r_l1_the_limit_passes_and_the_next_is_refused_with_headers(
-    action: Action, caller: Caller, limited: object
-) -> None:
+def test_the_limit_passes_and_the_next_is_refused_with_headers(action: Action, caller: Caller, limited: object) -> None:
     accepted = [action.ask(caller, number) for number in range(action.requests)]
     refused = [action.ask(caller, number) for number in range(3)]
 
@@ -161,8 +160,9 @@ def test_r_l1_the_limit_passes_and_the_next_is_refused_with_headers(
         assert reply.headers["retry-after"] == reply.headers["ratelimit-reset"]
 
 
+@pytest.mark.rule("R-L1")
 @each_action
-def test_r_l1_other_users_and_other_actions_are_unaffected(
+def test_other_users_and_other_actions_are_unaffected(
     action: Action, caller: Caller, limited: Callable[..., None]
 ) -> None:
     limited(**{action.name: (1, 60)})
@@ -175,8 +175,9 @@ def test_r_l1_other_users_and_other_actions_are_unaffected(
         assert 429 not in {each.ask(caller, 0).status for each in unaffected}
 
 
+@pytest.mark.rule("R-L2", "R-L3")
 @each_action
-def test_r_l2_r_l3_of_fifty_at_once_exactly_the_limit_passes(
+def test_of_fifty_at_once_exactly_the_limit_passes(
     action: Action, caller: Caller, limited: Callable[..., None]
 ) -> None:
     few = 5 if action.name == "login" else FEW
@@ -189,8 +190,9 @@ def test_r_l2_r_l3_of_fifty_at_once_exactly_the_limit_passes(
     assert left == list(range(few))
 
 
+@pytest.mark.rule("R-L3")
 @each_action
-def test_r_l3_no_count_is_left_without_expiry(action: Action, caller: Caller, limited: object) -> None:
+def test_no_count_is_left_without_expiry(action: Action, caller: Caller, limited: object) -> None:
     action.ask(caller, 0)
     action.ask(caller, 1)
     keys: list[Any] = [key for who in caller.counted_as for key in valkey().keys(f"ratelimit:{who}:*")]
@@ -201,7 +203,8 @@ def test_r_l3_no_count_is_left_without_expiry(action: Action, caller: Caller, li
         assert 0 < valkey().ttl(key) <= window + 1
 
 
-def test_r_l2_in_no_span_of_one_window_are_more_than_the_limit_accepted(
+@pytest.mark.rule("R-L2")
+def test_in_no_span_of_one_window_are_more_than_the_limit_accepted(
     caller: Caller, limited: Callable[..., None]
 ) -> None:
     limited(feed=(3, 1), general=(10**6, 60))
@@ -223,7 +226,8 @@ def test_r_l2_in_no_span_of_one_window_are_more_than_the_limit_accepted(
         assert later - earlier > 1
 
 
-def test_r_l5_every_request_of_a_user_counts_whatever_its_outcome(caller: Caller, limited: object) -> None:
+@pytest.mark.rule("R-L5")
+def test_every_request_of_a_user_counts_whatever_its_outcome(caller: Caller, limited: object) -> None:
     outcomes = [uuid4(), "malformed"]
     replies = [call(like_post, session_id=caller.person.session_id, path={"post_id": post_id}) for post_id in outcomes]
     replies += [call(like_comment, session_id=caller.person.session_id, path={"comment_id": "malformed"})]
@@ -232,7 +236,8 @@ def test_r_l5_every_request_of_a_user_counts_whatever_its_outcome(caller: Caller
     assert [reply.headers["ratelimit-remaining"] for reply in replies] == ["99", "98", "97"]
 
 
-def test_r_l5_a_401_counts_only_for_general(caller: Caller, limited: object) -> None:
+@pytest.mark.rule("R-L5")
+def test_a_401_counts_only_for_general(caller: Caller, limited: object) -> None:
     for session_id in (None, "unknown"):
         reply = call(like_post, session_id=session_id, path={"post_id": uuid4()}, address=caller.address)
         assert reply.status == 401
@@ -242,7 +247,8 @@ def test_r_l5_a_401_counts_only_for_general(caller: Caller, limited: object) -> 
     assert valkey().keys(f"ratelimit:{caller.address}:*") == [f"ratelimit:{caller.address}:general".encode()]
 
 
-def test_r_l5_taking_back_is_not_limited(caller: Caller, limited: Callable[..., None]) -> None:
+@pytest.mark.rule("R-L5")
+def test_taking_back_is_not_limited(caller: Caller, limited: Callable[..., None]) -> None:
     limited(like=(1, 60))
     for _ in range(3):
         _like_post(caller, 0)
@@ -251,8 +257,9 @@ def test_r_l5_taking_back_is_not_limited(caller: Caller, limited: Callable[..., 
     assert {ask(caller, 0).status for ask in taken_back} == {404}
 
 
+@pytest.mark.rule("R-L6")
 @pytest.mark.parametrize("is_signed_in", [True, False])
-def test_r_l6_every_route_is_counted_by_its_limiter_and_health_by_none(
+def test_every_route_is_counted_by_its_limiter_and_health_by_none(
     is_signed_in: bool,  # noqa: FBT001
     limited: object,
 ) -> None:
@@ -276,12 +283,13 @@ def test_r_l6_every_route_is_counted_by_its_limiter_and_health_by_none(
     assert told == expected
 
 
-def test_r_l7_without_valkey_all_pass_uncounted_but_for_login(
+@pytest.mark.rule("R-L7")
+def test_without_valkey_all_pass_uncounted_but_for_login(
     caller: Caller, limited: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited(**{action.name: (1, 60) for action in TABLE})
-    with through_pipes(monkeypatch) as pipes:
-        pipes.valkey.close()
+    with through_proxies(monkeypatch) as proxies:
+        proxies.valkey.close()
         replies = {action.name: [action.ask(caller, number) for number in range(2)] for action in TABLE}
 
     for name, several in replies.items():
@@ -291,8 +299,9 @@ def test_r_l7_without_valkey_all_pass_uncounted_but_for_login(
     assert [int(reply.headers["retry-after"]) >= 1 for reply in replies["login"]] == [True, True]
 
 
+@pytest.mark.rule("R-L8")
 @each_action
-def test_r_l8_each_refusal_raises_the_counter_of_its_action(
+def test_each_refusal_raises_the_counter_of_its_action(
     action: Action, caller: Caller, limited: Callable[..., None]
 ) -> None:
     limited(**{action.name: (1, 60)})
@@ -306,9 +315,8 @@ def test_r_l8_each_refusal_raises_the_counter_of_its_action(
     assert after[1] - before[1] == (3 if action.name == "follow" else 0)
 
 
-def test_r_l4_a_login_that_succeeds_takes_no_place_and_one_that_is_refused_does(
-    caller: Caller, limited: object
-) -> None:
+@pytest.mark.rule("R-L4")
+def test_a_login_that_succeeds_takes_no_place_and_one_that_is_refused_does(caller: Caller, limited: object) -> None:
     malformed = [call(login, address=caller.address, body={"username": "x"}) for _ in range(7)]
     wrong = [_wrong_password(caller, number) for number in range(6)]
 
@@ -316,7 +324,8 @@ def test_r_l4_a_login_that_succeeds_takes_no_place_and_one_that_is_refused_does(
     assert [reply.status for reply in wrong] == [401] * 5 + [429]
 
 
-def test_r_l6_anonymous_requests_count_by_address_and_those_of_a_user_by_user(
+@pytest.mark.rule("R-L6")
+def test_anonymous_requests_count_by_address_and_those_of_a_user_by_user(
     caller: Caller, limited: Callable[..., None]
 ) -> None:
     limited(general=(2, 60))

@@ -20,7 +20,7 @@ from functions.posts import create_post, delete_post, delete_unused_uploads, swe
 from functions.stories import create_story, delete_expired_stories, delete_story
 from functions.users import update_profile
 from layers.core import story_files
-from layers.core.breaker import State
+from layers.core.breaker import BreakerState
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
 from layers.media import avatars, connection, photos
@@ -28,10 +28,10 @@ from layers.postgres.connection import transaction
 from layers.rabbitmq import connection as broker
 from tests import pictures
 from tests.support import direct_uploads
-from tests.support.broken_pipes import Pipe, pipe_to
 from tests.support.calls import Reply, Upload, call
 from tests.support.deliveries import deliver
 from tests.support.people import Person, new_person
+from tests.support.proxies import Proxy, proxy_to
 from tests.support.queues import new_queue
 from tests.support.soak import EXAMPLES
 from tests.support.together import together
@@ -79,9 +79,9 @@ IN_WORK = "SELECT new_id FROM idempotency_keys WHERE user_id = ANY(%s)"
 class Household:
     """People who make and delete what has files, by chance, while the store comes and goes."""
 
-    def __init__(self, seed: int, pipe: Pipe, queue: str) -> None:
+    def __init__(self, seed: int, proxy: Proxy, queue: str) -> None:
         self.chance = random.Random(seed)
-        self.pipe, self.queue = pipe, queue
+        self.proxy, self.queue = proxy, queue
         self.people = [new_person("maker") for _ in range(3)]
         self.everybody = list(self.people)
         self.admin = new_person("admin", role="admin")
@@ -223,9 +223,9 @@ class Household:
         with transaction() as db:
             for post_id, status, originals in db.execute(POSTS, [self._ids()]):
                 if status == "published":
-                    keys |= set(photos.keys(post_id, originals))
+                    keys |= set(photos.all_keys(post_id, originals))
                 elif status != "deleted":
-                    keys |= set(photos.keys(post_id, originals)) & stored
+                    keys |= set(photos.all_keys(post_id, originals)) & stored
             for (story_id,) in db.execute("SELECT id FROM stories WHERE user_id = ANY(%s)", [self._ids()]):
                 keys |= set(story_files.keys(story_id))
             portrayed = "SELECT id FROM users WHERE id = ANY(%s) AND avatar_version IS NOT NULL"
@@ -249,13 +249,13 @@ class Household:
     @contextlib.contextmanager
     def _outage(self) -> Iterator[None]:
         """The store goes away some milliseconds from now, or at once; in the end it is back and trusted."""
-        leaving = threading.Timer(self.chance.choice([0, 0.005, 0.01, 0.02, 0.04]), self.pipe.close)
+        leaving = threading.Timer(self.chance.choice([0, 0.005, 0.01, 0.02, 0.04]), self.proxy.close)
         leaving.start()
         try:
             yield
         finally:
             leaving.join()
-            self.pipe.open()
+            self.proxy.open()
             trust()
 
     def _made(self, reply: Reply, author: Person, what: str) -> None:
@@ -317,18 +317,18 @@ def reach(url: str) -> None:
 
 def trust() -> None:
     """Whatever failed, the next request tries."""
-    for breaker in (connection._breaker, connection.processing):
+    for breaker in (connection._breaker, connection.image_processing):
         breaker._outcomes.clear()
-        breaker._state = State.CLOSED
+        breaker._state = BreakerState.CLOSED
 
 
 @pytest.fixture
-def pipe() -> Iterator[Pipe]:
+def proxy() -> Iterator[Proxy]:
     """All that this test's handlers send to the store goes through here."""
     url = os.environ["S3_ENDPOINT_URL"]
-    with pipe_to(url) as pipe:
-        reach(pipe.url)
-        yield pipe
+    with proxy_to(url) as proxy:
+        reach(proxy.url)
+        yield proxy
     reach(url)
 
 
@@ -341,8 +341,8 @@ def queue() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_store_holds_what_the_rows_name(seed: int, pipe: Pipe, queue: str, unlimited: None) -> None:
-    house = Household(seed, pipe, queue)
+def test_the_store_holds_what_the_rows_name(seed: int, proxy: Proxy, queue: str, unlimited: None) -> None:
+    house = Household(seed, proxy, queue)
     for _ in range(TURNS):
         house.turn()
     until(lambda: house.clean() and not house.unfinished(), seconds=40, every=0.5)

@@ -55,11 +55,12 @@ def test_every_list_is_in_this_suite() -> None:
     assert set(LISTS) == paged_functions() - OF_MESSAGES
 
 
+@pytest.mark.rule("R-F1", "R-F2", "R-F3")
 @each_list
 @pytest.mark.timeout(2 * EXAMPLES)
 @bounded(EXAMPLES * 2 // 3)
 @given(first=st.lists(slots, max_size=9), limit=st.integers(1, 4), between=st.lists(changes, max_size=4))
-def test_r_f1_r_f2_r_f3_each_row_once_in_order_whatever_comes_and_goes(
+def test_each_row_once_in_order_whatever_comes_and_goes(
     name: str, first: list[int], limit: int, between: list[list[tuple[int, int | None]]]
 ) -> None:
     rows = listed(name)
@@ -86,8 +87,9 @@ def test_r_f1_r_f2_r_f3_each_row_once_in_order_whatever_comes_and_goes(
     rows.clear()
 
 
+@pytest.mark.rule("R-F1")
 @each_list
-def test_r_f1_without_a_limit_a_page_has_as_many_as_the_contract_says_and_above_100_is_100(rows: Listed) -> None:
+def test_without_a_limit_a_page_has_as_many_as_the_contract_says_and_above_100_is_100(rows: Listed) -> None:
     rows.add(*range(MOST + 3))
     expected = rows.expected()
 
@@ -101,25 +103,28 @@ def test_r_f1_without_a_limit_a_page_has_as_many_as_the_contract_says_and_above_
     assert rows.kind.is_shared or (len(last), end) == (3, None)
 
 
+@pytest.mark.rule("R-F6")
 @each_list
 @pytest.mark.parametrize(
     "limit", ["0", "-1", "x", "1.5", "15e-1", "", "null", "0x10", "١٢", "-" + "9" * 40, "1 OR 1=1"]
 )
-def test_r_f6_a_limit_that_is_no_positive_integer_is_400(rows: Listed, limit: str) -> None:
+def test_a_limit_that_is_no_positive_integer_is_400(rows: Listed, limit: str) -> None:
     reply = rows.ask(limit=limit)
 
     assert reply.status == 400, limit
     assert reply.json["error"]
 
 
+@pytest.mark.rule("R-F6")
 @each_list
 @pytest.mark.parametrize("cursor", BAD_CURSORS)
-def test_r_f6_a_cursor_that_cannot_be_read_is_400(rows: Listed, cursor: str) -> None:
+def test_a_cursor_that_cannot_be_read_is_400(rows: Listed, cursor: str) -> None:
     assert rows.ask(cursor=cursor).status == 400
 
 
+@pytest.mark.rule("R-F6")
 @each_list
-def test_r_f6_an_altered_cursor_is_400_wherever_it_is_altered(rows: Listed) -> None:
+def test_an_altered_cursor_is_400_wherever_it_is_altered(rows: Listed) -> None:
     rows.add(0, 0, 1)
     cursor = rows.page(limit=1)[1]
     assert cursor
@@ -131,8 +136,9 @@ def test_r_f6_an_altered_cursor_is_400_wherever_it_is_altered(rows: Listed) -> N
     assert rows.ask(cursor=cursor, limit=1).status == 200
 
 
+@pytest.mark.rule("R-F6")
 @each_list
-def test_r_f6_anothers_cursor_is_400(rows: Listed) -> None:
+def test_anothers_cursor_is_400(rows: Listed) -> None:
     rows.add(0, 0, 1)
     cursor = rows.page(limit=1)[1]
 
@@ -140,8 +146,9 @@ def test_r_f6_anothers_cursor_is_400(rows: Listed) -> None:
     assert rows.ask(reader=rows.ground.other).status == 200
 
 
+@pytest.mark.rule("R-F6")
 @each_list
-def test_r_f6_another_lists_cursor_is_400(rows: Listed) -> None:
+def test_another_lists_cursor_is_400(rows: Listed) -> None:
     rows.add(0, 0, 1)
     cursor = rows.page(limit=1)[1]
     others = [listed(other) for other in LISTS if other != rows_name(rows)]
@@ -150,8 +157,9 @@ def test_r_f6_another_lists_cursor_is_400(rows: Listed) -> None:
         assert other.ask(reader=rows.ground.reader, cursor=cursor).status == status, other.kind.module
 
 
+@pytest.mark.rule("R-F6")
 @pytest.mark.parametrize("name", [name for name, kind in LISTS.items() if kind.module.handler.signature.path])
-def test_r_f6_a_cursor_of_the_same_list_of_another_account_or_post_is_400(rows: Listed) -> None:
+def test_a_cursor_of_the_same_list_of_another_account_or_post_is_400(rows: Listed) -> None:
     rows.add(0, 0, 1)
     cursor = rows.page(limit=1)[1]
     elsewhere = rows.kind.ground()
@@ -160,8 +168,9 @@ def test_r_f6_a_cursor_of_the_same_list_of_another_account_or_post_is_400(rows: 
     assert rows.ask(reader=admin_or_reader, path=elsewhere.path, cursor=cursor).status == 400
 
 
+@pytest.mark.rule("R-F6")
 @pytest.mark.parametrize(("name", "field"), FILTERS)
-def test_r_f6_a_cursor_of_the_same_list_through_another_filter_is_400(rows: Listed, field: str) -> None:
+def test_a_cursor_of_the_same_list_through_another_filter_is_400(rows: Listed, field: str) -> None:
     rows.add(0, 0, 1)
     cursor = rows.page(limit=1)[1]
     status = "banned" if rows.kind.module is list_all_users else "deleted"

@@ -570,10 +570,9 @@ class WorldMachine(RuleBasedStateMachine):
         return self.data.draw(st.sampled_from([each for each in some if not is_dull(each)] + dull[-1:]))
 
 
+@pytest.mark.rule("R-I3", "R-I4", "R-I5", "R-P1", "R-S4")
 @pytest.mark.timeout(40 * RUNS)
-def test_r_i3_r_i4_r_i5_r_p1_r_s4_everything_is_as_a_plain_model_has_it(
-    unlimited: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_everything_is_as_a_plain_model_has_it(unlimited: None, capsys: pytest.CaptureFixture[str]) -> None:
     run_state_machine_as_test(WorldMachine, settings=bounded(RUNS, steps=STEPS))
     with capsys.disabled():
         print(f"\n{TOLD}")  # noqa: T201 (so many steps are asked for)

@@ -93,8 +93,9 @@ def _at_once(act: Act, people: list[Person]) -> int:
     return sum(not reply.json["idempotent"] for reply in replies)
 
 
+@pytest.mark.rule("R-I1")
 @pytest.mark.parametrize("what", ADDING)
-def test_r_i1_twenty_at_once_by_one_user_count_once(what: str, place: Place, grace: Person) -> None:
+def test_twenty_at_once_by_one_user_count_once(what: str, place: Place, grace: Person) -> None:
     act = ADDING[what](place)
 
     assert _at_once(act, [grace] * AT_ONCE) == 1
@@ -102,8 +103,9 @@ def test_r_i1_twenty_at_once_by_one_user_count_once(what: str, place: Place, gra
     assert wrong_counters([place.owner.id, grace.id]) == []
 
 
+@pytest.mark.rule("R-I1")
 @pytest.mark.parametrize("what", TAKING_BACK)
-def test_r_i1_twenty_at_once_taking_back_count_once(what: str, place: Place, grace: Person, admin: Person) -> None:
+def test_twenty_at_once_taking_back_count_once(what: str, place: Place, grace: Person, admin: Person) -> None:
     ADDING[what](place)(grace)
     ADDING[what](place)(admin)
 
@@ -112,8 +114,9 @@ def test_r_i1_twenty_at_once_taking_back_count_once(what: str, place: Place, gra
     assert wrong_counters([place.owner.id, grace.id]) == []
 
 
+@pytest.mark.rule("R-I1")
 @pytest.mark.parametrize("what", ADDING)
-def test_r_i1_twenty_users_at_once_count_twenty(what: str, place: Place) -> None:
+def test_twenty_users_at_once_count_twenty(what: str, place: Place) -> None:
     people = [new_person("many") for _ in range(AT_ONCE)]
 
     assert _at_once(ADDING[what](place), people) == AT_ONCE
@@ -121,8 +124,9 @@ def test_r_i1_twenty_users_at_once_count_twenty(what: str, place: Place) -> None
     assert wrong_counters([place.owner.id, *(person.id for person in people)]) == []
 
 
+@pytest.mark.rule("R-I2")
 @pytest.mark.parametrize("what", ADDING)
-def test_r_i2_adding_and_taking_back_at_once_ends_with_counters_equal_to_rows(what: str, place: Place) -> None:
+def test_adding_and_taking_back_at_once_ends_with_counters_equal_to_rows(what: str, place: Place) -> None:
     people = [new_person("many") for _ in range(4)]
     acts = [ADDING[what](place), TAKING_BACK.get(what, ADDING[what])(place)]
     turns = [(acts[number % 2], person) for number in range(5) for person in people]
@@ -134,7 +138,8 @@ def test_r_i2_adding_and_taking_back_at_once_ends_with_counters_equal_to_rows(wh
     assert _counted(what, place) == len(people)
 
 
-def test_r_i1_twenty_requests_to_follow_and_their_acceptance_count_once(grace: Person) -> None:
+@pytest.mark.rule("R-I1")
+def test_twenty_requests_to_follow_and_their_acceptance_count_once(grace: Person) -> None:
     shy = new_person("shy", private=True)
     assert _at_once(_act(follow_user, user=shy.id), [grace] * AT_ONCE) == 1
     assert _at_once(_act(accept_follow_request, user=grace.id), [shy] * AT_ONCE) == 1
@@ -144,7 +149,8 @@ def test_r_i1_twenty_requests_to_follow_and_their_acceptance_count_once(grace: P
     assert wrong_counters([shy.id, grace.id]) == []
 
 
-def test_r_i1_a_request_is_accepted_or_declined_or_withdrawn_but_once(grace: Person) -> None:
+@pytest.mark.rule("R-I1")
+def test_a_request_is_accepted_or_declined_or_withdrawn_but_once(grace: Person) -> None:
     shy = new_person("shy", private=True)
     for _ in range(4):
         _act(follow_user, user=shy.id)(grace)
@@ -209,8 +215,9 @@ def _storm(seed: int, acts: list[Callable[[random.Random], Reply]]) -> Counter[i
     return sum(together(work, range(WORKERS)), Counter())
 
 
+@pytest.mark.rule("R-I3")
 @pytest.mark.parametrize("seed", range(3))
-def test_r_i3_a_storm_of_likes_comments_and_deletes_leaves_counters_equal_to_rows(seed: int) -> None:
+def test_a_storm_of_likes_comments_and_deletes_leaves_counters_equal_to_rows(seed: int) -> None:
     people = [new_person("storm") for _ in range(4)]
     posts = [published(people[number % 2]) for number in range(4)]
     comments = [UUID(_comment(people[0], post).json["comment"]["id"]) for post in posts for _ in range(2)]
@@ -244,8 +251,9 @@ def test_r_i3_a_storm_of_likes_comments_and_deletes_leaves_counters_equal_to_row
         assert len(likes) == len({card["id"] for card in likes})
 
 
+@pytest.mark.rule("R-I3")
 @pytest.mark.parametrize("seed", range(3))
-def test_r_i3_a_storm_of_follows_requests_and_turning_leaves_counters_equal_to_rows(seed: int) -> None:
+def test_a_storm_of_follows_requests_and_turning_leaves_counters_equal_to_rows(seed: int) -> None:
     people = [new_person("storm", private=number % 2 == 0) for number in range(5)]
 
     def on_user(module: object) -> Callable[[random.Random], Reply]:
@@ -267,7 +275,8 @@ def test_r_i3_a_storm_of_follows_requests_and_turning_leaves_counters_equal_to_r
     assert wrong_counters(person.id for person in people) == []
 
 
-def test_r_s4_a_storm_of_views_while_stories_are_deleted_leaves_counters_equal_to_rows() -> None:
+@pytest.mark.rule("R-S4")
+def test_a_storm_of_views_while_stories_are_deleted_leaves_counters_equal_to_rows() -> None:
     people = [new_person("storm") for _ in range(4)]
     stories = [new_story(people[number % 4]) for number in range(8)]
 

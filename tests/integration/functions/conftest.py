@@ -5,27 +5,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from layers.core.breaker import State
+from layers.core.breaker import BreakerState
 from layers.core.settings import settings
 from layers.media import connection
-from tests.support.broken_pipes import Pipe, pipe_to
-from tests.support.pipes import Pipes, through_pipes
+from tests.support.proxies import Proxies, Proxy, proxy_to, through_proxies
 
 
 @pytest.fixture
-def pipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipes]:
-    """This thread talks to PostgreSQL and Valkey through pipes that the test can close."""
-    with through_pipes(monkeypatch) as pipes:
-        yield pipes
+def proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxies]:
+    """This thread talks to PostgreSQL and Valkey through proxies that the test can close."""
+    with through_proxies(monkeypatch) as proxies:
+        yield proxies
 
 
 @pytest.fixture
-def store_pipe() -> Iterator[Pipe]:
+def store_proxy() -> Iterator[Proxy]:
     """All that this test's handlers send to the object store goes through here; breakers forget afterwards."""
     url = os.environ["S3_ENDPOINT_URL"]
-    with pipe_to(url) as pipe:
-        _use(pipe.url)
-        yield pipe
+    with proxy_to(url) as proxy:
+        _use(proxy.url)
+        yield proxy
     _use(url)
 
 
@@ -33,6 +32,6 @@ def _use(url: str) -> None:
     os.environ["S3_ENDPOINT_URL"] = url
     settings.cache_clear()
     connection.close()
-    for breaker in (connection._breaker, connection.processing):
+    for breaker in (connection._breaker, connection.image_processing):
         breaker._outcomes.clear()
-        breaker._state = State.CLOSED
+        breaker._state = BreakerState.CLOSED

@@ -1,4 +1,4 @@
-"""Scheduled functions to test the runner with: each writes a line to DUE_FILE when it begins and when it ends."""
+"""Scheduled functions for tests of the runner; each writes lines to DUE_FILE."""
 
 import os
 import threading
@@ -7,36 +7,36 @@ from pathlib import Path
 from typing import Any
 
 
-def _say(what: str) -> None:
+def _write_line(line: str) -> None:
     with Path(os.environ["DUE_FILE"]).open("a") as file:
-        file.write(f"{what}\n")
+        file.write(f"{line}\n")
 
 
 def quick(event: Mapping[str, Any], context: object) -> None:
-    """Done at once."""
-    _say(f"quick {event['detail-type']}")
+    """Ends at once."""
+    _write_line(f"quick {event['detail-type']}")
 
 
 def slow(event: Mapping[str, Any], context: object) -> None:
-    """Takes longer than the time between two firings."""
-    _say("slow begins")
+    """Runs longer than the time between two firings."""
+    _write_line("slow begins")
     threading.Event().wait(0.6)
-    _say("slow ends")
+    _write_line("slow ends")
 
 
 def failing(event: Mapping[str, Any], context: object) -> None:
-    """Raises, always."""
-    _say("failing")
-    raise RuntimeError("as it must")
+    """Always raises."""
+    _write_line("failing")
+    raise RuntimeError("this function always fails")
 
 
 def crashing(event: Mapping[str, Any], context: object) -> None:
-    """Takes its process along."""
-    _say("crashing")
+    """Ends its process."""
+    _write_line("crashing")
     os._exit(1)
 
 
 def stuck(event: Mapping[str, Any], context: object) -> None:
     """Never ends."""
-    _say("stuck")
+    _write_line("stuck")
     threading.Event().wait()

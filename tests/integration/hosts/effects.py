@@ -1,4 +1,4 @@
-"""Handlers whose effects a test can count, though they run in another process: one file per message."""
+"""Handlers that run in another process and write files, from which a test can count their effects."""
 
 import os
 import time
@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from layers.core.queue import messages_of, on_message
+from layers.entrypoints.queue import on_message
+from layers.rabbitmq.messages import read_messages
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What to do, and how it goes wrong."""
+    """The body of a message for these handlers."""
 
     folder: str
     name: str
@@ -22,7 +23,7 @@ class Task(msgspec.Struct, frozen=True):
 
 @on_message(Task)
 def handler(task: Task) -> None:
-    """Leave a file with the process's id, once it has taken so long."""
+    """Wait for the given seconds, then write the process id to a file; or raise."""
     if task.fails:
         raise RuntimeError(f"{task.name} fails")
     Path(task.folder, f"{task.name}.begun").touch()
@@ -32,16 +33,16 @@ def handler(task: Task) -> None:
 
 
 def raising(event: Mapping[str, Any], _context: object) -> None:
-    """Refuse a whole event until the file `pass` is there."""
-    folders = {Path(msgspec.json.decode(message.body)["folder"]) for message in messages_of(event)}
+    """Raise for the whole event until the file `pass` exists."""
+    folders = {Path(msgspec.json.decode(message.body)["folder"]) for message in read_messages(event)}
     for folder in folders:
         with (folder / "refused").open("a") as file:
-            file.write(f"{len(messages_of(event))}\n")
+            file.write(f"{len(read_messages(event))}\n")
         if not (folder / "pass").exists():
             raise RuntimeError("not yet")
 
 
 def keeping(event: Mapping[str, Any], _context: object) -> None:
-    """Write the event down as it came."""
-    folder = Path(msgspec.json.decode(messages_of(event)[0].body)["folder"])
+    """Write the event to a file."""
+    folder = Path(msgspec.json.decode(read_messages(event)[0].body)["folder"])
     (folder / f"{time.monotonic_ns()}.event").write_bytes(msgspec.json.encode(event))

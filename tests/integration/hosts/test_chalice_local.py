@@ -1,4 +1,4 @@
-"""`chalice --project-dir infra/chalice local`: the same routes and answers from Chalice's own server."""
+"""`chalice --project-dir infra/chalice local` serves the same routes with the same answers."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.support.hosts import Host, free_port, running
 
 @pytest.fixture(scope="module")
 def chalice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Chalice's server."""
+    """A running `chalice local`."""
     port = free_port()
     command = [
         *(str(Path(sys.executable).with_name("chalice")), "--project-dir", "infra/chalice", "local"),
@@ -30,7 +30,7 @@ def test_it_serves_the_templates_routes(chalice: Host) -> None:
 
 
 def test_a_handler_gets_the_whole_event(chalice: Host) -> None:
-    """The door reads method, path, resource, query and body from keys that this server leaves out."""
+    """The entry point reads method, path, resource, query and body from keys that `chalice local` omits."""
     answer = chalice.http.post("/api/v1/auth/login?x=1", content=b'{"username": 1')
 
     assert answer.status_code == 400

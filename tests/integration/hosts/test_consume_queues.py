@@ -1,4 +1,4 @@
-"""The queue consumer keeps Amazon MQ's promises: whole batches, at least once, whatever dies."""
+"""The queue consumer delivers whole batches at least once, also after crashes, as Amazon MQ's mapping does."""
 
 import os
 import signal
@@ -15,19 +15,18 @@ import pika
 import pytest
 from aws_lambda_powertools.utilities.data_classes.rabbit_mq_event import RabbitMQEvent
 
-from infra.local.consume_queues import EVENT_BYTES, Poller, Source
-from infra.local.isolated import Environment
-from infra.local.queue_event import Delivery, event_of
+from infra.environments.child_process import ChildProcessEnvironment
+from infra.events.queue import Delivery, build_event
+from infra.local.consume_queues import MAX_EVENT_BYTES, Poller, Source
 from infra.migrate import migrate_cassandra
-from layers.cassandra import profiles
 from layers.core.events import ProfileUpdated
 from layers.core.ids import new_id
 from layers.core.models import Time
 from layers.core.settings import settings
 from tests.support import services
-from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.proxies import Proxy, proxy_to
 from tests.support.queues import channel, new_queue, publish, ready, take
-from tests.support.stores import valkey
+from tests.support.stores import read_profile, valkey
 from tests.support.waiting import until
 
 type Start = Callable[..., Poller]
@@ -41,7 +40,7 @@ def queue() -> Iterator[str]:
 
 @pytest.fixture
 def start(queue: str) -> Iterator[Start]:
-    """Polls the queue with one of the handlers in effects.py."""
+    """A function that starts a poller of the queue with one of the handlers in effects.py."""
     stopping = threading.Event()
     pollers = []
 
@@ -53,7 +52,7 @@ def start(queue: str) -> Iterator[Start]:
             window_seconds=window,
             timeout_seconds=timeout,
         )
-        poller = Poller(source, stopping, Environment(f"tests.integration.hosts.effects.{handler}"))
+        poller = Poller(source, stopping, ChildProcessEnvironment(f"tests.integration.hosts.effects.{handler}"))
         poller.start()
         pollers.append(poller)
         return poller
@@ -67,9 +66,9 @@ def start(queue: str) -> Iterator[Start]:
 
 
 @pytest.fixture
-def pipe(queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
-    """The broker as the consumer reaches it; the test itself reaches it past the pipe."""
-    with pipe_to(settings().rabbitmq_url) as opened:
+def proxy(queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy of the broker for the consumer; the test itself connects to the broker."""
+    with proxy_to(settings().rabbitmq_url) as opened:
         yield opened
 
 
@@ -81,7 +80,7 @@ def tasks(folder: Path, *names: str, seconds: float = 0) -> list[dict[str, objec
     return [{"folder": str(folder), "name": name, "seconds": seconds} for name in names]
 
 
-def test_the_event_is_amazons_and_powertools_reads_it(queue: str, start: Start, tmp_path: Path):
+def test_the_event_is_that_of_amazon_mq_and_powertools_reads_it(queue: str, start: Start, tmp_path: Path):
     body = msgspec.json.encode({"folder": str(tmp_path), "name": "å"})
     headers = {"x-trace-id": "træ", "count": 10, "flag": True, "table": {"inner": "x"}, "list": ["a", 1]}
     properties = pika.BasicProperties(
@@ -129,7 +128,7 @@ def test_the_event_is_amazons_and_powertools_reads_it(queue: str, start: Start, 
 def test_times_have_american_form(moment: int, text: str):
     delivery = Delivery(tag=1, redelivered=False, properties=pika.BasicProperties(timestamp=moment), body=b"")
 
-    [message] = event_of("q", "/", [delivery])["rmqMessagesByQueue"]["q::/"]
+    [message] = build_event("q", "/", [delivery])["rmqMessagesByQueue"]["q::/"]
     assert message["basicProperties"]["timestamp"] == text
 
 
@@ -143,7 +142,7 @@ def test_a_batch_closes_when_it_is_full_or_its_window_is_over(queue: str, start:
     assert int(paths[1].stem) - int(paths[0].stem) > 300_000_000
 
 
-def test_a_failing_batch_comes_back_whole_until_it_passes(queue: str, start: Start, tmp_path: Path):
+def test_a_failing_batch_is_redelivered_as_a_whole_until_it_succeeds(queue: str, start: Start, tmp_path: Path):
     publish(queue, *tasks(tmp_path, *"abc"))
     start("raising", batch=3)
 
@@ -158,7 +157,7 @@ def test_a_failing_batch_comes_back_whole_until_it_passes(queue: str, start: Sta
     assert ready(f"{queue}.dead") == 0
 
 
-def test_kill_9_of_the_environment_in_the_middle_of_batches_loses_nothing(queue: str, start: Start, tmp_path: Path):
+def test_killing_the_environment_during_batches_loses_no_message(queue: str, start: Start, tmp_path: Path):
     names = [f"m{number:03}" for number in range(60)]
     publish(queue, *tasks(tmp_path, *names, seconds=0.02))
     poller = start(batch=10)
@@ -177,7 +176,7 @@ def test_kill_9_of_the_environment_in_the_middle_of_batches_loses_nothing(queue:
     assert len(workers) == 4
 
 
-def test_a_handler_over_its_time_is_killed_and_its_batch_comes_back(queue: str, start: Start, tmp_path: Path):
+def test_a_handler_that_exceeds_its_timeout_is_killed_and_its_batch_requeued(queue: str, start: Start, tmp_path: Path):
     publish(queue, *tasks(tmp_path, "slow", seconds=2))
     poller = start(timeout=0.5)
 
@@ -197,29 +196,29 @@ def test_heartbeats_go_on_while_a_handler_takes_long(queue: str, start: Start, t
     until((tmp_path / "slow.begun").exists)
     started = time.monotonic()
     until(lambda: done(tmp_path) == {"slow"})
-    assert time.monotonic() - poller.turned_at < 1.5
+    assert time.monotonic() - poller.active_at < 1.5
     assert time.monotonic() - started > 2
     until(lambda: ready(queue) == 0)
     assert len((tmp_path / "slow.done").read_text().split()) == 1
 
 
-def test_a_lost_connection_is_opened_again_and_nothing_is_lost(
-    queue: str, start: Start, pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_lost_connection_is_opened_again_and_no_message_is_lost(
+    queue: str, start: Start, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     direct = settings()
     names = [f"m{number}" for number in range(30)]
     publish(queue, *tasks(tmp_path, *names, seconds=0.03))
-    monkeypatch.setenv("RABBITMQ_URL", pipe.url)
+    monkeypatch.setenv("RABBITMQ_URL", proxy.url)
     settings.cache_clear()
     start(batch=5)
 
     until(lambda: len(done(tmp_path)) >= 4)
-    pipe.cut()
+    proxy.cut()
     until(lambda: len(done(tmp_path)) >= 12)
-    pipe.close()
+    proxy.close()
     quiet = threading.Event()
     quiet.wait(1)
-    pipe.open()
+    proxy.open()
 
     until(lambda: done(tmp_path) == set(names), seconds=30)
     monkeypatch.setenv("RABBITMQ_URL", direct.rabbitmq_url)
@@ -227,7 +226,7 @@ def test_a_lost_connection_is_opened_again_and_nothing_is_lost(
     until(lambda: ready(queue) == 0)
 
 
-def test_a_restart_of_the_broker_is_survived_and_nothing_is_lost(queue: str, start: Start, tmp_path: Path):
+def test_a_restart_of_the_broker_loses_no_message(queue: str, start: Start, tmp_path: Path):
     names = [f"m{number}" for number in range(40)]
     publish(queue, *tasks(tmp_path, *names, seconds=0.03))
     start(batch=5)
@@ -239,7 +238,7 @@ def test_a_restart_of_the_broker_is_survived_and_nothing_is_lost(queue: str, sta
     until(lambda: ready(queue) == 0)
 
 
-def test_told_to_stop_it_finishes_and_acknowledges_the_batch_in_work(queue: str, start: Start, tmp_path: Path):
+def test_when_stopped_it_finishes_and_acknowledges_the_running_batch(queue: str, start: Start, tmp_path: Path):
     publish(queue, *tasks(tmp_path, "a", "b", "c", seconds=0.5), *tasks(tmp_path, "d", "e"))
     poller = start(batch=3)
     until((tmp_path / "a.begun").exists)
@@ -250,7 +249,7 @@ def test_told_to_stop_it_finishes_and_acknowledges_the_batch_in_work(queue: str,
     assert until(lambda: ready(queue) == 2)
 
 
-def test_the_consumer_of_the_template_does_its_work_beats_and_ends_when_told(tmp_path: Path):
+def test_the_consumer_processes_messages_records_heartbeats_and_ends_on_sigterm(tmp_path: Path):
     migrate_cassandra()
     key = "heartbeat:queues"
     valkey().delete(key)
@@ -265,7 +264,7 @@ def test_the_consumer_of_the_template_does_its_work_beats_and_ends_when_told(tmp
             updated_at=Time("2026-11-23T10:00:00.000Z"),
         )
         publish(ProfileUpdated.queue, event)
-        until(lambda: profiles.read(event.user_id), seconds=20)
+        until(lambda: read_profile(event.user_id), seconds=20)
         beat = until(lambda: valkey().get(key))
         assert datetime.now(UTC) - datetime.fromisoformat(beat.decode()) < timedelta(seconds=60)
         assert 0 < valkey().ttl(key) <= 300
@@ -276,7 +275,7 @@ def test_the_consumer_of_the_template_does_its_work_beats_and_ends_when_told(tmp
         consumer.wait()
 
 
-def test_a_queue_that_is_not_there_yet_is_waited_for(start: Start, queue: str, tmp_path: Path):
+def test_it_waits_for_a_queue_that_does_not_exist_yet(start: Start, queue: str, tmp_path: Path):
     with channel() as opened:
         opened.queue_delete(queue)
     start()
@@ -287,10 +286,10 @@ def test_a_queue_that_is_not_there_yet_is_waited_for(start: Start, queue: str, t
     until(lambda: done(tmp_path) == {"a"}, seconds=15)
 
 
-def test_a_message_larger_than_an_event_may_be_is_dropped_and_its_neighbours_pass(
+def test_a_message_larger_than_the_event_limit_is_dropped_and_others_are_delivered(
     queue: str, start: Start, tmp_path: Path
 ):
-    big = {"folder": str(tmp_path), "name": "big", "padding": "x" * (EVENT_BYTES * 3 // 4)}
+    big = {"folder": str(tmp_path), "name": "big", "padding": "x" * (MAX_EVENT_BYTES * 3 // 4)}
     publish(queue, *tasks(tmp_path, "a"), big, *tasks(tmp_path, "b"))
     start(batch=10)
 
@@ -300,14 +299,14 @@ def test_a_message_larger_than_an_event_may_be_is_dropped_and_its_neighbours_pas
 
 
 def test_large_messages_are_spread_over_several_events(queue: str, start: Start, tmp_path: Path):
-    large = [{"folder": str(tmp_path), "name": name, "padding": "x" * (EVENT_BYTES * 2 // 5)} for name in "abc"]
+    large = [{"folder": str(tmp_path), "name": name, "padding": "x" * (MAX_EVENT_BYTES * 2 // 5)} for name in "abc"]
     publish(queue, *large)
     start("keeping", batch=10)
 
     assert len(until(lambda: len(found := list(tmp_path.glob("*.event"))) == 3 and found)) == 3
 
 
-def test_a_poison_message_is_dead_lettered_with_its_error_while_its_neighbours_pass(
+def test_a_failing_message_is_dead_lettered_with_its_error_and_others_are_processed(
     queue: str, start: Start, tmp_path: Path
 ):
     started = time.monotonic()
@@ -321,7 +320,7 @@ def test_a_poison_message_is_dead_lettered_with_its_error_while_its_neighbours_p
     assert 7 <= time.monotonic() - started < 15
 
 
-def test_two_consumers_share_a_queue_and_each_message_is_done_once(queue: str, start: Start, tmp_path: Path):
+def test_two_consumers_share_a_queue_and_process_each_message_once(queue: str, start: Start, tmp_path: Path):
     names = [f"m{number}" for number in range(40)]
     publish(queue, *tasks(tmp_path, *names, seconds=0.02))
     start(batch=3)

@@ -1,6 +1,6 @@
-"""Events are of the form that AWS documents, and MinIO's are what we take them for: to each key and its type.
+"""Events have the keys and types that AWS documents, and MinIO's notifications those that the code expects.
 
-The golden ones stand in tests/data/golden; Powertools' data classes read them, and what our hosts make, alike.
+tests/data/golden holds the documented events. Powertools' data classes read them and the events of the local hosts.
 """
 
 import json
@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent, E
 from aws_lambda_powertools.utilities.data_classes.rabbit_mq_event import RabbitMQEvent
 
 from infra import template_map
-from infra.local import event, queue_event, run_schedules
+from infra.events import queue, rest, schedule
 from layers.core.settings import settings
 from tests.support.queues import channel
 from tests.support.waiting import until
@@ -30,7 +30,7 @@ def golden(name: str) -> Any:
 
 
 def shape(value: object) -> object:
-    """The same with each leaf's type in its place; of a list the first."""
+    """The value with the name of its type in place of each leaf; only the first element of a list."""
     match value:
         case dict():
             return {key: shape(inner) for key, inner in value.items()}
@@ -42,7 +42,7 @@ def shape(value: object) -> object:
 
 def rest_event() -> dict[str, Any]:
     sent = golden("rest_v1")
-    return event.event_of(
+    return rest.build_event(
         method=sent["httpMethod"],
         path=sent["path"],
         resource=sent["resource"],
@@ -54,7 +54,7 @@ def rest_event() -> dict[str, Any]:
     )
 
 
-def test_a_request_is_rest_v1s() -> None:
+def test_a_rest_event_has_the_documented_shape() -> None:
     made = rest_event()
     made["requestContext"]["identity"]["userAgent"] = "curl/8.5.0"
 
@@ -65,7 +65,7 @@ def test_a_request_is_rest_v1s() -> None:
         assert each.request_context.identity.source_ip == "192.0.2.1"
 
 
-def test_a_batch_is_amazon_mqs() -> None:
+def test_a_queue_event_has_the_documented_shape() -> None:
     properties = pika.BasicProperties(
         content_type="application/json",
         headers={"x-trace-id": "head", "x-attempt": 10},
@@ -75,8 +75,8 @@ def test_a_batch_is_amazon_mqs() -> None:
         message_id="m-1",
         timestamp=2021,
     )
-    delivery = queue_event.Delivery(tag=1, redelivered=False, properties=properties, body=b'{"x": 1}')
-    made = queue_event.event_of("photo-uploaded", "/", [delivery])
+    delivery = queue.Delivery(tag=1, redelivered=False, properties=properties, body=b'{"x": 1}')
+    made = queue.build_event("photo-uploaded", "/", [delivery])
 
     assert made["rmqMessagesByQueue"] == golden("aws_rmq")["rmqMessagesByQueue"]
     assert shape(made) == shape(golden("aws_rmq"))
@@ -85,16 +85,16 @@ def test_a_batch_is_amazon_mqs() -> None:
         assert (each.event_source, message.json_data) == ("aws:rmq", {"x": 1})
 
 
-@pytest.mark.parametrize("schedule", template_map.schedules(), ids=lambda schedule: schedule.function.name)
-def test_a_schedule_is_eventbridges(schedule: template_map.Schedule) -> None:
-    made = run_schedules.event_of(schedule.function, datetime(2026, 11, 23, 12, tzinfo=UTC))
+@pytest.mark.parametrize("trigger", template_map.schedules(), ids=lambda trigger: trigger.function.name)
+def test_a_schedule_event_has_the_documented_shape(trigger: template_map.Schedule) -> None:
+    made = schedule.build_event(trigger.function, datetime(2026, 11, 23, 12, tzinfo=UTC))
 
     assert shape(made) == shape(golden("eventbridge"))
     for each in (EventBridgeEvent(made), EventBridgeEvent(golden("eventbridge"))):
         assert (each.source, each.detail_type, each.time) == ("aws.events", "Scheduled Event", "2026-11-23T12:00:00Z")
 
 
-def test_minio_tells_of_an_object_as_s3_would() -> None:
+def test_a_notification_of_minio_has_the_shape_of_s3s() -> None:
     key = f"originals/2026/11/23/{uuid4()}-å 0.jpg"
     store = boto3.client(
         "s3",
@@ -110,20 +110,20 @@ def test_minio_tells_of_an_object_as_s3_would() -> None:
             Bucket=settings().s3_bucket, Key=key, Body=b"abc", ContentType="image/jpeg", Metadata={"trace-id": "t-1"}
         )
         try:
-            told = until(lambda: _told_of(opened, queue, key))
+            notification = until(lambda: _next_notification(opened, queue, key))
         finally:
             store.delete_object(Bucket=settings().s3_bucket, Key=key)
             store.close()
 
-    assert shape(told) == shape(golden("minio"))
-    for each, name, size in ((told, key, 3), (golden("minio"), "originals/2026/11/23/photo-0.jpg", 3)):
+    assert shape(notification) == shape(golden("minio"))
+    for each, name, size in ((notification, key, 3), (golden("minio"), "originals/2026/11/23/photo-0.jpg", 3)):
         [record] = S3Event(each).records
         assert (unquote_plus(record.s3.get_object.key), record.s3.get_object.size) == (name, size)
         assert record.s3.bucket.name == "instagram-media"
 
 
-def _told_of(opened: Any, queue: str, key: str) -> dict[str, Any] | None:
-    """The next notification, if it is of this object: others may arrive meanwhile."""
+def _next_notification(opened: Any, queue: str, key: str) -> dict[str, Any] | None:
+    """The next notification, if it is about this object; there may be others."""
     _, _, body = opened.basic_get(queue, auto_ack=True)
-    told: dict[str, Any] | None = json.loads(body) if body else None
-    return told if told and told["Key"].endswith(key) else None
+    notification: dict[str, Any] | None = json.loads(body) if body else None
+    return notification if notification and notification["Key"].endswith(key) else None

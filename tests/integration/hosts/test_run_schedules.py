@@ -1,4 +1,4 @@
-"""The schedule runner: every schedule on its own, whatever its function does."""
+"""The schedule runner: each schedule is independent of the others, even if its function fails."""
 
 import contextlib
 import signal
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.run_schedules import Clock
+from infra.local.run_schedules import Timer
 from infra.template_map import Function, Schedule
 from layers.valkey import heartbeats
 from tests.support.stack import ROOT
@@ -24,7 +24,7 @@ def _soon(_expression: str, moment: datetime) -> datetime:
     return moment + timedelta(seconds=0.2)
 
 
-def _clock(name: str, stopping: threading.Event, *, timeout_seconds: int = 5) -> Clock:
+def _timer(name: str, stopping: threading.Event, *, timeout_seconds: int = 5) -> Timer:
     function = Function(
         logical_id=name.title(),
         name=f"tests/{name}",
@@ -35,68 +35,68 @@ def _clock(name: str, stopping: threading.Event, *, timeout_seconds: int = 5) ->
         is_heavy=False,
         events={},
     )
-    return Clock(Schedule(expression="rate(1 minute)", function=function), stopping, after=_soon)
+    return Timer(Schedule(expression="rate(1 minute)", function=function), stopping, next_time=_soon)
 
 
 @contextlib.contextmanager
 def _ticking(*names: str, timeout_seconds: int = 5) -> Iterator[None]:
     stopping = threading.Event()
-    clocks = [_clock(name, stopping, timeout_seconds=timeout_seconds) for name in names]
-    for clock in clocks:
-        clock.start()
+    timers = [_timer(name, stopping, timeout_seconds=timeout_seconds) for name in names]
+    for timer in timers:
+        timer.start()
     try:
         yield
     finally:
         stopping.set()
-        for clock in clocks:
-            clock.join(15)
-        assert not any(clock.is_alive() for clock in clocks)
+        for timer in timers:
+            timer.join(15)
+        assert not any(timer.is_alive() for timer in timers)
 
 
 @pytest.fixture
-def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the functions write."""
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file to which the functions write."""
     file = tmp_path / "due"
     file.touch()
     monkeypatch.setenv("DUE_FILE", str(file))
     return file
 
 
-def _times(said: Path, line: str) -> int:
-    return said.read_text().splitlines().count(line)
+def _times(lines: Path, line: str) -> int:
+    return lines.read_text().splitlines().count(line)
 
 
-def test_a_function_is_fired_again_and_again_with_the_event(said: Path) -> None:
+def test_a_function_is_fired_again_and_again_with_the_event(lines: Path) -> None:
     with _ticking("quick"):
-        until(lambda: _times(said, "quick Scheduled Event") >= 3)
+        until(lambda: _times(lines, "quick Scheduled Event") >= 3)
 
 
 @pytest.mark.parametrize("bad", ["failing", "crashing"])
-def test_a_function_that_fails_is_fired_again_and_no_other_suffers(said: Path, bad: str) -> None:
+def test_a_function_that_fails_is_fired_again_and_does_not_affect_others(lines: Path, bad: str) -> None:
     with _ticking(bad, "quick"):
-        until(lambda: _times(said, bad) >= 2 and _times(said, "quick Scheduled Event") >= 2)
+        until(lambda: _times(lines, bad) >= 2 and _times(lines, "quick Scheduled Event") >= 2)
 
 
-def test_a_slow_function_delays_no_other_and_never_overlaps_itself(said: Path) -> None:
+def test_a_slow_function_delays_no_other_and_never_overlaps_itself(lines: Path) -> None:
     with _ticking("slow", "quick"):
-        until(lambda: _times(said, "slow ends") >= 2)
-        quick = _times(said, "quick Scheduled Event")
-    slow = [line for line in said.read_text().splitlines() if line.startswith("slow")]
+        until(lambda: _times(lines, "slow ends") >= 2)
+        quick = _times(lines, "quick Scheduled Event")
+    slow = [line for line in lines.read_text().splitlines() if line.startswith("slow")]
 
     assert quick > 3
     assert slow == ["slow begins", "slow ends"] * (len(slow) // 2)
 
 
-def test_a_function_that_overruns_its_timeout_is_killed_and_fired_again(said: Path) -> None:
+def test_a_function_that_exceeds_its_timeout_is_killed_and_fired_again(lines: Path) -> None:
     with _ticking("stuck", timeout_seconds=1):
-        until(lambda: _times(said, "stuck") >= 2)
+        until(lambda: _times(lines, "stuck") >= 2)
 
 
-def test_the_runner_says_that_it_lives_and_ends_when_asked() -> None:
+def test_the_runner_records_heartbeats_and_ends_on_sigterm() -> None:
     valkey().delete("heartbeat:schedules")
     runner = subprocess.Popen([sys.executable, "-m", "infra.local.run_schedules"], cwd=ROOT)
     try:
-        beat = until(lambda: heartbeats.last()["schedules"], seconds=20)
+        beat = until(lambda: heartbeats.read_last()["schedules"], seconds=20)
         assert abs((datetime.now(UTC) - beat).total_seconds()) < 30
         assert 0 < valkey().ttl("heartbeat:schedules") <= 300
         started = time.monotonic()
@@ -107,8 +107,8 @@ def test_the_runner_says_that_it_lives_and_ends_when_asked() -> None:
         runner.kill()
 
 
-def test_a_schedule_is_run_by_hand() -> None:
-    told = subprocess.run(
+def test_now_runs_one_function() -> None:
+    done = subprocess.run(
         [sys.executable, "-m", "infra.local.run_schedules", "--now", "stories/delete_expired_stories"],
         check=False,
         cwd=ROOT,
@@ -116,12 +116,12 @@ def test_a_schedule_is_run_by_hand() -> None:
         text=True,
     )
 
-    assert told.returncode == 0, told.stderr
-    assert "stories/delete_expired_stories: " in told.stdout.splitlines()[-1]
+    assert done.returncode == 0, done.stderr
+    assert "stories/delete_expired_stories: " in done.stdout.splitlines()[-1]
 
 
-def test_a_function_without_a_schedule_is_refused_by_name() -> None:
-    told = subprocess.run(
+def test_now_refuses_a_function_without_a_schedule() -> None:
+    done = subprocess.run(
         [sys.executable, "-m", "infra.local.run_schedules", "--now", "posts/like_post"],
         check=False,
         cwd=ROOT,
@@ -129,5 +129,5 @@ def test_a_function_without_a_schedule_is_refused_by_name() -> None:
         text=True,
     )
 
-    assert told.returncode == 2
-    assert "posts/sweep_posts" in told.stderr
+    assert done.returncode == 2
+    assert "posts/sweep_posts" in done.stderr

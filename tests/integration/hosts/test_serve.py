@@ -1,4 +1,4 @@
-"""An environment: a granian process that answers one request at a time."""
+"""The HTTP host: a granian process that handles one request at a time."""
 
 import json
 import re
@@ -21,9 +21,9 @@ LIVE = Path("functions/health/get_live.py")
 SLOW = """
 import time, threading
 
-@endpoint(admits=False)
+@health_probe
 def handler() -> Live:
-    print("at work", flush=True)
+    print("running", flush=True)
     threading.Event().wait({seconds})
     return Live()
 """
@@ -31,17 +31,17 @@ def handler() -> Live:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """An environment that no test changes."""
+    """A host whose code is not changed."""
     with environment(tmp_path_factory.mktemp("host")) as started:
         yield started
 
 
-def _made_slow(folder: Path, seconds: float) -> None:
+def _make_slow(folder: Path, seconds: float) -> None:
     source = (folder / LIVE).read_text()
-    (folder / LIVE).write_text(source.partition("\n@endpoint")[0] + SLOW.format(seconds=seconds))
+    (folder / LIVE).write_text(source.partition("\n@health_probe")[0] + SLOW.format(seconds=seconds))
 
 
-def test_it_answers_through_the_chalice_app(host: Host) -> None:
+def test_it_answers_with_the_chalice_application(host: Host) -> None:
     answer = host.http.get("/api/health", headers={"x-trace-id": "seen"})
 
     assert answer.status_code == 200
@@ -49,18 +49,22 @@ def test_it_answers_through_the_chalice_app(host: Host) -> None:
     assert (answer.headers["content-type"], answer.headers["x-trace-id"]) == ("application/json", "seen")
 
 
-def test_r_o3_each_request_writes_one_json_line(host: Host) -> None:
+@pytest.mark.rule("R-O3")
+def test_each_request_writes_one_json_line(host: Host) -> None:
     ada = new_person("ada")
-    asked = [
-        ("GET", "/api/v1/auth/me", {"cookie": f"session_id={ada.session_id}"}, 200),
-        ("GET", "/api/v1/auth/me", {}, 401),
-        ("POST", f"/api/v1/posts/{uuid4()}/like", {"cookie": f"session_id={ada.session_id}"}, 404),
-        ("GET", "/api/v1/nothing", {}, 404),
-        ("PUT", "/api/v1/posts", {}, 405),
+    signed_in = {"cookie": f"session_id={ada.session_id}"}
+    requests = [
+        ("GET", "/api/v1/auth/me", signed_in, b"", 200),
+        ("GET", "/api/v1/auth/me", {}, b"", 401),
+        ("POST", f"/api/v1/posts/{uuid4()}/like", signed_in, b"", 404),
+        ("POST", f"/api/v1/posts/{uuid4()}/comments", signed_in, '{"content": "é"}'.encode(), 404),
+        ("POST", "/api/v1/auth/login", {}, b"{", 400),
+        ("GET", "/api/v1/nothing", {}, b"", 404),
+        ("PUT", "/api/v1/posts", {}, b"{}", 405),
     ]
-    for number, (method, path, headers, status) in enumerate(asked):
+    for number, (method, path, headers, body, status) in enumerate(requests):
         trace_id = f"{uuid4()}-{number}"
-        answer = host.http.request(method, path, headers=headers | {"x-trace-id": trace_id})
+        answer = host.http.request(method, path, headers=headers | {"x-trace-id": trace_id}, content=body)
         host.http.cookies.clear()
         lines = [json.loads(line) for line in host.log.splitlines() if trace_id in line]
 
@@ -69,15 +73,17 @@ def test_r_o3_each_request_writes_one_json_line(host: Host) -> None:
         [line] = lines
         assert datetime.fromisoformat(line.pop("timestamp")).utcoffset() == timedelta()
         assert 0 <= line.pop("duration_ms") < 10_000
-        assert {name: line.get(name) for name in ("level", "request_id", "method", "path", "user_id", "status")} == {
+        names = ("level", "request_id", "method", "path", "user_id", "status", "content_length", "response_bytes")
+        assert {name: line[name] for name in names} == {
             "level": "INFO",
             "request_id": trace_id,
             "method": method,
             "path": path,
             "user_id": str(ada.id) if headers else None,
             "status": status,
+            "content_length": len(body),
+            "response_bytes": len(answer.content),
         }
-        assert line["content_length"] == len(answer.content)
 
 
 def test_it_is_one_process(host: Host) -> None:
@@ -132,7 +138,7 @@ def test_a_malformed_body_is_refused_and_a_large_one_arrives_whole(host: Host) -
     assert (broken.status_code, large.status_code) == (400, 413)
 
 
-def test_metrics_are_served_with_what_is_looked_up(host: Host) -> None:
+def test_metrics_contain_counters_and_gauges(host: Host) -> None:
     host.http.get("/api/health")
     text = host.http.get("/metrics").text
 
@@ -143,14 +149,14 @@ def test_metrics_are_served_with_what_is_looked_up(host: Host) -> None:
     assert re.search(r"^feed_cache_hit_ratio \d", text, re.MULTILINE)
 
 
-def test_sigterm_ends_it_after_the_request_in_work(tmp_path: Path) -> None:
+def test_sigterm_ends_it_after_the_running_request(tmp_path: Path) -> None:
     folder = copy_of_the_code(tmp_path)
-    _made_slow(folder, 1.5)
+    _make_slow(folder, 1.5)
     answers: list[httpx.Response] = []
     with environment(tmp_path, folder=folder) as host:
         asking = threading.Thread(target=lambda: answers.append(host.http.get("/api/health/live")))
         asking.start()
-        until(lambda: "at work" in host.log)
+        until(lambda: "running" in host.log)
         code = host.stop()
         asking.join(5)
 
@@ -158,9 +164,9 @@ def test_sigterm_ends_it_after_the_request_in_work(tmp_path: Path) -> None:
     assert [answer.status_code for answer in answers] == [200]
 
 
-def test_requests_are_taken_one_at_a_time(tmp_path: Path) -> None:
+def test_requests_are_handled_one_at_a_time(tmp_path: Path) -> None:
     folder = copy_of_the_code(tmp_path)
-    _made_slow(folder, 0.5)
+    _make_slow(folder, 0.5)
     with environment(tmp_path, folder=folder) as host:
         url = host.http.base_url.join("/api/health/live")
         asking = [threading.Thread(target=httpx.get, args=[url]) for _ in range(3)]
@@ -169,13 +175,13 @@ def test_requests_are_taken_one_at_a_time(tmp_path: Path) -> None:
         for each in asking:
             each.join(10)
 
-        order = re.findall(r'at work|"path":"/api/health/live"', host.log)
-        assert order == ["at work", '"path":"/api/health/live"'] * 3
+        order = re.findall(r'running|"path":"/api/health/live"', host.log)
+        assert order == ["running", '"path":"/api/health/live"'] * 3
 
 
-def test_a_function_that_overruns_its_timeout_takes_its_environment_along(tmp_path: Path) -> None:
+def test_a_function_that_exceeds_its_timeout_ends_its_host(tmp_path: Path) -> None:
     folder = copy_of_the_code(tmp_path)
-    _made_slow(folder, 60)
+    _make_slow(folder, 60)
     template = folder / "template.yaml"
     template.write_text(template.read_text().replace("Timeout: 29", "Timeout: 1"))
     with environment(tmp_path, folder=folder) as host:
@@ -184,9 +190,9 @@ def test_a_function_that_overruns_its_timeout_takes_its_environment_along(tmp_pa
         assert "timed out" in host.log
 
 
-def test_a_broken_handler_does_not_take_the_others_down(tmp_path: Path) -> None:
+def test_a_broken_handler_does_not_affect_the_others(tmp_path: Path) -> None:
     folder = copy_of_the_code(tmp_path)
-    (folder / LIVE).write_text("this is no Python")
+    (folder / LIVE).write_text("this is no valid Python")
     with environment(tmp_path, folder=folder) as host:
         answer = host.http.get("/api/health/live")
 
@@ -203,7 +209,7 @@ def test_an_edited_handler_is_reloaded(tmp_path: Path) -> None:
         (folder / LIVE).write_text(source.replace('"alive"', '"edited"'))
         until(lambda: (answer := host.get("/api/health/live")) and "edited" in answer.text)
 
-        (folder / LIVE).write_text("this is no Python")
+        (folder / LIVE).write_text("this is no valid Python")
         until(lambda: (answer := host.get("/api/health/live")) and "SyntaxError" in answer.text)
         assert host.http.get("/api/health").status_code == 200
 
@@ -211,13 +217,13 @@ def test_an_edited_handler_is_reloaded(tmp_path: Path) -> None:
         until(lambda: (answer := host.get("/api/health/live")) and answer.status_code == 200)
 
 
-def test_a_layer_that_cannot_be_read_leaves_the_old_code_serving(tmp_path: Path) -> None:
+def test_a_layer_that_cannot_be_compiled_is_not_reloaded(tmp_path: Path) -> None:
     folder = copy_of_the_code(tmp_path)
     layer = folder / "layers" / "core" / "clock.py"
     with environment(tmp_path, "--reload", folder=folder) as host:
         source = layer.read_text()
-        layer.write_text(f"{source}\nthis is no Python")
-        until(lambda: "code not read" in host.log)
+        layer.write_text(f"{source}\nthis is no valid Python")
+        until(lambda: "code not reloaded" in host.log)
         assert host.http.get("/api/health").status_code == 200
 
         layer.write_text(source.replace('"Z"', '"+0"'))

@@ -89,7 +89,8 @@ def test_renditions_may_be_kept_until_their_link_expires(key, post_id):
     assert 80 <= int(age.removeprefix("max-age=")) <= 90
 
 
-def test_r_s1_story_media_are_private_and_kept_no_longer_than_the_story(put):
+@pytest.mark.rule("R-S1")
+def test_story_media_are_private_and_kept_no_longer_than_the_story(put):
     story_id = str(uuid4())
     key = put(f"stories/2026/01/02/{story_id}.jpg")
     reply = httpx.get(media_links.link(key, story_id, at_most=datetime.now(UTC) + timedelta(seconds=30)))
@@ -113,16 +114,19 @@ def test_a_version_in_the_query_is_no_part_of_the_signature(put):
     assert httpx.get(media_links.link(key, user_id) + "?v=7").status_code == 200
 
 
+@pytest.mark.rule("R-M7")
 def test_an_expired_link_is_403(key, post_id):
     problem(httpx.get(media_links.link(key, post_id, at_most=datetime.now(UTC) - timedelta(seconds=1))), 403)
 
 
+@pytest.mark.rule("R-M7")
 def test_an_altered_expiry_is_403(key, post_id):
     base = settings().media_base_url
     signature, expiry, rest = media_links.link(key, post_id).removeprefix(base).split("/", 2)
     problem(httpx.get(f"{base}{signature}/{int(expiry) + 1}/{rest}"), 403)
 
 
+@pytest.mark.rule("R-M7")
 @pytest.mark.parametrize(
     "path", ["", "x", "processed/small/1_320.jpg", "AAAAAAAAAAAAAAAAAAAAAA/9999999999/no-scope/x.jpg"]
 )
@@ -130,12 +134,14 @@ def test_a_link_without_a_signature_is_403(path):
     problem(httpx.get(settings().media_base_url + path), 403)
 
 
+@pytest.mark.rule("R-M7")
 def test_a_link_opens_only_objects_of_its_own_scope(put, key, post_id):
     foreign = put(f"processed/small/{uuid4()}_320.jpg")
     problem(httpx.get(media_links.prefix(post_id) + foreign), 403)
     problem(httpx.get(media_links.prefix(post_id) + f"processed/{post_id}/../../{foreign}"), 403)
 
 
+@pytest.mark.rule("R-M7")
 def test_originals_are_never_served(put):
     post_id = str(uuid4())
     original = put(f"originals/2026/01/02/{post_id}-0")
@@ -211,6 +217,7 @@ def test_a_body_over_110_megabytes_is_413_before_it_is_sent():
     link.close()
 
 
+@pytest.mark.rule("R-M7")
 def test_a_link_expires_to_the_second(key, post_id):
     expiry = int(time.time()) + 2
     link = media_links.link(key, post_id, at_most=datetime.fromtimestamp(expiry, UTC))

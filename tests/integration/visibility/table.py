@@ -1,8 +1,8 @@
-"""The one table of who sees what: every route, every kind of viewer, every state of what the route is about.
+"""The table of who sees and does what: every route, every kind of viewer, every state of what the route is about.
 
-A cell is what the answer must be: a status that refuses, `+` for a success that shows what the row is about, `-` for
-one that does not (or has nothing to show), `.` where there is no such viewer (nobody's request to a public account
-waits). The columns stand for VIEWERS, the lines for STATES.
+A cell is what must come of a request: a status that refuses it and changes nothing, `+` for a success that shows what
+the row shows and has the effect that the row has, `-` for a success that shows and changes nothing, `.` where there is
+no such viewer (a public account has no pending requests). The columns stand for VIEWERS, the lines for STATES.
 """
 
 from typing import Final
@@ -29,14 +29,15 @@ def _cells(**lines: str) -> Cells:
 
 
 def _always(line: str) -> Cells:
-    """For routes that are about nobody's content."""
+    """For routes that are about no account's content."""
     return _cells(**dict.fromkeys(STATES, line))
 
 
-def _silent(cells: Cells) -> Cells:
-    """The same, by an answer that shows nothing."""
+def _with(cells: Cells, **viewers: str) -> Cells:
+    """The same, with another cell for these viewers wherever it was `+`."""
     return {
-        state: {viewer: "-" if cell == "+" else cell for viewer, cell in line.items()} for state, line in cells.items()
+        state: {viewer: viewers.get(viewer, cell) if cell == "+" else cell for viewer, cell in line.items()}
+        for state, line in cells.items()
     }
 
 
@@ -56,37 +57,37 @@ POST_READ: Final = _cells(
 """R-P1: a single resource, or what hangs on one: 404 as for one that does not exist. Anybody may ask (R-P3)."""
 
 POST_WRITE: Final = _cells(
-    public=            "401   -     -     -     -     -     401   -",
-    private=           "401   404   404   -     404   -     401   -",
+    public=            "401   +     +     +     +     +     401   +",
+    private=           "401   404   404   +     404   +     401   +",
     processing=        _NOBODY_SIGNED,
     deleted=           _NOBODY_SIGNED,
-    expired=           "401   404   404   -     404   -     401   -",
-    owner_banned=      "401   404   404   404   404   401   401   -",
+    expired=           "401   404   404   +     404   +     401   +",
+    owner_banned=      "401   404   404   404   404   401   401   +",
 )
-"""Whoever may view a published post may like, save and comment."""
+"""A viewer of a published post may like, save and comment."""
 
 TAKE_BACK: Final = _cells(
-    public=            "401   -     -     -     -     -     401   -",
-    private=           "401   -     -     -     -     -     401   -",
+    public=            "401   +     +     +     +     +     401   +",
+    private=           "401   +     +     +     +     +     401   +",
     processing=        _NOBODY_SIGNED,
     deleted=           _NOBODY_SIGNED,
-    expired=           "401   -     -     -     -     -     401   -",
-    owner_banned=      "401   -     -     -     -     401   401   -",
+    expired=           "401   +     +     +     +     +     401   +",
+    owner_banned=      "401   +     +     +     +     401   401   +",
 )
-"""What is one's own may be taken back, whoever has shut one out since: here all have saved the post."""
+"""A viewer can always undo an own like or save, even of a post that they can no longer see."""
 
 POST_DELETE: Final = _cells(
-    public=            "401   403   403   403   403   -     401   -",
-    private=           "401   404   404   403   404   -     401   -",
-    processing=        "401   404   404   404   404   -     401   -",
+    public=            "401   403   403   403   403   +     401   +",
+    private=           "401   404   404   403   404   +     401   +",
+    processing=        "401   404   404   404   404   +     401   +",
     deleted=           _NOBODY_SIGNED,
-    expired=           "401   404   404   403   404   -     401   -",
-    owner_banned=      "401   404   404   404   404   401   401   -",
+    expired=           "401   404   404   403   404   +     401   +",
+    owner_banned=      "401   404   404   404   404   401   401   +",
 )
-"""P3: visible and not one's own is 403."""
+"""P3: a post that is visible and of another account is 403."""
 
 COMMENT_DELETE: Final = POST_DELETE
-"""C3, of somebody else's comment: its author, the post's owner and admins may."""
+"""C3, for another account's comment: the post's owner and admins may."""
 
 ACCOUNT_LIST: Final = _cells(
     public=            "+     +     +     +     +     +     +     +",
@@ -115,7 +116,7 @@ HEADER: Final = _cells(
     expired=           "+     +     +     +     +     +     +     +",
     owner_banned=      "-     -     -     -     -     -     -     +",
 )
-"""R-P5: search shows private accounts, and banned ones to nobody but admins."""
+"""R-P5: search shows private accounts, and banned ones to admins alone."""
 
 PROFILE: Final = HEADER | {
     "owner_banned": {viewer: "404" if cell == "-" else cell for viewer, cell in HEADER["owner_banned"].items()}
@@ -130,7 +131,7 @@ EXPLORE: Final = _cells(
     expired=           "-     -     -     -     -     -     -     -",
     owner_banned=      "-     -     -     -     -     -     -     -",
 )
-"""F2, R-P5: never private accounts, and neither one's own posts nor those that the feed shows."""
+"""F2, R-P5: never private accounts, and neither the viewer's own posts nor those that their feed shows."""
 
 FEED: Final = _cells(
     public=            "401   -     .     +     -     +     401   -",
@@ -140,7 +141,7 @@ FEED: Final = _cells(
     expired=           "401   -     -     +     -     +     401   -",
     owner_banned=      "401   -     -     -     -     401   401   -",
 )
-"""F1: what one follows, and one's own; R-F4, R-P4."""
+"""F1: posts of followed accounts and the viewer's own; R-F4, R-P4."""
 
 SAVED: Final = _cells(
     public=            "401   +     +     +     +     +     401   +",
@@ -150,7 +151,7 @@ SAVED: Final = _cells(
     expired=           "401   -     -     +     -     +     401   +",
     owner_banned=      "401   -     -     -     -     401   401   +",
 )
-"""U4: everybody saved every post once; what may no longer be viewed is left out."""
+"""U4: all viewers have saved every post; those that they can no longer view are left out."""
 
 TRAY: Final = _cells(
     public=            "401   -     .     +     -     +     401   -",
@@ -180,9 +181,10 @@ STORY_READ: Final = _cells(
     expired=           _NOBODY_SIGNED,
     owner_banned=      "401   404   404   404   404   401   401   +",
 )
-"""S6; R-S1: past its end a story exists for nobody, R-S7."""
+"""S6; R-S1: past its end a story exists for no viewer, R-S7."""
 
-STORY_VIEW: Final = _silent(STORY_READ)
+STORY_VIEW: Final = _with(STORY_READ, owner="-")
+"""S7: the owner's views are not counted (R-S3)."""
 
 STORY_OWN: Final = _cells(
     public=            "401   403   403   403   403   +     401   +",
@@ -192,181 +194,249 @@ STORY_OWN: Final = _cells(
     expired=           _NOBODY_SIGNED,
     owner_banned=      "401   404   404   404   404   401   401   +",
 )
-"""S8: who saw it is told to its owner and admins."""
+"""S8: its owner and admins see the viewers."""
 
-STORY_DELETE: Final = _silent(STORY_OWN)
+STORY_DELETE: Final = STORY_OWN
 
 FOLLOW: Final = _cells(
-    public=            "401   -     -     -     -     400   401   -",
-    private=           "401   -     -     -     -     400   401   -",
-    processing=        "401   -     -     -     -     400   401   -",
-    deleted=           "401   -     -     -     -     400   401   -",
-    expired=           "401   -     -     -     -     400   401   -",
+    public=            "401   +     +     -     +     400   401   +",
+    private=           "401   +     -     -     +     400   401   +",
+    processing=        "401   +     -     -     +     400   401   +",
+    deleted=           "401   +     -     -     +     400   401   +",
+    expired=           "401   +     -     -     +     400   401   +",
     owner_banned=      "401   404   404   404   404   401   401   404",
 )
 """U6: a banned account cannot be followed, by admins either."""
 
 def _own(line: str) -> Cells:
-    """As `_always`, but that the owner is signed out where banned."""
+    """As `_always`, but a banned owner has no session."""
     cells = _always(line)
     return cells | {"owner_banned": cells["owner_banned"] | {"owner": cells["owner_banned"]["banned"]}}
 
 
 UNFOLLOW: Final = _cells(
-    public=            "401   -     -     -     -     -     401   -",
-    private=           "401   -     -     -     -     -     401   -",
-    processing=        "401   -     -     -     -     -     401   -",
+    public=            "401   -     -     +     -     -     401   -",
+    private=           "401   -     +     +     -     -     401   -",
+    processing=        "401   -     +     +     -     -     401   -",
+    deleted=           "401   -     +     +     -     -     401   -",
+    expired=           "401   -     +     +     -     -     401   -",
+    owner_banned=      "401   404   +     +     404   401   401   404",
+)
+"""U7: a viewer can end their own follow or request of a banned account too."""
+
+ANYBODY: Final = _always("+     +     +     +     +     +     +     +")
+"""The same for every caller."""
+
+SIGNED_IN: Final = _own("401   +     +     +     +     +     401   +")
+"""About the caller's own account."""
+
+SIGN_OUT: Final = _own("-     +     +     +     +     +     -     +")
+"""A3: without a live session there is nothing to end, and the answer is the same."""
+
+OWN_STORIES: Final = _cells(
+    public=            "401   -     -     -     -     +     401   -",
+    private=           "401   -     -     -     -     +     401   -",
+    processing=        "401   -     -     -     -     +     401   -",
     deleted=           "401   -     -     -     -     -     401   -",
     expired=           "401   -     -     -     -     -     401   -",
-    owner_banned=      "401   404   -     -     404   401   401   404",
+    owner_banned=      "401   -     -     -     -     401   401   -",
 )
-"""U7: one's own follow or request may be taken back from a banned account too."""
+"""S4: the caller's own active stories."""
 
-ANYBODY: Final = _always("-     -     -     -     -     -     -     -")
-"""Nothing of anybody's is in the answer."""
+REQUESTS: Final = _cells(
+    public=            "401   -     -     -     -     -     401   -",
+    private=           "401   -     -     -     -     +     401   -",
+    processing=        "401   -     -     -     -     +     401   -",
+    deleted=           "401   -     -     -     -     +     401   -",
+    expired=           "401   -     -     -     -     +     401   -",
+    owner_banned=      "401   -     -     -     -     401   401   -",
+)
+"""U10: requests to follow the caller; each private account has one."""
 
-SIGNED_IN: Final = _own("401   -     -     -     -     -     401   -")
-"""One's own matters."""
-
-MALFORMED: Final = _own("401   400   400   400   400   400   401   400")
-"""The body says nothing; what is created is one's own."""
-
-NOBODY_ASKED: Final = _own("401   404   404   404   404   404   401   404")
-"""U11: the account has not asked to follow."""
-
-DECLINE: Final = _own("401   -     -     -     -     -     401   -")
-"""U12: harmless where nobody has asked."""
-
-TALK: Final = _own("401   404   404   404   404   +     401   404")
-"""Section 9, R-P7: a conversation is its participants' alone, and not admins' either."""
-
-TALK_WRITE: Final = _silent(TALK)
-
-TALKS: Final = _own("401   -     -     -     -     +     401   -")
-"""M1: one's own conversations."""
-
-TALK_OPEN: Final = _cells(
-    public=            "401   -     -     -     -     400   401   -",
-    private=           "401   -     -     -     -     400   401   -",
-    processing=        "401   -     -     -     -     400   401   -",
-    deleted=           "401   -     -     -     -     400   401   -",
-    expired=           "401   -     -     -     -     400   401   -",
+ACCEPT: Final = _cells(
+    public=            "401   404   404   404   404   404   401   404",
+    private=           "401   404   404   404   404   +     401   404",
+    processing=        "401   404   404   404   404   +     401   404",
+    deleted=           "401   404   404   404   404   +     401   404",
+    expired=           "401   404   404   404   404   +     401   404",
     owner_banned=      "401   404   404   404   404   401   401   404",
 )
-"""M2: anybody may write to anybody, but not to a banned account; admins do not either."""
+"""U11: the account that was asked accepts, and no other."""
+
+DECLINE: Final = REQUESTS
+"""U12: declining a request that does not exist changes nothing."""
+
+CONVERSATION: Final = _own("401   404   404   404   404   +     401   404")
+"""R-P7: a conversation is for its participants, and not for admins."""
+
+CONVERSATIONS: Final = _own("401   -     -     -     -     +     401   -")
+"""M1, L1: the caller's own conversations and events."""
+
+OPEN_CONVERSATION: Final = _cells(
+    public=            "401   +     +     +     +     400   401   +",
+    private=           "401   +     +     +     +     400   401   +",
+    processing=        "401   +     +     +     +     400   401   +",
+    deleted=           "401   +     +     +     +     400   401   +",
+    expired=           "401   +     +     +     +     400   401   +",
+    owner_banned=      "401   404   404   404   404   401   401   404",
+)
+"""M2, M11: every account may write to every other, but not to a banned one; admins do not either."""
 
 NO_GROUP: Final = _own("401   404   404   404   404   404   401   404")
-"""A pair is no group, for nobody."""
+"""M12, M13 for a conversation of two; the rows of group_table.py are about groups."""
 
-ADMINS: Final = _own("401   403   403   403   403   403   401   -")
-"""Admins alone, before anything is looked up."""
+ADMINS: Final = _own("401   403   403   403   403   403   401   +")
+"""The role is checked before anything is looked up."""
 
-ADMIN_READ: Final = _own("401   403   403   403   403   403   401   +")
+ADMIN_BAN: Final = ADMINS | {"owner_banned": ADMINS["owner_banned"] | {"admin": "-"}}
+"""AD2: banning a banned account changes nothing."""
 
-ADMIN_DELETE: Final = ADMINS | {
-    "deleted": ADMINS["deleted"] | {"admin": "404"},
-}
+ADMIN_UNBAN: Final = _with(ADMINS, admin="-") | {"owner_banned": ADMINS["owner_banned"]}
+
+ADMIN_DELETE: Final = ADMINS | {"deleted": ADMINS["deleted"] | {"admin": "404"}}
 
 # fmt: on
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """What a route answers, and what it is about."""
+    """What a route answers, what it shows and what it changes. Rows with a `+` show or change something."""
 
     cells: Cells
-    about: str = "nothing"
-    """What `+` shows and `-` does not: `post` its id and caption, `comment` its text, `story` its id, `name` the
-    account's, `message` its last message's text, `neighbour` somebody who likes the post or follows the account;
-    `nothing` is never looked for."""
+    shows: str = ""
+    """What the answer of `+` holds and no other answer does; see `Owned.marks`."""
+    does: str = ""
+    """What `+` changes and no other request does; see effects.py."""
+    path: dict[str, str] = {}
+    """For a variable of the path, the name of the value that stands for it, where it is not the variable's own."""
     body: dict[str, object] | None = None
-    query: dict[str, object] | None = None
+    form: dict[str, str] | None = None
+    """The texts of a form, which has one picture too."""
+    query: dict[str, str] = {}
     uses_up: bool = False
-    """Whether a call changes what the row is about: each that succeeds gets one of its own."""
+    """Whether a success changes what other cells need: then it gets an account of its own, prepared by `before`."""
+    before: str = ""
+    """What has happened before a success; see effects.py."""
 
 
 ROWS: Final[dict[str, Row]] = {
-    # What hangs on posts
-    "GET /api/v1/posts/{post_id}": Row(cells=POST_READ, about="post"),
-    "GET /api/v1/posts/{post_id}/likes": Row(cells=POST_READ, about="neighbour"),
-    "GET /api/v1/posts/{post_id}/comments": Row(cells=POST_READ, about="comment"),
-    "GET /api/v1/comments/{comment_id}/replies": Row(cells=POST_READ, about="reply"),
-    "POST /api/v1/posts/{post_id}/like": Row(cells=POST_WRITE),
-    "POST /api/v1/posts/{post_id}/save": Row(cells=POST_WRITE),
-    "POST /api/v1/posts/{post_id}/comments": Row(cells=POST_WRITE, body={"content": "nice"}),
-    "POST /api/v1/comments/{comment_id}/like": Row(cells=POST_WRITE),
-    "DELETE /api/v1/posts/{post_id}/like": Row(cells=POST_WRITE, uses_up=True),
-    "DELETE /api/v1/posts/{post_id}/save": Row(cells=TAKE_BACK, uses_up=True),
-    "DELETE /api/v1/comments/{comment_id}/like": Row(cells=POST_WRITE, uses_up=True),
-    "DELETE /api/v1/posts/{post_id}": Row(cells=POST_DELETE, uses_up=True),
-    "DELETE /api/v1/comments/{comment_id}": Row(cells=COMMENT_DELETE, uses_up=True),
-    # What hangs on accounts
-    "GET /api/v1/users/{user}": Row(cells=PROFILE, about="name"),
-    "GET /api/v1/users/{user}/posts": Row(cells=ACCOUNT_LIST, about="post"),
-    "GET /api/v1/users/{user}/followers": Row(cells=PEOPLE_LIST, about="neighbour"),
-    "GET /api/v1/users/{user}/following": Row(cells=PEOPLE_LIST, about="neighbour"),
-    "POST /api/v1/users/{user}/follow": Row(cells=FOLLOW, uses_up=True),
-    "DELETE /api/v1/users/{user}/follow": Row(cells=UNFOLLOW, uses_up=True),
-    "GET /api/v1/users/search/users": Row(cells=HEADER, about="name"),
-    # What shows many accounts
-    "GET /api/v1/feed": Row(cells=FEED, about="post", query={"limit": 100}),
-    "GET /api/v1/feed/explore": Row(cells=EXPLORE, about="post"),
-    "GET /api/v1/users/me/saved": Row(cells=SAVED, about="post", query={"limit": 100}),
+    # Posts and comments
+    "GET /api/v1/posts/{post_id}": Row(cells=POST_READ, shows="post and caption"),
+    "GET /api/v1/posts/{post_id}/likes": Row(cells=POST_READ, shows="neighbour"),
+    "GET /api/v1/posts/{post_id}/comments": Row(cells=POST_READ, shows="comment"),
+    "GET /api/v1/comments/{comment_id}/replies": Row(cells=POST_READ, shows="reply"),
+    "POST /api/v1/posts/{post_id}/like": Row(cells=POST_WRITE, does="like"),
+    "POST /api/v1/posts/{post_id}/save": Row(cells=POST_WRITE, does="save", uses_up=True, before="not saved"),
+    "POST /api/v1/posts/{post_id}/comments": Row(
+        cells=POST_WRITE, shows="token", does="comment", body={"content": "nice {token}"}
+    ),
+    "POST /api/v1/comments/{comment_id}/like": Row(cells=POST_WRITE, does="like comment"),
+    "DELETE /api/v1/posts/{post_id}/like": Row(cells=TAKE_BACK, does="unlike", uses_up=True, before="liked"),
+    "DELETE /api/v1/posts/{post_id}/save": Row(cells=TAKE_BACK, does="unsave", uses_up=True),
+    "DELETE /api/v1/comments/{comment_id}/like": Row(
+        cells=TAKE_BACK, does="unlike comment", uses_up=True, before="comment liked"
+    ),
+    "DELETE /api/v1/posts/{post_id}": Row(cells=POST_DELETE, does="delete post", uses_up=True),
+    "DELETE /api/v1/comments/{comment_id}": Row(cells=COMMENT_DELETE, does="delete comment", uses_up=True),
+    # Accounts
+    "GET /api/v1/users/{user}": Row(cells=PROFILE, shows="name"),
+    "GET /api/v1/users/{user}/posts": Row(cells=ACCOUNT_LIST, shows="post"),
+    "GET /api/v1/users/{user}/followers": Row(cells=PEOPLE_LIST, shows="neighbour"),
+    "GET /api/v1/users/{user}/following": Row(cells=PEOPLE_LIST, shows="neighbour"),
+    "POST /api/v1/users/{user}/follow": Row(cells=FOLLOW, does="follow or ask", uses_up=True),
+    "DELETE /api/v1/users/{user}/follow": Row(cells=UNFOLLOW, does="unfollow", uses_up=True),
+    "GET /api/v1/users/search/users": Row(cells=HEADER, shows="name", query={"q": "{name}"}),
+    # Lists over many accounts
+    "GET /api/v1/feed": Row(cells=FEED, shows="post and caption", query={"limit": "100"}),
+    "GET /api/v1/feed/explore": Row(cells=EXPLORE, shows="post"),
+    "GET /api/v1/users/me/saved": Row(cells=SAVED, shows="post", query={"limit": "100"}),
     # Stories
-    "GET /api/v1/stories/tray": Row(cells=TRAY, about="name"),
-    "GET /api/v1/stories/user/{user}": Row(cells=STORY_LIST, about="story"),
-    "GET /api/v1/stories/{story_id}": Row(cells=STORY_READ, about="story"),
-    "POST /api/v1/stories/{story_id}/view": Row(cells=STORY_VIEW),
-    "GET /api/v1/stories/{story_id}/viewers": Row(cells=STORY_OWN, about="neighbour"),
-    "DELETE /api/v1/stories/{story_id}": Row(cells=STORY_DELETE, uses_up=True),
-    # One's own
-    "GET /api/v1/auth/me": Row(cells=SIGNED_IN),
-    "PUT /api/v1/users/me": Row(cells=SIGNED_IN, body={"bio": "new"}),
-    "GET /api/v1/stories/me": Row(cells=SIGNED_IN),
-    "GET /api/v1/users/me/follow-requests": Row(cells=SIGNED_IN),
-    "POST /api/v1/users/me/follow-requests/{user}/accept": Row(cells=NOBODY_ASKED),
-    "DELETE /api/v1/users/me/follow-requests/{user}": Row(cells=DECLINE),
-    "POST /api/v1/posts": Row(cells=MALFORMED, body={"uploads": []}),
-    "POST /api/v1/posts/uploads": Row(cells=SIGNED_IN, body={"files": [{"size": 1, "type": "image/png"}]}),
-    "POST /api/v1/stories": Row(cells=MALFORMED, body={}),
-    # Messages
-    "GET /api/v1/messages/conversations": Row(cells=TALKS, about="message", query={"limit": 100}),
-    "POST /api/v1/messages/conversations": Row(cells=TALK_OPEN, body={"recipientId": "{user}"}),
-    "GET /api/v1/messages/conversations/{conversation_id}": Row(cells=TALK, about="message"),
+    "GET /api/v1/stories/tray": Row(cells=TRAY, shows="name"),
+    "GET /api/v1/stories/user/{user}": Row(cells=STORY_LIST, shows="story"),
+    "GET /api/v1/stories/{story_id}": Row(cells=STORY_READ, shows="story"),
+    "POST /api/v1/stories/{story_id}/view": Row(cells=STORY_VIEW, does="view story"),
+    "GET /api/v1/stories/{story_id}/viewers": Row(cells=STORY_OWN, shows="neighbour"),
+    "DELETE /api/v1/stories/{story_id}": Row(cells=STORY_DELETE, does="delete story", uses_up=True),
+    # The caller's own account
+    "GET /api/v1/auth/me": Row(cells=SIGNED_IN, shows="caller"),
+    "PUT /api/v1/users/me": Row(cells=SIGNED_IN, shows="token", does="change bio", body={"bio": "{token}"}),
+    "GET /api/v1/stories/me": Row(cells=OWN_STORIES, shows="story"),
+    "GET /api/v1/users/me/follow-requests": Row(cells=REQUESTS, shows="requester"),
+    "POST /api/v1/users/me/follow-requests/{user}/accept": Row(
+        cells=ACCEPT, does="accept", path={"user": "requester"}, uses_up=True
+    ),
+    "DELETE /api/v1/users/me/follow-requests/{user}": Row(
+        cells=DECLINE, does="decline", path={"user": "requester"}, uses_up=True
+    ),
+    "POST /api/v1/posts": Row(cells=SIGNED_IN, shows="token", does="create post", form={"caption": "{token}"}),
+    "POST /api/v1/posts/uploads": Row(
+        cells=SIGNED_IN,
+        shows="expiresAt",
+        does="create upload",
+        body={"files": [{"size": 1000, "type": "image/png"}]},
+        uses_up=True,
+    ),
+    "POST /api/v1/stories": Row(
+        cells=SIGNED_IN, shows="caller's id", does="create story", form={"filter": "lark"}, uses_up=True
+    ),
+    # Conversations
+    "GET /api/v1/messages/conversations": Row(cells=CONVERSATIONS, shows="message", query={"limit": "100"}),
+    "POST /api/v1/messages/conversations": Row(
+        cells=OPEN_CONVERSATION, shows="owner's id", does="open conversation", body={"recipientId": "{user}"}
+    ),
+    "GET /api/v1/messages/conversations/{conversation_id}": Row(cells=CONVERSATION, shows="message"),
     "POST /api/v1/messages/conversations/{conversation_id}": Row(
-        cells=TALK_WRITE, body={"content": "hi"}, uses_up=True
+        cells=CONVERSATION, shows="token", does="send", body={"content": "hi {token}"}, uses_up=True
     ),
     "POST /api/v1/messages/conversations/{conversation_id}/read": Row(
-        cells=TALK_WRITE, body={"lastMessageId": "{message_id}"}
+        cells=CONVERSATION, does="mark read", body={"lastMessageId": "{message_id}"}
     ),
-    "GET /api/v1/messages/conversations/{conversation_id}/read": Row(cells=TALK_WRITE),
-    "POST /api/v1/messages/conversations/{conversation_id}/typing": Row(cells=TALK_WRITE),
-    "GET /api/v1/messages/conversations/{conversation_id}/typing": Row(cells=TALK_WRITE),
+    "GET /api/v1/messages/conversations/{conversation_id}/read": Row(cells=CONVERSATION, shows="message's id"),
+    "POST /api/v1/messages/conversations/{conversation_id}/typing": Row(cells=CONVERSATION, does="type"),
+    "GET /api/v1/messages/conversations/{conversation_id}/typing": Row(
+        cells=CONVERSATION, shows="neighbour's id", uses_up=True, before="neighbour types"
+    ),
     "POST /api/v1/messages/conversations/{conversation_id}/messages/{message_id}/reactions": Row(
-        cells=TALK_WRITE, body={"reaction": "heart"}
+        cells=CONVERSATION, does="react", body={"reaction": "heart"}, uses_up=True
     ),
-    "DELETE /api/v1/messages/conversations/{conversation_id}/messages/{message_id}/reactions": Row(cells=TALK_WRITE),
-    "PUT /api/v1/messages/conversations/{conversation_id}/mute": Row(cells=TALK_WRITE),
-    "DELETE /api/v1/messages/conversations/{conversation_id}/mute": Row(cells=TALK_WRITE),
-    "POST /api/v1/messages/groups": Row(cells=TALK_OPEN, body={"name": "Us", "userIds": ["{user}", "{neighbour}"]}),
+    "DELETE /api/v1/messages/conversations/{conversation_id}/messages/{message_id}/reactions": Row(
+        cells=CONVERSATION, does="remove reaction", uses_up=True, before="reacted"
+    ),
+    "PUT /api/v1/messages/conversations/{conversation_id}/mute": Row(cells=CONVERSATION, does="mute", uses_up=True),
+    "DELETE /api/v1/messages/conversations/{conversation_id}/mute": Row(
+        cells=CONVERSATION, does="unmute", uses_up=True, before="muted"
+    ),
+    "POST /api/v1/messages/groups": Row(
+        cells=OPEN_CONVERSATION, does="open group", body={"name": "{token}", "userIds": ["{user}", "{neighbour}"]}
+    ),
     "PUT /api/v1/messages/groups/{conversation_id}": Row(cells=NO_GROUP, body={"name": "Us"}),
     "DELETE /api/v1/messages/groups/{conversation_id}": Row(cells=NO_GROUP),
-    "GET /api/v1/live/events": Row(cells=SIGNED_IN),
-    # Nobody's
-    "POST /api/v1/auth/register": Row(cells=_always("400 400 400 400 400 400 400 400"), body={}),
-    "POST /api/v1/auth/login": Row(cells=_always("400 400 400 400 400 400 400 400"), body={}),
-    "POST /api/v1/auth/logout": Row(cells=ANYBODY, uses_up=True),
-    "GET /api/v1/posts/filters/list": Row(cells=ANYBODY),
-    "GET /api/v1/openapi.json": Row(cells=ANYBODY),
-    "GET /api/health": Row(cells=ANYBODY),
-    "GET /api/health/live": Row(cells=ANYBODY),
-    "GET /api/health/ready": Row(cells=ANYBODY),
-    "GET /api/health/detailed": Row(cells=ANYBODY),
-    # Admins'
-    "GET /api/v1/admin/users": Row(cells=ADMIN_READ, about="name", query={"limit": 100}),
-    "GET /api/v1/admin/posts": Row(cells=ADMIN_READ, about="post", query={"limit": 100}),
-    "GET /api/v1/admin/stats": Row(cells=ADMINS),
-    "DELETE /api/v1/admin/users/{user}": Row(cells=ADMINS, uses_up=True),
-    "POST /api/v1/admin/users/{user}/unban": Row(cells=ADMINS, uses_up=True),
-    "DELETE /api/v1/admin/posts/{post_id}": Row(cells=ADMIN_DELETE, uses_up=True),
+    "GET /api/v1/live/events": Row(cells=CONVERSATIONS, shows="message's id", query={"after": "{event}"}),
+    # The same for all
+    "POST /api/v1/auth/register": Row(
+        cells=ANYBODY,
+        shows="token",
+        does="register",
+        body={"username": "u_{token}", "email": "{token}@example.org", "password": "{token}"},
+    ),
+    "POST /api/v1/auth/login": Row(
+        cells=ANYBODY, shows="registered", body={"username": "{registered}", "password": "{password}"}
+    ),
+    "POST /api/v1/auth/logout": Row(cells=SIGN_OUT, does="end session", uses_up=True),
+    "GET /api/v1/posts/filters/list": Row(cells=ANYBODY, shows="clarendon"),
+    "GET /api/v1/openapi.json": Row(cells=ANYBODY, shows="/api/v1/posts"),
+    "GET /api/health": Row(cells=ANYBODY, shows='"ok"'),
+    "GET /api/health/live": Row(cells=ANYBODY, shows='"alive"'),
+    "GET /api/health/ready": Row(cells=ANYBODY, shows='"ready"'),
+    "GET /api/health/detailed": Row(cells=ANYBODY, shows='"cassandra"'),
+    # Administration
+    "GET /api/v1/admin/users": Row(cells=ADMINS, shows="name", query={"limit": "100", "q": "{name}"}),
+    "GET /api/v1/admin/posts": Row(cells=ADMINS, shows="post and caption", query={"limit": "100", "userId": "{user}"}),
+    "GET /api/v1/admin/stats": Row(cells=ADMINS, shows='"createdLast24h"'),
+    "DELETE /api/v1/admin/users/{user}": Row(cells=ADMIN_BAN, does="ban", uses_up=True),
+    "POST /api/v1/admin/users/{user}/unban": Row(cells=ADMIN_UNBAN, does="unban", uses_up=True),
+    "DELETE /api/v1/admin/posts/{post_id}": Row(cells=ADMIN_DELETE, does="delete post", uses_up=True),
 }
 """Every route of template.yaml; an alias answers as its canonical route."""
+
+CONTENT: Final = ("post", "post and caption", "comment", "reply", "story", "name", "message", "neighbour")
+"""What only some viewers may see."""

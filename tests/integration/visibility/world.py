@@ -1,4 +1,4 @@
-"""Eight viewers and, for each state, an account with a post, a comment with a reply, a story and a neighbour."""
+"""Eight viewers and, for each state, an account with a post, a comment with a reply, a story and a conversation."""
 
 import functools
 import secrets
@@ -8,19 +8,20 @@ from uuid import UUID
 import msgspec
 
 from functions.comments import create_comment
+from functions.messages import leave_group
 from functions.posts import delete_post, like_post, save_post
 from functions.stories import delete_story, view_story
-from layers.core import admission
 from layers.media import photos, renditions, story_media
-from layers.media.renditions import Photo
+from layers.media.renditions import RenderedPhoto
 from layers.postgres import bans
 from layers.postgres.connection import transaction
+from layers.services import sessions
 from layers.valkey import timelines
 from tests import pictures
 from tests.integration.visibility.table import STATES, VIEWERS
 from tests.support.calls import call
 from tests.support.feed_posts import published
-from tests.support.messages import opened, sent
+from tests.support.messages import ask, opened, opened_group, sent
 from tests.support.people import Person, follow, new_person
 from tests.support.stories import HOUR, grow_older, new_story
 
@@ -48,6 +49,8 @@ class Owned(msgspec.Struct, kw_only=True):
     owner: Person
     neighbour: Person
     """Likes, saves, comments and follows, so that lists have something to show."""
+    requester: Person
+    """Has asked to follow a private account."""
     post_id: UUID
     caption: str
     comment_id: UUID
@@ -59,18 +62,22 @@ class Owned(msgspec.Struct, kw_only=True):
     message_id: UUID
     message: str
 
-    def marks(self, about: str) -> tuple[str, ...]:
-        """The texts that show it."""
+    def marks(self) -> dict[str, tuple[str, ...]]:
+        """By what a row of the table shows: the texts that show it, all of them."""
         return {
             "post": (str(self.post_id),),
-            "comment": (self.comment,),
+            "post and caption": (str(self.post_id), self.caption),
+            "comment": (str(self.comment_id), self.comment),
             "reply": (self.reply,),
             "story": (str(self.story_id),),
             "name": (self.owner.username,),
+            "owner's id": (str(self.owner.id),),
             "message": (self.message,),
+            "message's id": (str(self.message_id),),
             "neighbour": (self.neighbour.username,),
-            "nothing": (),
-        }[about]
+            "neighbour's id": (str(self.neighbour.id),),
+            "requester": (self.requester.username,),
+        }
 
     @property
     def score(self) -> int:
@@ -83,7 +90,7 @@ class Owned(msgspec.Struct, kw_only=True):
 
     @property
     def post_marks(self) -> tuple[str, ...]:
-        """What nobody may find anywhere who may not see the post."""
+        """What no answer holds for a viewer who may not see the post."""
         return (str(self.post_id), self.caption, self.comment, self.reply)
 
 
@@ -105,18 +112,41 @@ class World:
 
 
 def viewer_named(name: str, state: str) -> tuple[Owned, Person | None]:
-    """An account of its own in that state, and such a viewer, who is nothing to anybody else."""
+    """An account of its own in that state, and such a viewer, without relations to any other account."""
     if name in ("anonymous", "owner"):
         owned = made(state, {})
         return owned, owned.owner if name == "owner" else None
     person = new_person(name, role="admin" if name == "admin" else "user")
-    return made(state, {name: person}), person
+    owned = made(state, {name: person})
+    if name == "banned":
+        _ban(person)
+    return owned, person
+
+
+def made_group() -> tuple[Owned, dict[str, Person]]:
+    """A public account and a group that it has created, with a message of its neighbour; and all viewers of it."""
+    owned = made("public", {})
+    names = ("outsider", "admin", "member", "admin_member", "left", "banned")
+    viewers = {name: new_person(name, role="admin" if "admin" in name else "user") for name in names}
+    members = [viewers[name] for name in ("member", "admin_member", "left", "banned")]
+    group = opened_group(owned.owner, owned.neighbour, *members)
+    message = sent(owned.neighbour, group, f"message-{secrets.token_hex(4)}")
+    assert ask(leave_group, viewers["left"], group).status == 200
+    _ban(viewers["banned"])
+    owned = msgspec.structs.replace(
+        owned,
+        state="group",
+        conversation_id=group,
+        message_id=UUID(message["messageId"]),
+        message=message["content"],
+    )
+    return owned, viewers | {"creator": owned.owner}
 
 
 def made(state: str, viewers: Mapping[str, Person]) -> Owned:
-    """An account in that state with all that is its, and each viewer's relation to it."""
+    """An account in that state with all that it owns, and each viewer's relation to it."""
     token = secrets.token_hex(4)
-    owner, neighbour = new_person(f"own_{state[:6]}"), new_person("nb")
+    owner, neighbour, requester = new_person(f"own_{state[:6]}"), new_person("nb"), new_person("req")
     post_id = published(owner)
     with transaction() as db:
         db.execute("UPDATE posts SET caption = %s WHERE id = %s", [f"caption-{token}", post_id])
@@ -136,6 +166,7 @@ def made(state: str, viewers: Mapping[str, Person]) -> Owned:
         state=state,
         owner=owner,
         neighbour=neighbour,
+        requester=requester,
         post_id=post_id,
         caption=f"caption-{token}",
         comment_id=comment,
@@ -152,20 +183,22 @@ def made(state: str, viewers: Mapping[str, Person]) -> Owned:
 
 def _settle(owned: Owned, viewers: Mapping[str, Person]) -> None:
     owner, is_private = owned.owner, owned.state != "public"
+    requesters = [owned.requester, *(person for name, person in viewers.items() if name == "requested")]
     values = {
         "owner": owner.id,
         "post": owned.post_id,
         "followers": [person.id for name, person in viewers.items() if name == "follower"],
         "savers": [owner.id, *(person.id for person in viewers.values())],
-        "requested": [person.id for name, person in viewers.items() if name == "requested" and is_private],
+        "requested": [person.id for person in requesters if is_private],
     }
     with transaction() as db:
         db.execute("UPDATE users SET is_private = %s WHERE id = %s", [is_private, owner.id])
         db.execute(RELATE, values)
         if owned.state == "processing":
             db.execute("UPDATE posts SET status = 'processing' WHERE id = %s", [owned.post_id])
+            db.execute("UPDATE users SET post_count = post_count - 1 WHERE id = %s", [owner.id])
             db.execute("UPDATE post_media SET status = 'processing' WHERE post_id = %s", [owned.post_id])
-    timelines.followed_by_all([*values["followers"], owner.id], owner.id)
+    timelines.add_followed_for_all([*values["followers"], owner.id], owner.id)
     if owned.state == "deleted":
         for module, path in (
             (delete_post, {"post_id": owned.post_id}),
@@ -180,16 +213,16 @@ def _settle(owned: Owned, viewers: Mapping[str, Person]) -> None:
 
 def _rendered(post_id: UUID, story_id: UUID) -> None:
     photos.write_renditions(post_id, 0, _photo())
-    story_media.put(story_id, _story())
+    story_media.save(story_id, _story())
 
 
 @functools.cache
-def _photo() -> Photo:
+def _photo() -> RenderedPhoto:
     return renditions.render_photo(pictures.jpeg(40, 30))
 
 
 @functools.cache
-def _story() -> Photo:
+def _story() -> RenderedPhoto:
     return renditions.render_story(pictures.jpeg(40, 30))
 
 
@@ -202,5 +235,5 @@ def _commented(person: Person, post_id: UUID, content: str, **given: str) -> UUI
 
 def _ban(person: Person) -> None:
     with transaction() as db:
-        banned = bans.begin(db, user_id=person.id)
-    assert admission.revoke(banned.revocation)
+        banned = bans.ban(db, user_id=person.id)
+    assert sessions.apply_revocation(banned.revocation)

@@ -9,7 +9,7 @@ from layers.core.errors import Invalid
 from layers.core.models import ExplorePage, GridPage, Page, RepliesPage, Viewer
 from layers.core.pages import FIRST_ID, HIGHEST_FIRST, LAST_ID, NEWEST_FIRST, Row, Window
 
-ROWS = [Row(keys=(number, UUID(int=number)), shown=f"row {number}") for number in range(5, 0, -1)]
+ROWS = [Row(keys=(number, UUID(int=number)), item=f"row {number}") for number in range(5, 0, -1)]
 
 
 def _window(query: Page, *, viewer: Viewer | None = None, name: str = "things") -> Window[tuple[int, UUID]]:
@@ -20,8 +20,9 @@ def _viewer() -> Viewer:
     return Viewer(id=uuid4(), username="ada", role="user", session_id="s")
 
 
-def test_r_f2_the_last_page_has_no_cursor_also_when_it_is_full() -> None:
-    assert _window(Page(limit=5)).page(ROWS) == ([row.shown for row in ROWS], None)
+@pytest.mark.rule("R-F2")
+def test_the_last_page_has_no_cursor_also_when_it_is_full() -> None:
+    assert _window(Page(limit=5)).page(ROWS) == ([row.item for row in ROWS], None)
     shown, cursor = _window(Page(limit=4)).page(ROWS)
     assert (len(shown), cursor is None) == (4, False)
     assert _window(Page()).page([]) == ([], None)
@@ -34,7 +35,8 @@ def test_a_cursor_leads_on_after_the_last_row_shown() -> None:
     assert _window(Page()).after == HIGHEST_FIRST
 
 
-def test_r_f6_a_cursor_of_another_list_viewer_or_order_is_refused() -> None:
+@pytest.mark.rule("R-F6")
+def test_a_cursor_of_another_list_viewer_or_order_is_refused() -> None:
     viewer = _viewer()
     _, cursor = _window(Page(limit=2), viewer=viewer).page(ROWS)
     query = Page(cursor=cursor)
@@ -53,7 +55,7 @@ def test_r_f6_a_cursor_of_another_list_viewer_or_order_is_refused() -> None:
 @pytest.mark.parametrize("start", [NEWEST_FIRST, LAST_ID, FIRST_ID, HIGHEST_FIRST])
 def test_every_order_can_be_paged(start: tuple[object, ...]) -> None:
     window = pages.window(Page(limit=1), "things", viewer=None, start=start)
-    _, cursor = window.page([Row(keys=start, shown="a"), Row(keys=start, shown="b")])
+    _, cursor = window.page([Row(keys=start, item="a"), Row(keys=start, item="b")])
 
     assert pages.window(Page(cursor=cursor), "things", viewer=None, start=start).after == start
 

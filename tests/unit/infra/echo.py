@@ -1,4 +1,4 @@
-"""A function to test hosts with: it answers with the event that it got."""
+"""Functions to test hosts with; `handler` returns the event that it got."""
 
 import json
 from collections.abc import Mapping
@@ -6,13 +6,14 @@ from typing import Any
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """The event and what the context says, as JSON."""
-    told = {"event": event, "function": context.function_name, "left_ms": context.get_remaining_time_in_millis()}
-    return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(told)}
+    """The event and some of the context, as JSON."""
+    remaining_ms = context.get_remaining_time_in_millis()
+    body = json.dumps({"event": event, "function": context.function_name, "remaining_ms": remaining_ms})
+    return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": body}
 
 
 def picture(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """Bytes, and two cookies."""
+    """A binary body, and two cookies."""
     return {
         "statusCode": 200,
         "headers": {"content-type": "image/png"},
@@ -23,5 +24,5 @@ def picture(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 
 
 def broken(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """What a handler without our door may do."""
+    """Raises an error whose message must not be shown to clients."""
     raise RuntimeError("postgresql://secret@10.0.0.1")

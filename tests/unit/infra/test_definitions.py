@@ -1,4 +1,4 @@
-"""RabbitMQ's definitions follow from the queues of template.yaml."""
+"""RabbitMQ's definitions are generated from the queues of template.yaml."""
 
 import json
 
@@ -6,42 +6,42 @@ import pytest
 
 from infra.rabbitmq import definitions
 from infra.template_map import queues
-from layers.core.queue import WAITS_MS
+from layers.rabbitmq.messages import WAITS_MS
 
 
 @pytest.fixture
-def made():
+def generated():
     return definitions.definitions(["photo-uploaded", "post-published"], user="photogram", password_hash="x")
 
 
-def test_each_queue_has_its_waits_and_its_dead_letters(made):
-    names = {queue["name"] for queue in made["queues"]}
+def test_each_queue_has_wait_queues_and_a_dead_letter_queue(generated):
+    names = {queue["name"] for queue in generated["queues"]}
     assert names == {
         name + suffix
         for name in ("photo-uploaded", "post-published")
         for suffix in ("", ".dead", *(f".wait-{wait}" for wait in WAITS_MS))
     }
-    assert {queue["arguments"]["x-queue-type"] for queue in made["queues"]} == {"quorum"}
+    assert {queue["arguments"]["x-queue-type"] for queue in generated["queues"]} == {"quorum"}
 
 
-def test_a_wait_queue_returns_its_messages_to_the_queue_they_came_from(made):
-    wait = next(queue for queue in made["queues"] if queue["name"] == "post-published.wait-2000")
+def test_a_wait_queue_returns_its_messages_to_the_queue_they_came_from(generated):
+    wait = next(queue for queue in generated["queues"] if queue["name"] == "post-published.wait-2000")
     assert wait["arguments"]["x-message-ttl"] == 2000
     assert wait["arguments"]["x-dead-letter-exchange"] == ""
     assert wait["arguments"]["x-dead-letter-routing-key"] == "post-published"
 
 
-def test_what_kills_its_consumer_again_and_again_becomes_a_dead_letter_without_loss(made):
-    main = next(queue for queue in made["queues"] if queue["name"] == "photo-uploaded")
+def test_a_message_whose_consumer_crashes_repeatedly_is_dead_lettered_without_loss(generated):
+    main = next(queue for queue in generated["queues"] if queue["name"] == "photo-uploaded")
     assert main["arguments"]["x-delivery-limit"] == 8
     assert main["arguments"]["x-dead-letter-strategy"] == "at-least-once"
-    assert main["arguments"]["x-overflow"] == "reject-publish"  # the strategy does not work without
-    bound = {(each["source"], each["routing_key"]): each["destination"] for each in made["bindings"]}
+    assert main["arguments"]["x-overflow"] == "reject-publish"  # the at-least-once strategy requires it
+    bound = {(each["source"], each["routing_key"]): each["destination"] for each in generated["bindings"]}
     assert bound["dead-letters", main["arguments"]["x-dead-letter-routing-key"]] == "photo-uploaded.dead"
 
 
-def test_the_stores_notifications_reach_their_queue_alone(made):
-    assert [each["destination"] for each in made["bindings"] if each["source"] == "photos"] == ["photo-uploaded"]
+def test_minios_notifications_reach_only_their_queue(generated):
+    assert [each["destination"] for each in generated["bindings"] if each["source"] == "photos"] == ["photo-uploaded"]
 
 
 def test_the_same_input_gives_the_same_file_so_that_nothing_restarts():
@@ -58,5 +58,5 @@ def test_a_password_hash_is_rabbitmqs_salted_sha256():
 
 def test_every_queue_of_the_template_is_defined():
     names = {queue.name for queue in queues()}
-    made = definitions.definitions(names, user="u", password_hash="x")
-    assert names <= {queue["name"] for queue in made["queues"]}
+    generated = definitions.definitions(names, user="u", password_hash="x")
+    assert names <= {queue["name"] for queue in generated["queues"]}

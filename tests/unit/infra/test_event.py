@@ -1,4 +1,4 @@
-"""Events are what API Gateway sends; replies go out as it would send them."""
+"""Events are built as API Gateway builds them, and replies are decoded as it decodes them."""
 
 import base64
 import json
@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import template_map
-from infra.local.event import answer_of, event_of, match
+from infra.events.rest import build_event, decode_reply, find_resource
 
 EVENTS = Path(__file__).parents[3] / "events"
 POST_ID = "00000000-0000-7000-8000-000000000101"
 
 
-def made(**given: Any) -> dict[str, Any]:
-    """An event of a request that has little to say."""
+def build(**changes: Any) -> dict[str, Any]:
+    """The event of a small request with these changes."""
     request = {
         "method": "POST",
         "path": f"/api/v1/posts/{POST_ID}/like",
@@ -31,12 +31,12 @@ def made(**given: Any) -> dict[str, Any]:
         "body": b"",
         "peer": "192.0.2.9",
     }
-    return event_of(**{**request, **given})
+    return build_event(**{**request, **changes})
 
 
 def test_powertools_reads_an_event() -> None:
     headers = [("Host", "localhost:3000"), ("X-Forwarded-For", "192.0.2.1"), ("User-Agent", "test"), ("Cookie", "a=1")]
-    event = APIGatewayProxyEvent(made(headers=headers, query="a=1&a=2", body=b'{"x":1}'))
+    event = APIGatewayProxyEvent(build(headers=headers, query="a=1&a=2", body=b'{"x":1}'))
 
     assert event.http_method == event.request_context.http_method == "POST"
     assert event.path == f"/api/v1/posts/{POST_ID}/like"
@@ -49,20 +49,20 @@ def test_powertools_reads_an_event() -> None:
     assert event.request_context.identity.user_agent == "test"
     assert event.request_context.path == f"/{event.request_context.stage}{event.path}"
     assert event.request_context.protocol == "HTTP/1.1"
-    assert event.request_context.request_id != APIGatewayProxyEvent(made()).request_context.request_id
+    assert event.request_context.request_id != APIGatewayProxyEvent(build()).request_context.request_id
     stated = datetime.strptime(event.request_context.request_time or "", "%d/%b/%Y:%H:%M:%S %z")
     assert int(stated.timestamp()) == event.request_context.request_time_epoch // 1000
     assert abs((datetime.now(UTC) - stated).total_seconds()) < 60
 
 
 def test_an_event_survives_json() -> None:
-    event = made(headers=[("a", "b")], body=b"\x00\xff", query="x=%FF")
+    event = build(headers=[("a", "b")], body=b"\x00\xff", query="x=%FF")
 
     assert json.loads(json.dumps(event)) == event
 
 
 def test_what_is_not_sent_is_null() -> None:
-    event = made(variables={})
+    event = build(variables={})
 
     nothing = ("pathParameters", "queryStringParameters", "multiValueQueryStringParameters", "stageVariables", "body")
     assert {name: event[name] for name in nothing} == dict.fromkeys(nothing)
@@ -70,7 +70,7 @@ def test_what_is_not_sent_is_null() -> None:
 
 
 def test_repeated_headers_and_query_values_are_all_there_and_the_last_counts() -> None:
-    event = made(headers=[("X-One", "a"), ("x-one", "b")], query="q=1&p=&q=2")
+    event = build(headers=[("X-One", "a"), ("x-one", "b")], query="q=1&p=&q=2")
 
     assert event["headers"] == {"x-one": "b"}
     assert event["multiValueHeaders"] == {"x-one": ["a", "b"]}
@@ -79,22 +79,22 @@ def test_repeated_headers_and_query_values_are_all_there_and_the_last_counts() -
 
 
 def test_the_address_is_the_last_one_forwarded_else_the_peer() -> None:
-    forwarded = made(headers=[("x-forwarded-for", "203.0.113.7, 192.0.2.1")])
+    forwarded = build(headers=[("x-forwarded-for", "203.0.113.7, 192.0.2.1")])
 
     assert forwarded["requestContext"]["identity"]["sourceIp"] == "192.0.2.1"
-    assert made()["requestContext"]["identity"]["sourceIp"] == "192.0.2.9"
+    assert build()["requestContext"]["identity"]["sourceIp"] == "192.0.2.9"
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "Multipart/Form-Data", "image/png"])
 def test_binary_media_types_arrive_in_base64(kind: str) -> None:
-    event = made(headers=[("content-type", kind)], body=b"plain")
+    event = build(headers=[("content-type", kind)], body=b"plain")
 
     assert (event["body"], event["isBase64Encoded"]) == (base64.b64encode(b"plain").decode(), True)
 
 
 @given(body=st.binary(min_size=1), kind=st.sampled_from(["application/json", "image/png", ""]))
-def test_a_body_is_text_if_it_can_be_and_never_spoilt(body: bytes, kind: str) -> None:
-    event = made(headers=[("content-type", kind)], body=body)
+def test_a_body_is_text_if_it_is_utf_8_and_is_never_changed(body: bytes, kind: str) -> None:
+    event = build(headers=[("content-type", kind)], body=body)
     found = base64.b64decode(event["body"]) if event["isBase64Encoded"] else event["body"].encode()
 
     assert found == body
@@ -102,12 +102,12 @@ def test_a_body_is_text_if_it_can_be_and_never_spoilt(body: bytes, kind: str) ->
 
 @pytest.mark.parametrize("route", template_map.routes(), ids=lambda route: f"{route.method} {route.path}")
 def test_every_route_is_found_by_its_path(route: template_map.Route) -> None:
-    found = match(route.path.replace("{", "<").replace("}", ">"))
+    found = find_resource(route.path.replace("{", "<").replace("}", ">"))
 
     assert found
-    place, variables = found
-    assert place.resource == route.path
-    assert place.routes[route.method] == route
+    resource, variables = found
+    assert resource.path == route.path
+    assert resource.routes[route.method] == route
     assert variables == {name: f"<{name}>" for name in _names(route.path)}
 
 
@@ -123,25 +123,25 @@ def _names(path: str) -> list[str]:
         (f"/api/v1/stories/{POST_ID}/view", "/api/v1/stories/{story_id}/view"),
     ],
 )
-def test_a_name_goes_before_a_variable_and_a_variable_takes_the_rest(path: str, resource: str) -> None:
-    found = match(path)
+def test_a_literal_segment_takes_precedence_over_a_variable(path: str, resource: str) -> None:
+    found = find_resource(path)
 
     assert found
-    assert found[0].resource == resource
+    assert found[0].path == resource
 
 
 @pytest.mark.parametrize("path", ["", "/", "//", "/api", "/api/v1/posts/a/b/c", "/api/v1/users//follow", "/api/v9"])
-def test_what_the_template_lacks_is_not_found(path: str) -> None:
-    assert match(path) is None
+def test_a_path_that_the_template_does_not_have_is_not_found(path: str) -> None:
+    assert find_resource(path) is None
 
 
 def test_a_slash_at_the_end_changes_nothing() -> None:
-    assert match("/api/health/") == match("/api/health")
+    assert find_resource("/api/health/") == find_resource("/api/health")
 
 
 @given(path=st.text())
 def test_no_path_breaks_the_search(path: str) -> None:
-    match(path)
+    find_resource(path)
 
 
 def test_a_reply_goes_out_with_all_its_headers() -> None:
@@ -152,7 +152,7 @@ def test_a_reply_goes_out_with_all_its_headers() -> None:
         "body": "é",
     }
 
-    assert answer_of(reply) == (
+    assert decode_reply(reply) == (
         201,
         [("content-type", "text/plain"), ("x-count", "3"), ("set-cookie", "a=1"), ("set-cookie", "b=2")],
         "é".encode(),
@@ -160,7 +160,7 @@ def test_a_reply_goes_out_with_all_its_headers() -> None:
 
 
 def test_a_binary_reply_is_decoded() -> None:
-    assert answer_of({"statusCode": 200, "body": "AP8=", "isBase64Encoded": True}) == (200, [], b"\x00\xff")
+    assert decode_reply({"statusCode": 200, "body": "AP8=", "isBase64Encoded": True}) == (200, [], b"\x00\xff")
 
 
 @pytest.mark.parametrize("queue", template_map.queues(), ids=lambda queue: queue.name)

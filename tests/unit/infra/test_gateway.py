@@ -1,4 +1,4 @@
-"""The Chalice app: what handlers get and what callers see, whichever server is in front."""
+"""The Chalice application: what handlers get, and what clients get."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.chalice.app import Gateway
-from infra.local.event import event_of
+from infra.events.rest import build_event
 from infra.template_map import Function, Route
 
 
@@ -26,7 +26,7 @@ def _route(name: str, method: str, path: str, handler: str = "handler") -> Route
 
 @pytest.fixture
 def gateway() -> Gateway:
-    """A gateway to functions of the tests' own."""
+    """A gateway with the functions of echo.py."""
     return Gateway(
         [
             _route("echo", "GET", "/echo/{name}"),
@@ -38,16 +38,16 @@ def gateway() -> Gateway:
     )
 
 
-def _asked(gateway: Gateway, method: str, path: str, resource: str = "", **given: Any) -> dict[str, Any]:
+def _ask(gateway: Gateway, method: str, path: str, resource: str = "", **given: Any) -> dict[str, Any]:
     request: dict[str, Any] = {"query": "", "headers": [], "body": b"", "peer": "192.0.2.9", "variables": {}}
     reply: dict[str, Any] = gateway(
-        event_of(method=method, path=path, resource=resource or path, **{**request, **given}), None
+        build_event(method=method, path=path, resource=resource or path, **{**request, **given}), None
     )
     return reply
 
 
-def test_a_handler_gets_the_event_untouched_and_a_context(gateway: Gateway) -> None:
-    event = event_of(
+def test_a_handler_gets_the_unchanged_event_and_a_context(gateway: Gateway) -> None:
+    event = build_event(
         method="POST",
         path="/echo/a b",
         resource="/echo/{name}",
@@ -57,15 +57,15 @@ def test_a_handler_gets_the_event_untouched_and_a_context(gateway: Gateway) -> N
         body=b"a,b",
         peer="192.0.2.9",
     )
-    told = json.loads(gateway(event, None)["body"])
+    answer = json.loads(gateway(event, None)["body"])
 
-    assert told["event"] == event
-    assert told["function"] == "Posted"
-    assert 6000 < told["left_ms"] <= 7000
+    assert answer["event"] == event
+    assert answer["function"] == "Posted"
+    assert 6000 < answer["remaining_ms"] <= 7000
 
 
-def test_a_reply_comes_back_untouched(gateway: Gateway) -> None:
-    reply = _asked(gateway, "GET", "/picture", headers=[("accept", "text/html")])
+def test_a_reply_is_returned_unchanged(gateway: Gateway) -> None:
+    reply = _ask(gateway, "GET", "/picture", headers=[("accept", "text/html")])
 
     assert reply["body"] == "iVBORw=="
     assert reply["isBase64Encoded"] is True
@@ -73,7 +73,7 @@ def test_a_reply_comes_back_untouched(gateway: Gateway) -> None:
 
 
 def test_head_reaches_the_handler_as_get(gateway: Gateway) -> None:
-    reply = _asked(gateway, "HEAD", "/echo/x", "/echo/{name}", variables={"name": "x"})
+    reply = _ask(gateway, "HEAD", "/echo/x", "/echo/{name}", variables={"name": "x"})
 
     assert (reply["statusCode"], reply["body"]) == (200, "")
 
@@ -91,7 +91,7 @@ def test_head_reaches_the_handler_as_get(gateway: Gateway) -> None:
     ],
 )
 def test_refusals_are_problem_documents(gateway: Gateway, method: str, path: str, resource: str, status: int) -> None:
-    reply = _asked(gateway, method, path, resource, headers=[("x-trace-id", "seen")])
+    reply = _ask(gateway, method, path, resource, headers=[("x-trace-id", "seen")])
     problem = json.loads(reply["body"])
 
     assert reply["statusCode"] == problem["status"] == status
@@ -104,7 +104,7 @@ def test_refusals_are_problem_documents(gateway: Gateway, method: str, path: str
 
 
 def test_a_page_of_an_accepted_origin_may_read_refusals(gateway: Gateway) -> None:
-    reply = _asked(gateway, "GET", "/nowhere", headers=[("origin", "http://localhost:5173")])
+    reply = _ask(gateway, "GET", "/nowhere", headers=[("origin", "http://localhost:5173")])
 
     assert reply["headers"]["access-control-allow-origin"] == "http://localhost:5173"
 
@@ -112,10 +112,10 @@ def test_a_page_of_an_accepted_origin_may_read_refusals(gateway: Gateway) -> Non
 def test_developers_see_why_a_handler_cannot_be_loaded(gateway: Gateway) -> None:
     gateway.shows_tracebacks = True
 
-    assert "AttributeError" in json.loads(_asked(gateway, "GET", "/missing")["body"])["detail"]
+    assert "AttributeError" in json.loads(_ask(gateway, "GET", "/missing")["body"])["detail"]
 
 
 def test_405_names_the_methods(gateway: Gateway) -> None:
-    reply = _asked(gateway, "PATCH", "/echo/x", "/echo/{name}", variables={"name": "x"})
+    reply = _ask(gateway, "PATCH", "/echo/x", "/echo/{name}", variables={"name": "x"})
 
     assert reply["headers"]["allow"] == "GET, HEAD, OPTIONS, POST"

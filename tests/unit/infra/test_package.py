@@ -1,4 +1,4 @@
-"""What is handed to Lambda: one archive per function, equal for equal sources, and a template that names them."""
+"""The zip files of functions, equal for equal sources, and the template that refers to them."""
 
 import zipfile
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_a_functions_archive_holds_its_handler_and_no_other(function: template_m
         assert written.read(code[0]) == (CLONE / "functions" / f"{function.name}.py").read_bytes()
 
 
-def test_data_beside_a_function_comes_along() -> None:
+def test_data_files_beside_a_function_are_included() -> None:
     assert set(package.function_files(template_map.function("docs/get_openapi"))) == {
         "get_openapi.py",
         "openapi.json",
@@ -35,7 +35,7 @@ def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-def test_the_template_names_each_archive() -> None:
+def test_the_template_refers_to_each_archive() -> None:
     places = {
         name: f"place/of/{name}"
         for name in [*template_map.layer_folders(), *(each.logical_id for each in template_map.functions())]

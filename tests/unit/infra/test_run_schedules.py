@@ -1,4 +1,4 @@
-"""When schedules fire, and with what."""
+"""When schedules fire, and the event that they send."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import template_map
-from infra.local.run_schedules import event_of, next_after
+from infra.events.schedule import build_event, next_time
 
 FRIDAY = datetime(2026, 11, 20, 17, 59, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("expression", "next_time"),
+    ("expression", "expected"),
     [
         ("rate(1 minute)", "2026-11-20T18:00"),
         ("rate(5 minutes)", "2026-11-20T18:00"),
@@ -31,17 +31,17 @@ FRIDAY = datetime(2026, 11, 20, 17, 59, 30, tzinfo=UTC)
         ("cron(0 0 1 1 ? 2030)", "2030-01-01T00:00"),
     ],
 )
-def test_the_next_time_is_as_eventbridge_reads_it(expression: str, next_time: str) -> None:
-    assert next_after(expression, FRIDAY) == datetime.fromisoformat(f"{next_time}:00+00:00")
+def test_the_next_time_is_that_of_eventbridge(expression: str, expected: str) -> None:
+    assert next_time(expression, FRIDAY) == datetime.fromisoformat(f"{expected}:00+00:00")
 
 
 @pytest.mark.parametrize(
     "expression",
     ["", "rate(0 minutes)", "rate(1 week)", "cron(* * * *)", "cron(0 0 1 * MON *)", "cron(0 0 15W * ? *)", "each hour"],
 )
-def test_what_cannot_be_read_is_refused(expression: str) -> None:
+def test_an_invalid_or_unsupported_expression_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        next_after(expression, FRIDAY)
+        next_time(expression, FRIDAY)
 
 
 @given(
@@ -50,17 +50,17 @@ def test_what_cannot_be_read_is_refused(expression: str) -> None:
 )
 def test_a_rate_fires_in_equal_steps_that_a_restart_does_not_move(moment: datetime, minutes: int) -> None:
     every = timedelta(minutes=minutes)
-    first = next_after(f"rate({minutes} minutes)", moment)
+    first = next_time(f"rate({minutes} minutes)", moment)
 
     assert moment < first <= moment + every
-    assert next_after(f"rate({minutes} minutes)", first) == first + every
-    assert next_after(f"rate({minutes} minutes)", first - timedelta(microseconds=1)) == first
+    assert next_time(f"rate({minutes} minutes)", first) == first + every
+    assert next_time(f"rate({minutes} minutes)", first - timedelta(microseconds=1)) == first
 
 
 def test_powertools_reads_the_event() -> None:
     function = template_map.function("stories/delete_expired_stories")
-    event = EventBridgeEvent(event_of(function, FRIDAY))
+    event = EventBridgeEvent(build_event(function, FRIDAY))
 
     assert (event.source, event.detail_type, event.detail) == ("aws.events", "Scheduled Event", {})
     assert event.time == "2026-11-20T17:59:30Z"
-    assert event.get_id != EventBridgeEvent(event_of(function, FRIDAY)).get_id
+    assert event.get_id != EventBridgeEvent(build_event(function, FRIDAY)).get_id

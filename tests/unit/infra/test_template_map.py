@@ -1,9 +1,9 @@
-"""What the map's reader makes of template.yaml."""
+"""How template.yaml is read."""
 
 from infra import template_map
 
 
-def test_a_function_is_read_with_the_globals_defaults() -> None:
+def test_a_function_has_the_defaults_of_globals() -> None:
     found = template_map.function("posts/like_post")
 
     assert (found.logical_id, found.handler) == ("LikePost", "functions.posts.like_post.handler")
@@ -11,7 +11,7 @@ def test_a_function_is_read_with_the_globals_defaults() -> None:
     assert (found.timeout_seconds, found.memory_mb, found.is_heavy) == (29, 512, False)
 
 
-def test_heavy_routes_are_those_that_hash_or_take_pictures() -> None:
+def test_heavy_routes_are_those_that_hash_passwords_or_receive_files() -> None:
     assert sorted(template_map.heavy_routes()) == [
         ("POST", "/api/v1/auth/login"),
         ("POST", "/api/v1/auth/register"),
@@ -21,7 +21,7 @@ def test_heavy_routes_are_those_that_hash_or_take_pictures() -> None:
     ]
 
 
-def test_queues_are_read_with_batch_and_window() -> None:
+def test_queues_have_batch_size_and_window() -> None:
     found = {queue.name: queue for queue in template_map.queues()}
 
     assert found["photo-uploaded"].function.name == "images/resize_photo"

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from layers.core.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
-from layers.media.renditions import Photo, render_avatar, render_photo, render_story
+from layers.media.renditions import RenderedPhoto, render_avatar, render_photo, render_story
 from tests import pictures
 
 SIDES = {"thumbnail": 150, "small": 320, "medium": 640, "large": 1080}
 
 
-def _files(photo: Photo) -> dict[tuple[str, str], Image.Image]:
+def _files(photo: RenderedPhoto) -> dict[tuple[str, str], Image.Image]:
     found: dict[tuple[str, str], Image.Image] = {}
     for file in photo.renditions:
         picture = Image.open(io.BytesIO(file.data))
@@ -34,8 +34,9 @@ def _assert_quarters(picture: Image.Image) -> None:
         assert all(abs(seen - wanted) < 25 for seen, wanted in zip(found, colour, strict=True)), (number, found)
 
 
+@pytest.mark.rule("R-M2")
 @pytest.mark.parametrize(("width", "height"), [(4000, 3000), (1081, 777), (1600, 9), (9, 1600)])
-def test_r_m2_four_sizes_have_exactly_their_longer_side_and_keep_the_aspect(width: int, height: int) -> None:
+def test_four_sizes_have_exactly_their_longer_side_and_keep_the_aspect(width: int, height: int) -> None:
     photo = render_photo(pictures.jpeg(width, height))
     files = _files(photo)
 
@@ -48,15 +49,17 @@ def test_r_m2_four_sizes_have_exactly_their_longer_side_and_keep_the_aspect(widt
         assert abs(picture.height - max(1, height * scale)) < 1
 
 
+@pytest.mark.rule("R-M2")
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (100, 80), (640, 480), (320, 1080)])
-def test_r_m2_a_small_picture_is_never_enlarged(width: int, height: int) -> None:
+def test_a_small_picture_is_never_enlarged(width: int, height: int) -> None:
     for (size, _), picture in _files(render_photo(pictures.jpeg(width, height))).items():
         assert max(picture.size) == min(SIDES[size], max(width, height))
 
 
+@pytest.mark.rule("R-M3")
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(("width", "height"), [(1400, 1000), (100, 60)])
-def test_r_m3_every_orientation_comes_out_upright(orientation: int, width: int, height: int) -> None:
+def test_every_orientation_comes_out_upright(orientation: int, width: int, height: int) -> None:
     photo = render_photo(pictures.jpeg(width, height, orientation=orientation))
 
     assert (photo.width, photo.height) == (width, height)
@@ -65,8 +68,9 @@ def test_r_m3_every_orientation_comes_out_upright(orientation: int, width: int, 
         _assert_quarters(picture)
 
 
+@pytest.mark.rule("R-M3")
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_r_m3_orientation_counts_in_other_types_too(kind: str) -> None:
+def test_orientation_counts_in_other_types_too(kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = pictures.quarters(100, 60).transpose(Image.Transpose.ROTATE_90)
@@ -76,7 +80,8 @@ def test_r_m3_orientation_counts_in_other_types_too(kind: str) -> None:
     _assert_quarters(_files(photo)["large", "webp"])
 
 
-def test_r_m3_no_metadata_is_left() -> None:
+@pytest.mark.rule("R-M3")
+def test_no_metadata_is_left() -> None:
     original = pictures.phone_photo()
     for secret in pictures.SECRETS:
         assert secret.encode() in original
@@ -91,7 +96,8 @@ def test_r_m3_no_metadata_is_left() -> None:
                                          "background", "timestamp", "duration"}  # fmt: skip
 
 
-def test_r_m3_texts_in_a_png_are_gone_too() -> None:
+@pytest.mark.rule("R-M3")
+def test_texts_in_a_png_are_gone_too() -> None:
     texts = PngImagePlugin.PngInfo()
     texts.add_text("Comment", "SecretComment")
     texts.add_itxt("XML:com.adobe.xmp", "SecretXmp")
@@ -101,13 +107,15 @@ def test_r_m3_texts_in_a_png_are_gone_too() -> None:
     assert all(b"Secret" not in file.data for file in render_photo(data).renditions)
 
 
-def test_r_m3_a_small_rgb_profile_is_kept_in_every_file() -> None:
+@pytest.mark.rule("R-M3")
+def test_a_small_rgb_profile_is_kept_in_every_file() -> None:
     photo = render_photo(pictures.jpeg(64, 48, icc_profile=pictures.profile()))
 
     assert {picture.info.get("icc_profile") for picture in _files(photo).values()} == {pictures.profile()}
 
 
-def test_r_m3_a_large_profile_is_converted_to_srgb() -> None:
+@pytest.mark.rule("R-M3")
+def test_a_large_profile_is_converted_to_srgb() -> None:
     # An RGB profile with red and blue exchanged in meaning would show if it were dropped without converting; padding
     # makes it too large to keep.
     own = bytearray(pictures.profile())
@@ -125,17 +133,20 @@ def test_r_m3_a_large_profile_is_converted_to_srgb() -> None:
         assert (seen[0] < 50, seen[2] > 200) == (True, True)
 
 
+@pytest.mark.rule("R-M3")
 @pytest.mark.parametrize("profile", [b"no profile at all", bytes(200), pictures.profile()[:-1000]])
-def test_r_m3_a_damaged_profile_does_no_harm(profile: bytes) -> None:
+def test_a_damaged_profile_does_no_harm(profile: bytes) -> None:
     _assert_quarters(_files(render_photo(pictures.jpeg(64, 48, icc_profile=profile)))["large", "jpeg"])
 
 
-def test_r_m3_damaged_exif_data_do_no_harm() -> None:
+@pytest.mark.rule("R-M3")
+def test_damaged_exif_data_do_no_harm() -> None:
     for exif in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + bytes(20)):
         _assert_quarters(_files(render_photo(pictures.jpeg(64, 48, exif=exif)))["large", "jpeg"])
 
 
-def test_r_m4_a_heic_gives_the_same_eight_files_upright() -> None:
+@pytest.mark.rule("R-M4")
+def test_a_heic_gives_the_same_eight_files_upright() -> None:
     photo = render_photo(pictures.heic())
     files = _files(photo)
 
@@ -151,8 +162,9 @@ def test_r_m4_a_heic_gives_the_same_eight_files_upright() -> None:
             assert all(abs(a - b) < 60 for a, b in zip(seen, wanted, strict=True)), at  # encoded from purer colours
 
 
+@pytest.mark.rule("R-M4")
 @pytest.mark.parametrize("kind", ["webp", "png"])
-def test_r_m4_of_animated_input_the_first_frame_is_used(kind: str) -> None:
+def test_of_animated_input_the_first_frame_is_used(kind: str) -> None:
     for picture in _files(render_photo(pictures.animated(kind))).values():
         _assert_quarters(picture)
         assert getattr(picture, "n_frames", 1) == 1
@@ -204,22 +216,25 @@ def test_the_same_picture_gives_the_same_bytes_again() -> None:
     assert render_photo(pictures.phone_photo()) == render_photo(pictures.phone_photo())
 
 
+@pytest.mark.rule("R-M6")
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "heic"])
-def test_r_m6_a_truncated_file_is_unreadable(kind: str) -> None:
+def test_a_truncated_file_is_unreadable(kind: str) -> None:
     whole = pictures.of_type(kind) if kind == "heic" else pictures.saved(Image.effect_noise((300, 200), 90), kind)
     for share in (0.3, 0.5, 0.9):
         with pytest.raises(UnreadableImage):
             render_photo(whole[: int(len(whole) * share)])
 
 
-def test_r_m1_r_m8_bad_files_are_refused_before_any_decode() -> None:
+@pytest.mark.rule("R-M1", "R-M8")
+def test_bad_files_are_refused_before_any_decode() -> None:
     with pytest.raises(UnsupportedImage):
         render_photo(b"GIF89a" + bytes(100))
     with pytest.raises(ImageTooLarge):
         render_photo(pictures.jpeg_header(30_000, 30_000))
 
 
-def test_r_m8_a_second_header_cannot_make_it_larger() -> None:
+@pytest.mark.rule("R-M8")
+def test_a_second_header_cannot_make_it_larger() -> None:
     honest = pictures.jpeg(64, 48, exif=b"")
     frame = honest.index(b"\xff\xc0")
     claiming = honest[:frame] + honest[frame : frame + 19] + pictures.jpeg_header(30_000, 30_000)[2:] + honest[frame:]
@@ -244,8 +259,9 @@ def test_a_story_fits_1080_by_1920_uncropped(given: tuple[int, int], wanted: tup
     _assert_quarters(files["thumbnail", "jpeg"])
 
 
+@pytest.mark.rule("R-M2")
 @pytest.mark.parametrize("given", [(4000, 1000), (1000, 4000), (150, 150), (40, 60), (1, 1)])
-def test_r_m2_an_avatar_is_the_square_middle(given: tuple[int, int]) -> None:
+def test_an_avatar_is_the_square_middle(given: tuple[int, int]) -> None:
     [picture] = _files(render_avatar(pictures.jpeg(*given, orientation=8))).values()
 
     assert (picture.format, picture.size) == ("JPEG", (150, 150))

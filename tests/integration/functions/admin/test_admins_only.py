@@ -11,7 +11,7 @@ from functions.posts import delete_post
 from tests.support.calls import Reply, call
 from tests.support.feed_posts import published
 from tests.support.people import Person, new_person
-from tests.support.pipes import Pipes
+from tests.support.proxies import Proxies
 from tests.support.trail import trail_of
 
 CALLS: tuple[tuple[ModuleType, dict[str, Any]], ...] = (
@@ -89,9 +89,9 @@ def test_what_an_admin_does_with_the_rights_of_the_role_elsewhere_leaves_a_note(
     assert [(entry.action, entry.target_id) for entry in trail_of(admin)] == [("delete_post", of_ada)]
 
 
-def test_what_cannot_be_noted_is_not_done(admin: Person, ada: Person, pipes: Pipes) -> None:
+def test_what_cannot_be_noted_is_not_done(admin: Person, ada: Person, proxies: Proxies) -> None:
     assert call(get_stats, session_id=admin.session_id).status == 200
-    pipes.database.close()
+    proxies.database.close()
 
     for module, given in ((remove_user, {"path": {"user": ada.id}}), (list_all_users, {})):
         reply = call(module, session_id=admin.session_id, **given)

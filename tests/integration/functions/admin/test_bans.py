@@ -25,16 +25,15 @@ from functions.users import (
     search_users,
     update_profile,
 )
-from layers.core.admission import Revocation
 from layers.core.ids import new_id
-from layers.core.models import Session
+from layers.core.models import Revocation, Session
 from layers.postgres import sessions
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit, transaction
 from layers.valkey import admission, copies
 from tests.support.calls import Reply, call
 from tests.support.feed_posts import feed_ids, forget_feed, published, told
 from tests.support.people import Person, follow, new_person
-from tests.support.pipes import Pipes, stores_answer
+from tests.support.proxies import Proxies, stores_answer
 from tests.support.stores import somebody_waits_for_a_lock, valkey
 from tests.support.stories import new_story
 from tests.support.together import together
@@ -141,7 +140,8 @@ def traces(ada: Person, grace: Person) -> Traces:
     return traces
 
 
-def test_r_a3_after_a_ban_every_session_of_the_user_is_dead(admin: Person, ada: Person) -> None:
+@pytest.mark.rule("R-A3")
+def test_after_a_ban_every_session_of_the_user_is_dead(admin: Person, ada: Person) -> None:
     with transaction() as db:
         second = sessions.start(db, user_id=ada.id)
         unused = sessions.start(db, user_id=ada.id)
@@ -179,7 +179,8 @@ def test_a_banned_user_cannot_log_in_and_an_unbanned_one_can(admin: Person) -> N
     assert call(get_me, session_id=session_id).status == 200
 
 
-def test_r_p1_a_banned_account_is_out_of_the_very_next_answer_everywhere(admin: Person, traces: Traces) -> None:
+@pytest.mark.rule("R-P1")
+def test_a_banned_account_is_out_of_the_very_next_answer_everywhere(admin: Person, traces: Traces) -> None:
     _ban(admin, traces.author)
 
     assert traces.seen() == set()
@@ -190,13 +191,15 @@ def test_r_p1_a_banned_account_is_out_of_the_very_next_answer_everywhere(admin: 
     assert feed_ids(traces.reader) == [traces.readers_post]
 
 
-def test_r_p1_admins_see_a_banned_account_as_before(admin: Person, traces: Traces) -> None:
+@pytest.mark.rule("R-P1")
+def test_admins_see_a_banned_account_as_before(admin: Person, traces: Traces) -> None:
     _ban(admin, traces.author)
 
     assert set(traces.statuses(admin).values()) == {200}
 
 
-def test_r_p5_explore_lacks_a_banned_account(admin: Person, ada: Person) -> None:
+@pytest.mark.rule("R-P5")
+def test_explore_lacks_a_banned_account(admin: Person, ada: Person) -> None:
     post_id = published(ada)
     with transaction() as db:
         db.execute("UPDATE posts SET like_count = 2000000000 WHERE id = %s", [post_id])
@@ -273,9 +276,10 @@ def test_parallel_bans_count_once(admin: Person, ada: Person) -> None:
     assert sorted(reply.json["idempotent"] for reply in replies) == [False] + [True] * 7
 
 
-def test_r_a3_a_look_up_that_was_under_way_does_not_bring_the_session_back(admin: Person, ada: Person) -> None:
+@pytest.mark.rule("R-A3")
+def test_a_look_up_that_was_under_way_does_not_bring_the_session_back(admin: Person, ada: Person) -> None:
     assert _me(ada) == 200
-    found = sessions.find(ada.session_id)
+    found = find_session(ada)
     assert found
     _ban(admin, ada)
     admission.remember(found[0], seconds=found[1])
@@ -284,7 +288,8 @@ def test_r_a3_a_look_up_that_was_under_way_does_not_bring_the_session_back(admin
     assert valkey().hget(f"session:{ada.session_id}", "user_id") is None
 
 
-def test_r_a3_a_session_that_was_being_begun_ends_with_the_others(admin: Person, ada: Person) -> None:
+@pytest.mark.rule("R-A3")
+def test_a_session_that_was_being_begun_ends_with_the_others(admin: Person, ada: Person) -> None:
     begun, banning = threading.Event(), threading.Event()
 
     def log_in() -> None:
@@ -304,19 +309,20 @@ def test_r_a3_a_session_that_was_being_begun_ends_with_the_others(admin: Person,
         assert db.execute("SELECT FROM sessions WHERE user_id = %s", [ada.id]).fetchone() is None
 
 
-def test_r_a3_a_ban_while_valkey_was_away_holds_when_it_is_back(
-    admin: Person, ada: Person, grace: Person, pipes: Pipes
+@pytest.mark.rule("R-A3")
+def test_a_ban_while_valkey_was_away_holds_when_it_is_back(
+    admin: Person, ada: Person, grace: Person, proxies: Proxies
 ) -> None:
     follow(ada, grace)
     post_id = published(grace)
     assert feed_ids(ada) == [post_id]
     assert [_me(who) for who in (admin, ada, grace)] == [200] * 3
-    pipes.valkey.close()
+    proxies.valkey.close()
 
     assert _ban(admin, grace).status == 200
     assert _me(grace) == 401
     assert feed_ids(ada) == []
-    pipes.valkey.open()
+    proxies.valkey.open()
     until(stores_answer)
     assert valkey().hget(f"session:{grace.session_id}", "user_id") is not None  # Valkey itself knows nothing yet
     assert _me(grace) == 401
@@ -324,23 +330,24 @@ def test_r_a3_a_ban_while_valkey_was_away_holds_when_it_is_back(
 
 
 def test_an_unban_while_valkey_was_away_holds_when_it_is_back(
-    admin: Person, ada: Person, grace: Person, pipes: Pipes
+    admin: Person, ada: Person, grace: Person, proxies: Proxies
 ) -> None:
     follow(ada, grace)
     post_id = published(grace)
     assert feed_ids(ada) == [post_id]
     _ban(admin, grace)
     assert feed_ids(ada) == []
-    pipes.valkey.close()
+    proxies.valkey.close()
     assert _unban(admin, grace).status == 200
-    pipes.valkey.open()
+    proxies.valkey.open()
     until(stores_answer)
 
     assert feed_ids(ada) == [post_id]
 
 
-def test_r_d1_no_copy_shows_a_banned_account_while_the_database_is_away(
-    admin: Person, ada: Person, grace: Person, pipes: Pipes
+@pytest.mark.rule("R-D1")
+def test_no_copy_shows_a_banned_account_while_the_database_is_away(
+    admin: Person, ada: Person, grace: Person, proxies: Proxies
 ) -> None:
     def profiles() -> list[int]:
         refs = (grace.username, grace.id)
@@ -353,22 +360,23 @@ def test_r_d1_no_copy_shows_a_banned_account_while_the_database_is_away(
     assert profiles() == [200] * 4
     assert _me(ada) == 200
     _ban(admin, grace)
-    pipes.database.close()
+    proxies.database.close()
 
     assert profiles() == [503] * 4
     assert _me(ada) == 200
 
 
-def test_r_d1_a_copy_that_was_being_made_during_the_ban_is_not_shown(ada: Person) -> None:
+@pytest.mark.rule("R-D1")
+def test_a_copy_that_was_being_made_during_the_ban_is_not_shown(ada: Person) -> None:
     name = f"user:{ada.username}:anybody"
-    copies.keep(name, b"{}", about=ada.id)
-    assert copies.kept(name) == b"{}"
-    admission.revoked(Revocation(id=new_id(), user_id=ada.id, is_banned=True))
-    copies.keep(name, b"{}", about=ada.id)
-    assert copies.kept(name) is None
-    admission.revoked(Revocation(id=new_id(), user_id=ada.id))
+    copies.save(name, b"{}", about=ada.id)
+    assert copies.read(name) == b"{}"
+    admission.apply_revocation(Revocation(id=new_id(), user_id=ada.id, is_banned=True))
+    copies.save(name, b"{}", about=ada.id)
+    assert copies.read(name) is None
+    admission.apply_revocation(Revocation(id=new_id(), user_id=ada.id))
 
-    assert copies.kept(name) == b"{}"
+    assert copies.read(name) == b"{}"
 
 
 def test_a_changed_role_hides_nothing(ada: Person, grace: Person) -> None:
@@ -376,8 +384,8 @@ def test_a_changed_role_hides_nothing(ada: Person, grace: Person) -> None:
     post_id = published(grace)
     assert feed_ids(ada) == [post_id]
     with transaction() as db:
-        revocation = sessions.refresh(db, user_id=grace.id)
-    assert admission.revoked(revocation)
+        revocation = sessions.reload_all(db, user_id=grace.id)
+    assert admission.apply_revocation(revocation)
 
     assert feed_ids(ada) == [post_id]
     assert _me(grace) == 200
@@ -397,7 +405,7 @@ def test_an_account_that_is_gone_or_banned_now_is_told_so_to_valkey_whatever_was
         written = sessions.end_all(db, user_id=ada.id)
 
     def waiting() -> bool:
-        return next(each.is_banned for each in sessions.revocations() if each.id == written.id)
+        return next(each.is_banned for each in read_revocations() if each.id == written.id)
 
     assert waiting() is False
     with transaction() as db:
@@ -406,11 +414,22 @@ def test_an_account_that_is_gone_or_banned_now_is_told_so_to_valkey_whatever_was
     with transaction() as db:
         db.execute("DELETE FROM users WHERE id = %s", [ada.id])
     assert waiting() is True
-    sessions.forget(written)
+    with autocommit() as db:
+        sessions.delete_revocation(db, revocation=written)
 
 
 def test_the_session_of_a_banned_user_is_not_found(admin: Person, ada: Person) -> None:
-    assert isinstance((sessions.find(ada.session_id) or (None,))[0], Session)
+    assert isinstance((find_session(ada) or (None,))[0], Session)
     _ban(admin, ada)
 
-    assert sessions.find(ada.session_id) is None
+    assert find_session(ada) is None
+
+
+def find_session(person: Person) -> tuple[Session, int] | None:
+    with autocommit() as db:
+        return sessions.find(db, session_id=person.session_id)
+
+
+def read_revocations() -> list[Revocation]:
+    with autocommit() as db:
+        return sessions.read_revocations(db)

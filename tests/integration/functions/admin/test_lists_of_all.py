@@ -9,7 +9,7 @@ import pytest
 
 from functions.admin import list_all_posts, list_all_users, remove_post, remove_user
 from functions.posts import get_post
-from layers.core.clock import written
+from layers.core.clock import format_time
 from layers.core.ids import time_of
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
@@ -118,6 +118,7 @@ def test_accounts_are_filtered_by_role_and_status(admin: Person, word: str) -> N
     assert _names(admin, q=word) == [banned.username, boss.username, verified.username, user.username]
 
 
+@pytest.mark.rule("R-F6")
 @pytest.mark.parametrize(
     "query",
     [
@@ -131,7 +132,7 @@ def test_accounts_are_filtered_by_role_and_status(admin: Person, word: str) -> N
         {"cursor": "x"},
     ],
 )
-def test_r_f6_a_filter_of_accounts_that_is_none_is_400(admin: Person, query: dict[str, object]) -> None:
+def test_a_filter_of_accounts_that_is_none_is_400(admin: Person, query: dict[str, object]) -> None:
     assert _users(admin, **query).status == 400
 
 
@@ -189,7 +190,7 @@ def test_from_is_inclusive_and_to_exclusive(admin: Person, ada: Person) -> None:
     now = datetime.now(UTC)
     milliseconds = int(now.timestamp() * 1000)
     made = [published(ada, aged_id(milliseconds + shift)) for shift in (-1, 0, 1)]
-    earlier, moment, later = (written(time_of(post_id)) for post_id in made)
+    earlier, moment, later = (format_time(time_of(post_id)) for post_id in made)
 
     def between(since: str | None, before: str | None) -> list[UUID]:
         query = {name: given for name, given in (("from", since), ("to", before)) if given}
@@ -204,6 +205,7 @@ def test_from_is_inclusive_and_to_exclusive(admin: Person, ada: Person) -> None:
     assert between(shifted, None) == made[1:]
 
 
+@pytest.mark.rule("R-F6")
 @pytest.mark.parametrize(
     "query",
     [
@@ -220,16 +222,18 @@ def test_from_is_inclusive_and_to_exclusive(admin: Person, ada: Person) -> None:
         {"cursor": "x"},
     ],
 )
-def test_r_f6_a_filter_of_posts_that_is_none_is_400(admin: Person, query: dict[str, object]) -> None:
+def test_a_filter_of_posts_that_is_none_is_400(admin: Person, query: dict[str, object]) -> None:
     assert _posts(admin, **query).status == 400
 
 
+@pytest.mark.rule("R-F6")
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00"])
-def test_r_f6_times_at_the_end_of_the_calendar_are_no_trouble(admin: Person, ada: Person, moment: str) -> None:
+def test_times_at_the_end_of_the_calendar_are_no_trouble(admin: Person, ada: Person, moment: str) -> None:
     assert _posts(admin, userId=ada.id, **{"from": moment}).status == 200
 
 
-def test_r_f1_r_f2_pages_yield_each_account_and_post_once(admin: Person, ada: Person, word: str) -> None:
+@pytest.mark.rule("R-F1", "R-F2")
+def test_pages_yield_each_account_and_post_once(admin: Person, ada: Person, word: str) -> None:
     people = [new_person(word) for _ in range(4)]
     made = [published(ada) for _ in range(4)]
 

@@ -24,13 +24,11 @@ from layers.media import uploads as upload_files
 from layers.media.connection import StoredFile
 from layers.postgres import uploads
 from layers.postgres.connection import transaction
-from layers.valkey import timelines
 from tests.support import services
-from tests.support.broken_pipes import Pipe
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import feed, feed_ids, published
+from tests.support.feed_posts import deliver, feed, feed_ids, published
 from tests.support.people import Person, follow, new_person
-from tests.support.pipes import Pipes, stores_answer
+from tests.support.proxies import Proxies, Proxy, stores_answer
 from tests.support.stores import somebody_waits_for_a_lock
 from tests.support.stories import new_story
 from tests.support.together import together
@@ -153,7 +151,7 @@ def owner(grace: Person) -> Owner:
     with transaction() as db:
         new_upload = uploads.NewUpload(id=upload_id, size=1, media_type="image/jpeg")
         uploads.begin(db, user_id=grace.id, uploads=[new_upload], expires_at=ends)
-    keys = [key for post in begun for key in photos.keys(post.id, post.keys)]
+    keys = [key for post in begun for key in photos.all_keys(post.id, post.keys)]
     keys += [*story_files.keys(story_id), avatars.key(grace.id), upload_files.key(upload_id)]
     owner = Owner(grace, [post.id for post in begun], story_id, upload_id, keys)
     owner.store()
@@ -193,7 +191,8 @@ def test_an_account_is_gone_with_all_rows_and_files(admin: Person, ada: Person, 
     assert _remove(admin, grace).status == 404
 
 
-def test_r_i3_what_others_count_is_exact_afterwards(admin: Person, ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I3")
+def test_what_others_count_is_exact_afterwards(admin: Person, ada: Person, grace: Person) -> None:
     lou = new_person("lou")
     for one, other in ((ada, grace), (grace, ada), (lou, grace), (ada, lou)):
         follow(one, other)
@@ -224,9 +223,8 @@ def test_r_i3_what_others_count_is_exact_afterwards(admin: Person, ada: Person, 
     assert call(list_followers, path={"user": ada.username}).json["followers"] == []
 
 
-def test_r_i4_the_very_next_feed_shows_the_counts_without_the_account(
-    admin: Person, ada: Person, grace: Person
-) -> None:
+@pytest.mark.rule("R-I4")
+def test_the_very_next_feed_shows_the_counts_without_the_account(admin: Person, ada: Person, grace: Person) -> None:
     post_id = published(ada)
     feed(ada)
     _do(grace, like_post, post_id=post_id)
@@ -288,31 +286,31 @@ def test_files_that_arrive_late_are_removed_by_the_sweeper(admin: Person, owner:
 
 
 def test_with_the_store_away_the_account_goes_and_its_files_follow(
-    admin: Person, owner: Owner, store_pipe: Pipe, no_other_sweeper: None
+    admin: Person, owner: Owner, store_proxy: Proxy, no_other_sweeper: None
 ) -> None:
-    store_pipe.close()
+    store_proxy.close()
     assert _remove(admin, owner.person).status == 200
     assert _do(owner.person, get_me).status == 401
     owner.grow_older(seconds=3600)
     assert sweep_posts.handler({"id": "sweep"}, None)["abandoned"] == "storage is away"
     assert len(owner.abandoned()) == 2
 
-    store_pipe.open()
+    store_proxy.open()
     until(lambda: isinstance(sweep_posts.handler({"id": "sweep"}, None)["abandoned"], int), every=0.5)
     assert owner.stored == set()
     assert owner.abandoned() == []
 
 
 def test_with_valkey_away_an_account_is_removed_and_stays_so_when_it_is_back(
-    admin: Person, ada: Person, grace: Person, pipes: Pipes
+    admin: Person, ada: Person, grace: Person, proxies: Proxies
 ) -> None:
     follow(ada, grace)
     own, gone = published(ada), published(grace)
     assert _do(grace, like_post, post_id=own).status == 200
     assert set(feed_ids(ada)) == {own, gone}
-    pipes.valkey.close()
+    proxies.valkey.close()
     assert _remove(admin, grace).status == 200
-    pipes.valkey.open()
+    proxies.valkey.open()
     until(stores_answer)
 
     assert _do(grace, get_me).status == 401
@@ -325,7 +323,7 @@ def test_events_of_an_account_that_is_gone_bring_nothing_back(admin: Person, ada
     post_id = published(grace)
     feed(ada)
     _remove(admin, grace)
-    timelines.publish(post_id, grace.id, [[ada.id]])
+    deliver(post_id, grace.id, [ada.id])
 
     assert feed_ids(ada) == []
 
@@ -388,7 +386,8 @@ def _busy(who: Person, others: list[Person], things: dict[str, list[UUID]], in_t
     return statuses
 
 
-def test_r_i3_counters_are_exact_when_an_account_goes_in_the_midst_of_everything(admin: Person) -> None:
+@pytest.mark.rule("R-I3")
+def test_counters_are_exact_when_an_account_goes_in_the_midst_of_everything(admin: Person) -> None:
     victim = new_person("victim")
     crowd, things = _crowd(victim)
     assert _miscounts([*crowd, victim]) == []

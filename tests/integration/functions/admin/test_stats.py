@@ -10,7 +10,7 @@ import pytest
 
 from functions.admin import get_stats
 from infra.local import metrics
-from layers.core.breaker import State
+from layers.core.breaker import BreakerState
 from layers.core.events import QUEUES
 from layers.core.settings import settings
 from layers.media import connection as storage
@@ -18,10 +18,9 @@ from layers.media import usage
 from layers.media.connection import StoredFile
 from layers.postgres import administration
 from layers.rabbitmq import connection as broker
-from tests.support.broken_pipes import Pipe, pipe_to
 from tests.support.calls import call
 from tests.support.people import Person
-from tests.support.pipes import Pipes
+from tests.support.proxies import Proxies, Proxy, proxy_to
 from tests.support.queues import channel
 from tests.support.trail import trail_of
 from tests.support.waiting import until
@@ -94,7 +93,7 @@ MADE = """
 def test_everything_is_counted_by_its_state() -> None:
     """In one transaction, whose snapshot nobody else changes."""
 
-    def numbers(counts: administration.Counts) -> dict[str, int]:
+    def numbers(counts: administration.RowCounts) -> dict[str, int]:
         named = {
             f"{name}.{each}": getattr(getattr(counts, name), each)
             for name in counts.__struct_fields__
@@ -105,9 +104,9 @@ def test_everything_is_counted_by_its_state() -> None:
 
     with psycopg.connect(settings().database_url) as db:
         db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        before = numbers(administration.counts(db))
+        before = numbers(administration.count_rows(db))
         db.execute(MADE)
-        after = numbers(administration.counts(db))
+        after = numbers(administration.count_rows(db))
         db.rollback()
 
     assert {name: after[name] - before[name] for name in before} == {
@@ -146,11 +145,15 @@ def test_dead_letters_of_every_queue_are_counted(admin: Person, queue: str) -> N
     assert until(counted, every=1)
 
 
-def test_the_depth_is_that_of_all_queues(admin: Person) -> None:
+@pytest.mark.parametrize("queue", QUEUES)
+def test_waiting_messages_of_every_queue_are_counted(admin: Person, queue: str) -> None:
     def counted() -> bool:
-        return bool(_stats(admin)["queue"]["depth"] == sum(broker.depth(queue) for queue in QUEUES))
+        before = _stats(admin)["queue"]
+        _put(queue)
+        after = _stats(admin)["queue"]
+        return after == before | {"depth": before["depth"] + 1}
 
-    assert until(counted, every=0.5)
+    assert until(counted, every=1)
 
 
 def test_storage_holds_the_bytes_of_all_objects(admin: Person) -> None:
@@ -165,7 +168,9 @@ def test_storage_holds_the_bytes_of_all_objects(admin: Person) -> None:
         return after - before == 123_457
 
     def gauge() -> int:
-        [line] = [line for line in metrics.exposed()[2].decode().splitlines() if line.startswith("storage_bytes_total")]
+        [line] = [
+            line for line in metrics.response()[2].decode().splitlines() if line.startswith("storage_bytes_total")
+        ]
         assert line.startswith(f'storage_bytes_total{{bucket="{settings().s3_bucket}"}} ')
         return int(float(line.rpartition(" ")[2]))
 
@@ -175,21 +180,22 @@ def test_storage_holds_the_bytes_of_all_objects(admin: Person) -> None:
 
 
 def _all_bytes() -> int:
-    return usage.Count().stored_bytes(seconds=60) or 0
+    return usage.ByteCounter().stored_bytes(seconds=60) or 0
 
 
 def test_a_bucket_that_cannot_be_listed_in_time_has_no_size_until_it_was() -> None:
     for number in range(3):
         storage.put_all([StoredFile(f"untold/{secrets.token_hex(6)}-{number}", bytes(1000), "image/jpeg")])
-    count = usage.Count()
+    count = usage.ByteCounter()
 
     assert count.stored_bytes(seconds=0) is None
     assert until(lambda: count.stored_bytes(seconds=0.01), seconds=60) == _all_bytes()
     assert count.stored_bytes(seconds=0) == _all_bytes()
 
 
-def test_r_d1_with_the_object_store_away_its_number_alone_is_null(admin: Person, store_pipe: Pipe) -> None:
-    store_pipe.close()
+@pytest.mark.rule("R-D1")
+def test_with_the_object_store_away_its_number_alone_is_null(admin: Person, store_proxy: Proxy) -> None:
+    store_proxy.close()
     stats = _stats(admin)
 
     assert stats["storage"] == {"bytes": None}
@@ -198,32 +204,34 @@ def test_r_d1_with_the_object_store_away_its_number_alone_is_null(admin: Person,
 
 
 @pytest.fixture
-def broker_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
+def broker_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """All that this test asks of RabbitMQ goes through here; its breaker forgets afterwards."""
-    with pipe_to(settings().rabbitmq_url) as pipe:
-        monkeypatch.setenv("RABBITMQ_URL", pipe.url)
+    with proxy_to(settings().rabbitmq_url) as proxy:
+        monkeypatch.setenv("RABBITMQ_URL", proxy.url)
         settings.cache_clear()
         broker.close()
-        yield pipe
+        yield proxy
     monkeypatch.undo()
     settings.cache_clear()
     broker.close()
     broker._breaker._outcomes.clear()
-    broker._breaker._state = State.CLOSED
+    broker._breaker._state = BreakerState.CLOSED
 
 
-def test_r_d1_with_rabbitmq_away_its_numbers_alone_are_null(admin: Person, broker_pipe: Pipe) -> None:
+@pytest.mark.rule("R-D1")
+def test_with_rabbitmq_away_its_numbers_alone_are_null(admin: Person, broker_proxy: Proxy) -> None:
     assert _stats(admin)["queue"]["depth"] >= 0
-    broker_pipe.close()
+    broker_proxy.close()
     stats = _stats(admin)
 
     assert stats["queue"] == {"depth": None, "deadLetter": None}
     assert stats["posts"]["total"] >= 0
 
 
-def test_r_d1_with_the_database_away_what_it_counts_is_null(admin: Person, pipes: Pipes) -> None:
+@pytest.mark.rule("R-D1")
+def test_with_the_database_away_what_it_counts_is_null(admin: Person, proxies: Proxies) -> None:
     assert _stats(admin)["users"]["total"] > 0
-    pipes.database.close()
+    proxies.database.close()
     stats = _stats(admin)
 
     counted = [stats.pop(name) for name in ("users", "posts", "stories", "comments", "likes", "follows", "sessions")]

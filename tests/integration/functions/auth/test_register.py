@@ -1,10 +1,11 @@
 """POST /auth/register."""
 
 import secrets
+from collections.abc import Iterator
 
 import pytest
 
-from functions.auth import get_me, register
+from functions.auth import get_me, login, logout, register
 from layers.core.settings import settings
 from layers.postgres.connection import transaction
 from tests.support.calls import call
@@ -25,20 +26,49 @@ def test_registering_signs_in_at_once() -> None:
     assert call(get_me, session_id=session_id).json["user"]["username"] == reply.json["user"]["username"]
 
 
-def test_r_a1_the_cookie_has_the_contracts_flags() -> None:
+@pytest.mark.rule("R-A1")
+def test_the_cookie_has_the_contracts_flags() -> None:
     cookie = call(register, body=_registration()).headers["set-cookie"]
 
     assert cookie.split("; ")[1:] == ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=86400"]
 
 
-def test_r_a6_no_password_or_hash_is_in_the_answer() -> None:
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Cookies as a deployment sets them."""
+    monkeypatch.setenv("SECURE_COOKIES", "true")
+    settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@pytest.mark.rule("R-A1")
+def test_in_production_every_session_cookie_is_secure(production: None) -> None:
+    registration = _registration()
+    registered = call(register, body=registration)
+    signed_in = call(login, body={name: registration[name] for name in ("username", "password")})
+    session_id = signed_in.headers["set-cookie"].split(";")[0].removeprefix("session_id=")
+    renewed = call(get_me, session_id=session_id)
+    signed_out = call(logout, session_id=session_id)
+    replies = (registered, signed_in, renewed, signed_out)
+
+    assert [reply.status for reply in replies] == [201, 200, 200, 200]
+    for reply, seconds in zip(replies, (86400, 86400, 86400, 0), strict=True):
+        attributes = reply.headers["set-cookie"].split("; ")[1:]
+        assert attributes == ["HttpOnly", "SameSite=Lax", "Path=/", f"Max-Age={seconds}", "Secure"]
+
+
+@pytest.mark.rule("R-A6")
+def test_no_password_or_hash_is_in_the_answer() -> None:
     reply = call(register, body=_registration(password="hunter22 and more"))
 
     assert b"hunter22" not in reply.body
     assert b"argon2" not in reply.body
 
 
-def test_r_a6_the_stored_hash_is_slow_and_salted() -> None:
+@pytest.mark.rule("R-A6")
+def test_the_stored_hash_is_slow_and_salted() -> None:
     first, second = _registration(), _registration()
     for registration in (first, second):
         call(register, body=registration)
@@ -51,7 +81,8 @@ def test_r_a6_the_stored_hash_is_slow_and_salted() -> None:
     assert found[0] != found[1]
 
 
-def test_r_v2_usernames_are_folded() -> None:
+@pytest.mark.rule("R-V2")
+def test_usernames_are_folded() -> None:
     registration = _registration()
     registration["username"] = str(registration["username"]).upper()
     reply = call(register, body=registration)

@@ -60,7 +60,8 @@ def test_an_impossible_name_is_an_unknown_user(account: Account, name: str) -> N
     assert account.login(name=name or " ").status == 401
 
 
-def test_r_a4_the_session_id_changes_at_login_and_a_given_one_is_never_adopted(account: Account) -> None:
+@pytest.mark.rule("R-A4")
+def test_the_session_id_changes_at_login_and_a_given_one_is_never_adopted(account: Account) -> None:
     first = _session_id(account.login())
     second = _session_id(account.login(session_id=first))
     third = _session_id(account.login(session_id="chosen-by-the-caller"))
@@ -68,7 +69,8 @@ def test_r_a4_the_session_id_changes_at_login_and_a_given_one_is_never_adopted(a
     assert len({first, second, third, "chosen-by-the-caller"}) == 4
 
 
-def test_r_a3_after_logout_the_old_cookie_is_dead(account: Account) -> None:
+@pytest.mark.rule("R-A3")
+def test_after_logout_the_old_cookie_is_dead(account: Account) -> None:
     session_id = _session_id(account.login())
     assert call(get_me, session_id=session_id).status == 200
     reply = call(logout, session_id=session_id)
@@ -83,7 +85,8 @@ def test_logout_without_a_session_is_fine() -> None:
     assert call(logout, session_id="unknown").status == 200
 
 
-def test_r_a2_each_answer_renews_the_cookie_and_the_entry(ada: Person) -> None:
+@pytest.mark.rule("R-A2")
+def test_each_answer_renews_the_cookie_and_the_entry(ada: Person) -> None:
     call(get_me, session_id=ada.session_id)
     valkey().expire(f"session:{ada.session_id}", 60)
     reply = call(get_me, session_id=ada.session_id)
@@ -92,7 +95,8 @@ def test_r_a2_each_answer_renews_the_cookie_and_the_entry(ada: Person) -> None:
     assert valkey().ttl(f"session:{ada.session_id}") > 86_000
 
 
-def test_r_a2_a_session_left_for_more_than_24_hours_is_dead(ada: Person) -> None:
+@pytest.mark.rule("R-A2")
+def test_a_session_left_for_more_than_24_hours_is_dead(ada: Person) -> None:
     with transaction() as db:
         db.execute("UPDATE sessions SET expires_at = now() - interval '1 s' WHERE user_id = %s", [ada.id])
     valkey().delete(f"session:{ada.session_id}")
@@ -100,7 +104,8 @@ def test_r_a2_a_session_left_for_more_than_24_hours_is_dead(ada: Person) -> None
     assert call(get_me, session_id=ada.session_id).status == 401
 
 
-def test_r_a2_no_activity_outlives_the_absolute_end(ada: Person) -> None:
+@pytest.mark.rule("R-A2")
+def test_no_activity_outlives_the_absolute_end(ada: Person) -> None:
     with transaction() as db:
         db.execute("UPDATE sessions SET ends_at = now() + interval '10 s' WHERE user_id = %s", [ada.id])
     assert call(get_me, session_id=ada.session_id).status == 200
@@ -108,7 +113,8 @@ def test_r_a2_no_activity_outlives_the_absolute_end(ada: Person) -> None:
     assert valkey().ttl(f"session:{ada.session_id}") <= 10
 
 
-def test_r_a5_the_session_is_stored_with_user_name_role_and_times(ada: Person) -> None:
+@pytest.mark.rule("R-A5")
+def test_the_session_is_stored_with_user_name_role_and_times(ada: Person) -> None:
     call(get_me, session_id=ada.session_id)
     stored = valkey().hgetall(f"session:{ada.session_id}")
 
@@ -133,7 +139,8 @@ def test_me_without_a_live_session_is_401(session_id: str | None) -> None:
     assert reply.json["error"]
 
 
-def test_r_l4_five_failures_in_a_minute_close_the_door_even_to_the_right_password(account: Account) -> None:
+@pytest.mark.rule("R-L4")
+def test_five_failures_in_a_minute_close_the_door_even_to_the_right_password(account: Account) -> None:
     statuses = [account.login(password="wrong one").status for _ in range(6)]
     right = account.login()
 
@@ -142,12 +149,14 @@ def test_r_l4_five_failures_in_a_minute_close_the_door_even_to_the_right_passwor
     assert int(right.headers["retry-after"]) >= 1
 
 
-def test_r_l4_successes_do_not_count(account: Account) -> None:
+@pytest.mark.rule("R-L4")
+def test_successes_do_not_count(account: Account) -> None:
     statuses = [account.login().status for _ in range(7)]
 
     assert statuses == [200] * 7
 
 
+@pytest.mark.rule("R-O2")
 def test_the_trace_id_is_echoed_and_a_bad_one_replaced() -> None:
     assert call(get_me, headers={"X-Trace-Id": "abc-123"}).headers["x-trace-id"] == "abc-123"
     for bad in ("", "x" * 129, "white space", "é"):

@@ -98,7 +98,8 @@ def test_replies_stand_below_their_comment_the_oldest_first_and_count(ada: Perso
     assert _count(post_id) == 4
 
 
-def test_r_i4_the_count_is_right_in_the_very_next_feed(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I4")
+def test_the_count_is_right_in_the_very_next_feed(ada: Person, grace: Person) -> None:
     follow(grace, ada)
     post_id = published(ada)
 
@@ -114,18 +115,20 @@ def test_r_i4_the_count_is_right_in_the_very_next_feed(ada: Person, grace: Perso
     assert counted() == 0
 
 
+@pytest.mark.rule("R-V2", "R-V3")
 @pytest.mark.parametrize(
     "body",
     [{}, {"content": ""}, {"content": " \r\n "}, {"content": "<b></b>"}, {"content": "x" * 2201}, {"content": 5}],
 )
-def test_r_v2_r_v3_a_comment_says_something_and_not_too_much(ada: Person, body: dict[str, object]) -> None:
+def test_a_comment_says_something_and_not_too_much(ada: Person, body: dict[str, object]) -> None:
     post_id = published(ada)
 
     assert call(create_comment, session_id=ada.session_id, path={"post_id": post_id}, body=body).status == 400
     assert _comments(post_id) == []
 
 
-def test_r_v3_markup_is_removed_and_line_ends_are_folded(ada: Person) -> None:
+@pytest.mark.rule("R-V3")
+def test_markup_is_removed_and_line_ends_are_folded(ada: Person) -> None:
     reply = _say(ada, published(ada), "Hello <b>you</b>\r\nI <3 you, a < b &amp; <script>alert(1)</script>c")
 
     assert reply.json["comment"]["content"] == "Hello you\nI <3 you, a < b &amp; c"
@@ -223,7 +226,8 @@ def test_liking_a_comment_twice_counts_once(ada: Person, grace: Person) -> None:
     assert [_like(grace, str(uuid4())).status, _unlike(grace, str(uuid4())).status] == [404, 404]
 
 
-def test_r_p1_what_banned_people_wrote_is_for_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
+@pytest.mark.rule("R-P1")
+def test_what_banned_people_wrote_is_for_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
     post_id = published(ada)
     comment_id = _said(grace, post_id)
     _said(ada, post_id, parent=comment_id)
@@ -247,7 +251,8 @@ def test_a_deleted_posts_comments_are_gone(ada: Person) -> None:
     assert _like(ada, comment_id).status == 404
 
 
-def test_r_i3_comments_replies_and_deletes_at_the_same_moment_leave_the_count_right(ada: Person) -> None:
+@pytest.mark.rule("R-I3")
+def test_comments_replies_and_deletes_at_the_same_moment_leave_the_count_right(ada: Person) -> None:
     post_id = published(ada)
     parents = [_said(ada, post_id) for _ in range(4)]
 

@@ -1,11 +1,14 @@
 """GET /api/v1/openapi.json."""
 
+import pytest
+
 from functions.docs import get_openapi
 from infra.openapi import document
 from tests.support.calls import call
 from tests.support.people import Person
 
 
+@pytest.mark.rule("R-OA1")
 def test_anybody_gets_the_description_of_the_api() -> None:
     answer = call(get_openapi)
 
@@ -14,5 +17,6 @@ def test_anybody_gets_the_description_of_the_api() -> None:
     assert "/api/v1/posts/{post_id}" in answer.json["paths"]
 
 
+@pytest.mark.rule("R-OA1")
 def test_a_session_changes_nothing_of_it(ada: Person) -> None:
     assert call(get_openapi, session_id=ada.session_id).body == call(get_openapi).body == document.FILE.read_bytes()

@@ -18,13 +18,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from layers.core import home_feed
-from layers.core.home_feed import Reading, Sources, State
+from layers.core.feed_posts import FeedSources
 from layers.core.ids import new_id
 from layers.postgres import feeds, follows, likes, posts
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit, transaction
+from layers.services import home_feed
 from layers.valkey import fragments, timelines
-from tests.support.feed_posts import aged_id, forget_feed, published
+from layers.valkey.timelines import TimelinePage, TimelineState
+from tests.support.feed_posts import aged_id, deliver, forget_feed, published
 from tests.support.people import Person, new_person
 from tests.support.stores import valkey
 
@@ -52,8 +53,8 @@ class FeedMachine(RuleBasedStateMachine):
         self.authors = [new_person(f"author{n}") for n in range(AUTHORS)]
         self.following: set[UUID] = set()
         self.posts: dict[UUID, Modelled] = {}
-        self.reading: Reading | None = None
-        self.sources: Sources | None = None
+        self.reading: TimelinePage | None = None
+        self.sources: FeedSources | None = None
         for author in range(AUTHORS):
             self.follow(author)
         now = int(time.time() * 1000)
@@ -78,7 +79,7 @@ class FeedMachine(RuleBasedStateMachine):
     def _deliver(self, post_id: UUID) -> None:
         post = self.posts[post_id]
         is_star = post.author is self.authors[STAR]
-        timelines.publish(post_id, post.author.id, None if is_star else [[self.viewer.id]])
+        deliver(post_id, post.author.id, None if is_star else [self.viewer.id])
         post.delivered = True
 
     @rule(author=st.integers(0, AUTHORS - 1))
@@ -87,7 +88,7 @@ class FeedMachine(RuleBasedStateMachine):
         target = self.authors[author].id
         with transaction() as db:
             follows.follow(db, follower_id=self.viewer.id, target_id=target)
-        timelines.followed(self.viewer.id, target)
+        timelines.add_followed(self.viewer.id, target)
         self.following.add(target)
 
     @rule(author=st.integers(0, AUTHORS - 1))
@@ -96,7 +97,7 @@ class FeedMachine(RuleBasedStateMachine):
         target = self.authors[author].id
         with transaction() as db:
             follows.unfollow(db, follower_id=self.viewer.id, target_id=target)
-        timelines.unfollowed(self.viewer.id, target)
+        timelines.remove_followed(self.viewer.id, target)
         self.following.discard(target)
 
     @precondition(lambda self: self.posts)
@@ -106,7 +107,7 @@ class FeedMachine(RuleBasedStateMachine):
         post_id = data.draw(st.sampled_from(sorted(self.posts)))
         with transaction() as db:
             posts.delete(db, post_id=post_id, viewer=self.posts[post_id].author.viewer)
-        fragments.deleted(post_id)
+        fragments.mark_deleted(post_id)
         del self.posts[post_id]
 
     @precondition(lambda self: self.posts)
@@ -116,7 +117,7 @@ class FeedMachine(RuleBasedStateMachine):
         post_id = data.draw(st.sampled_from(sorted(self.posts)))
         with transaction() as db:
             change = (likes.add if liked else likes.remove)(db, post_id=post_id, viewer=self.viewer.viewer)
-        fragments.liked(self.viewer.id, post_id, liked=liked, counts=change)
+        fragments.update_like(self.viewer.id, is_liked=liked, counts=change)
         self.posts[post_id].liked = liked
 
     @rule()
@@ -156,14 +157,15 @@ class FeedMachine(RuleBasedStateMachine):
         """Another environment finds no timeline: an hour has passed."""
         forget_feed(self.viewer)
         reading = timelines.read(self.viewer.id, before=None, limit=3)
-        assert reading.state is State.ABSENT
+        assert reading.state is TimelineState.ABSENT
         self.reading = reading
 
     @precondition(lambda self: self.reading and not self.sources)
     @rule()
     def read_rows(self) -> None:
         """It reads the rows."""
-        self.sources = feeds.sources(self.viewer.id)
+        with autocommit() as db:
+            self.sources = feeds.read_sources(db, viewer_id=self.viewer.id)
 
     @precondition(lambda self: self.sources)
     @rule()
@@ -196,7 +198,7 @@ class FeedMachine(RuleBasedStateMachine):
         shown: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
-            page = msgspec.json.decode(home_feed.answer(self.viewer.viewer, cursor=cursor, limit=limit))
+            page = msgspec.json.decode(home_feed.read(self.viewer.viewer, cursor=cursor, limit=limit))
             assert "fallback" not in page
             assert len(page["posts"]) == limit or page["nextCursor"] is None
             shown += page["posts"]
@@ -205,12 +207,13 @@ class FeedMachine(RuleBasedStateMachine):
                 return shown
 
 
+@pytest.mark.rule("R-F1", "R-I4", "R-I5")
 @pytest.mark.timeout(5 * EXAMPLES)
-def test_r_f1_r_i4_r_i5_the_feed_is_as_a_plain_model_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timelines, "KEPT", 8)  # so small that lists are cut and pages reach beyond them
-    monkeypatch.setattr(timelines, "_GATHERED", 10)
-    monkeypatch.setattr(feeds, "_DEPTH", 6)
-    monkeypatch.setattr(feeds, "_OF_EACH", 4)
+def test_the_feed_is_as_a_plain_model_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timelines, "MAX_ENTRIES", 8)  # so small that lists are cut and pages reach beyond them
+    monkeypatch.setattr(timelines, "_TRIM_ENTRIES", 10)
+    monkeypatch.setattr(feeds, "_TIMELINE_POSTS", 6)
+    monkeypatch.setattr(feeds, "_AUTHOR_POSTS", 4)
     bounded = settings(
         max_examples=EXAMPLES, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
     )

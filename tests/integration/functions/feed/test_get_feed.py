@@ -9,16 +9,27 @@ import pytest
 from functions.feed import get_feed
 from functions.posts import like_post, unlike_post
 from functions.users import follow_user, unfollow_user
-from layers.core import home_feed, media_links
+from layers.core import media_links
 from layers.core.ids import time_of
 from layers.core.models import Post
 from layers.postgres import posts
 from layers.postgres.connection import transaction
+from layers.services import home_feed
 from layers.valkey import fragments, timelines
 from tests.support.calls import call
-from tests.support.feed_posts import aged_id, all_pages, counted_trips, feed, feed_ids, forget_feed, published, told
+from tests.support.feed_posts import (
+    aged_id,
+    all_pages,
+    counted_trips,
+    deliver,
+    feed,
+    feed_ids,
+    forget_feed,
+    published,
+    told,
+)
 from tests.support.people import Person, follow
-from tests.support.pipes import Pipes, stores_answer
+from tests.support.proxies import Proxies, stores_answer
 from tests.support.stores import valkey
 from tests.support.waiting import until
 
@@ -48,7 +59,7 @@ def test_a_post_reads_as_get_post_shows_it(friends: tuple[Person, Person]) -> No
             "UPDATE posts SET tags = '{a,b}', location = 'Q\"<>', caption = %s WHERE id = %s", ["ü%b\n", post_id]
         )
         post = posts.read(db, post_id=post_id, viewer=ada.viewer)
-    shown = msgspec.json.decode(media_links.signed(msgspec.json.encode(post)))
+    shown = msgspec.json.decode(media_links.sign_all(msgspec.json.encode(post)))
 
     for _ in ("cold", "warm"):
         (in_feed,) = feed(ada)["posts"]
@@ -56,7 +67,8 @@ def test_a_post_reads_as_get_post_shows_it(friends: tuple[Person, Person]) -> No
         msgspec.convert(in_feed, Post, strict=False)
 
 
-def test_r_f4_only_published_posts(friends: tuple[Person, Person]) -> None:
+@pytest.mark.rule("R-F4")
+def test_only_published_posts(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     for status in ("processing", "failed", "deleted"):
         published(grace, status="published" if status == "deleted" else status)
@@ -66,15 +78,17 @@ def test_r_f4_only_published_posts(friends: tuple[Person, Person]) -> None:
     assert feed_ids(ada) == []
 
 
+@pytest.mark.rule("R-F1")
 @pytest.mark.parametrize("limit", [1, 3, 7])
-def test_r_f1_paging_yields_each_post_once_in_order(friends: tuple[Person, Person], limit: int) -> None:
+def test_paging_yields_each_post_once_in_order(friends: tuple[Person, Person], limit: int) -> None:
     ada, grace = friends
     made = [published(author) for _ in range(7) for author in (ada, grace)]
 
     assert all_pages(ada, limit=limit) == made[::-1]
 
 
-def test_r_f1_posts_arriving_while_paging_neither_repeat_nor_hide_others(friends: tuple[Person, Person]) -> None:
+@pytest.mark.rule("R-F1")
+def test_posts_arriving_while_paging_neither_repeat_nor_hide_others(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     made = [published(grace) for _ in range(6)]
     page = feed(ada, limit=3)
@@ -83,7 +97,8 @@ def test_r_f1_posts_arriving_while_paging_neither_repeat_nor_hide_others(friends
     assert feed_ids(ada, limit=3, cursor=page["nextCursor"]) == made[2::-1]
 
 
-def test_r_f1_posts_of_one_millisecond_are_each_shown_once(friends: tuple[Person, Person]) -> None:
+@pytest.mark.rule("R-F1")
+def test_posts_of_one_millisecond_are_each_shown_once(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     now = int(time.time() * 1000)
     made = sorted((published(grace, aged_id(now)) for _ in range(9)), reverse=True)
@@ -91,7 +106,8 @@ def test_r_f1_posts_of_one_millisecond_are_each_shown_once(friends: tuple[Person
     assert all_pages(ada, limit=2) == made
 
 
-def test_r_f2_next_cursor_is_null_exactly_on_the_last_page_also_when_it_is_full(friends: tuple[Person, Person]) -> None:
+@pytest.mark.rule("R-F2")
+def test_next_cursor_is_null_exactly_on_the_last_page_also_when_it_is_full(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     for _ in range(4):
         published(grace)
@@ -101,7 +117,8 @@ def test_r_f2_next_cursor_is_null_exactly_on_the_last_page_also_when_it_is_full(
         assert feed(ada, limit=3)["nextCursor"] is not None
 
 
-def test_r_f3_cursors_need_no_escaping(friends: tuple[Person, Person]) -> None:
+@pytest.mark.rule("R-F3")
+def test_cursors_need_no_escaping(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     published(grace), published(grace)
 
@@ -119,6 +136,7 @@ def test_a_bare_time_means_strictly_older_than(friends: tuple[Person, Person]) -
     assert feed_ids(ada, cursor="9999-12-31T23:59:59.999Z")[-1] == old
 
 
+@pytest.mark.rule("R-F6")
 @pytest.mark.parametrize(
     "query",
     [
@@ -126,7 +144,7 @@ def test_a_bare_time_means_strictly_older_than(friends: tuple[Person, Person]) -
         {"cursor": "AAAA" * 20}, {"cursor": "2026-13-45T00:00:00Z"}, {"cursor": "2026-01-01TNaN"},
     ],
 )  # fmt: skip
-def test_r_f6_bad_limits_and_cursors_are_400(ada: Person, query: dict[str, object]) -> None:
+def test_bad_limits_and_cursors_are_400(ada: Person, query: dict[str, object]) -> None:
     assert call(get_feed, session_id=ada.session_id, query=query).status == 400
 
 
@@ -203,7 +221,8 @@ def test_what_a_page_lacks_is_one_statement(friends: tuple[Person, Person]) -> N
     assert trips.statements == 0
 
 
-def test_r_i4_own_likes_show_in_the_very_next_answer(friends: tuple[Person, Person]) -> None:
+@pytest.mark.rule("R-I4")
+def test_own_likes_show_in_the_very_next_answer(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     post_id = published(grace)
     feed(ada), feed(grace)
@@ -215,7 +234,8 @@ def test_r_i4_own_likes_show_in_the_very_next_answer(friends: tuple[Person, Pers
         assert (hers["isLiked"], hers["likeCount"]) == (False, is_liked)
 
 
-def test_r_i5_follow_and_unfollow_show_in_the_very_next_answer(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I5")
+def test_follow_and_unfollow_show_in_the_very_next_answer(ada: Person, grace: Person) -> None:
     made = [published(grace) for _ in range(3)]
     mine = published(ada)
     assert feed_ids(ada) == [mine]
@@ -243,7 +263,7 @@ def test_a_deleted_post_is_absent_from_the_very_next_answer(friends: tuple[Perso
     feed(ada)
     with transaction() as db:
         posts.delete(db, post_id=gone, viewer=grace.viewer)
-    fragments.deleted(gone)
+    fragments.mark_deleted(gone)
 
     assert feed_ids(ada) == [kept]
     valkey().delete(b"post:" + gone.bytes)
@@ -267,14 +287,15 @@ def test_a_banned_authors_posts_are_absent_from_the_very_next_answer(friends: tu
     assert feed_ids(ada) == [post_id]
     with transaction() as db:
         db.execute("UPDATE users SET banned_at = now() WHERE id = %s", [grace.id])
-    timelines.banned(grace.id)
+    timelines.set_banned(grace.id)
 
     assert feed_ids(ada) == []
     forget_feed(ada)
     assert feed_ids(ada) == []
 
 
-def test_r_i5_own_new_posts_show_in_the_very_next_answer(ada: Person) -> None:
+@pytest.mark.rule("R-I5")
+def test_own_new_posts_show_in_the_very_next_answer(ada: Person) -> None:
     feed(ada)
     first = told(ada)
     assert feed_ids(ada) == [first]
@@ -290,27 +311,28 @@ def test_stars_are_merged_at_read(friends: tuple[Person, Person], admin: Person)
     made = []
     for _ in range(4):
         made.append(published(star))
-        timelines.publish(made[-1], star.id, None)
-        timelines.publish(made[-1], star.id, None)
+        deliver(made[-1], star.id, None)
+        deliver(made[-1], star.id, None)
         made.append(told(admin, ada))
 
     assert not {post_id.bytes for post_id in made[::2]} & set(valkey().lrange(b"timeline:" + ada.id.bytes, 0, -1))
     assert all_pages(ada, limit=3) == [*made[::-1], before]
     with transaction() as db:
         posts.delete(db, post_id=made[0], viewer=star.viewer)
-    fragments.deleted(made[0])
+    fragments.mark_deleted(made[0])
     assert feed_ids(ada) == [*made[:0:-1], before]
     call(unfollow_user, session_id=ada.session_id, path={"user": star.id})
     assert feed_ids(ada) == made[::-2]
 
 
-def test_r_d1_without_valkey_the_feed_comes_from_the_rows_and_so_do_the_viewers_own_writes(
-    friends: tuple[Person, Person], pipes: Pipes
+@pytest.mark.rule("R-D1")
+def test_without_valkey_the_feed_comes_from_the_rows_and_so_do_the_viewers_own_writes(
+    friends: tuple[Person, Person], proxies: Proxies
 ) -> None:
     ada, grace = friends
     made = [published(grace) for _ in range(5)]
     feed(ada)
-    pipes.valkey.close()
+    proxies.valkey.close()
 
     assert all_pages(ada, limit=2) == made[::-1]
     assert call(like_post, session_id=ada.session_id, path={"post_id": made[0]}).status == 200
@@ -318,7 +340,7 @@ def test_r_d1_without_valkey_the_feed_comes_from_the_rows_and_so_do_the_viewers_
     assert call(unfollow_user, session_id=ada.session_id, path={"user": grace.id}).status == 200
     assert feed_ids(ada) == []
 
-    pipes.valkey.open()
+    proxies.valkey.open()
     until(stores_answer)
     assert feed_ids(ada) == []
     call(follow_user, session_id=ada.session_id, path={"user": grace.id})
@@ -326,14 +348,15 @@ def test_r_d1_without_valkey_the_feed_comes_from_the_rows_and_so_do_the_viewers_
     assert feed(ada)["posts"][-1]["likeCount"] == 1
 
 
-def test_r_d1_without_postgresql_a_cached_page_is_served_and_anything_else_is_an_empty_fallback(
-    friends: tuple[Person, Person], pipes: Pipes
+@pytest.mark.rule("R-D1")
+def test_without_postgresql_a_cached_page_is_served_and_anything_else_is_an_empty_fallback(
+    friends: tuple[Person, Person], proxies: Proxies
 ) -> None:
     ada, grace = friends
     made = [published(grace) for _ in range(5)]
     feed(ada), feed(grace)
     forget_feed(grace)
-    pipes.database.close()
+    proxies.database.close()
 
     assert feed_ids(ada) == made[::-1]
     valkey().delete(b"liked:" + ada.id.bytes)
@@ -341,16 +364,16 @@ def test_r_d1_without_postgresql_a_cached_page_is_served_and_anything_else_is_an
     for _ in range(5):
         assert feed(grace) == {"posts": [], "nextCursor": None, "fallback": True}
 
-    pipes.database.open()
+    proxies.database.open()
     until(lambda: "fallback" not in feed(grace), every=0.5)
     assert feed_ids(grace) == made[::-1]
 
 
-def test_a_hanging_valkey_costs_less_than_two_seconds(friends: tuple[Person, Person], pipes: Pipes) -> None:
+def test_a_hanging_valkey_costs_less_than_two_seconds(friends: tuple[Person, Person], proxies: Proxies) -> None:
     ada, grace = friends
     post_id = published(grace)
     feed(ada)
-    pipes.valkey.hang()
+    proxies.valkey.hang()
     started = time.monotonic()
 
     assert feed_ids(ada) == [post_id]

@@ -64,7 +64,7 @@ def test_ready_while_either_store_answers(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_detailed_names_every_component_and_its_latency() -> None:
     for host in heartbeats.HOSTS:
-        heartbeats.beat(host)
+        heartbeats.record(host)
     reply = call(get_detailed)
     components = reply.json["components"]
 
@@ -105,7 +105,7 @@ def test_a_store_that_is_away_is_named_and_only_the_needed_ones_degrade(
 
 
 def test_a_worker_that_is_silent_for_two_minutes_is_unavailable() -> None:
-    heartbeats.beat("schedules")
+    heartbeats.record("schedules")
     old = (datetime.now(UTC) - timedelta(seconds=121)).isoformat(timespec="milliseconds")
     valkey().set("heartbeat:queues", old, ex=100)
     worker = call(get_detailed).json["components"]["worker"]

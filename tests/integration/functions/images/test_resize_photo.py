@@ -1,5 +1,6 @@
 """The photo's queue: every way a message can go, told twice, too early, too late or never to succeed."""
 
+import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from functions.images import resize_photo
-from functions.posts import delete_post
+from functions.posts import create_post, delete_post
 from layers.core import trace
 from layers.core.ids import new_id
 from layers.core.settings import settings
@@ -16,10 +17,12 @@ from layers.postgres import connection as postgres
 from layers.postgres import outbox, posts
 from layers.postgres.connection import transaction
 from layers.rabbitmq import connection as broker
-from tests.support.calls import call
+from tests.support.calls import Upload, call
 from tests.support.deliveries import deliver
+from tests.support.logs import logged
 from tests.support.people import Person
-from tests.support.queues import new_queue, ready, take
+from tests.support.proxies import Proxies
+from tests.support.queues import new_queue, ready, take, told
 from tests.support.uploads import begin, picture
 from tests.support.waiting import until
 
@@ -32,7 +35,8 @@ def queue() -> Iterator[str]:
     broker.close()
 
 
-def test_r_m5_an_uploaded_photo_is_rendered_and_its_post_published(ada: Person):
+@pytest.mark.rule("R-M5")
+def test_an_uploaded_photo_is_rendered_and_its_post_published(ada: Person):
     post = begin(ada, picture(), is_told=True)
     deliver(resize_photo, post.event())
 
@@ -40,7 +44,8 @@ def test_r_m5_an_uploaded_photo_is_rendered_and_its_post_published(ada: Person):
     assert post.notes == 0
 
 
-def test_r_m5_a_post_is_published_by_the_last_of_its_pictures(ada: Person):
+@pytest.mark.rule("R-M5")
+def test_a_post_is_published_by_the_last_of_its_pictures(ada: Person):
     post = begin(ada, picture(), picture(), None, is_told=True)
     deliver(resize_photo, post.event(1))
     deliver(resize_photo, post.event(0))
@@ -52,7 +57,8 @@ def test_r_m5_a_post_is_published_by_the_last_of_its_pictures(ada: Person):
     assert (post.status, post.files) == ("published", post.all_files)
 
 
-def test_r_m5_a_message_delivered_twice_changes_nothing(ada: Person):
+@pytest.mark.rule("R-M5")
+def test_a_message_delivered_twice_changes_nothing(ada: Person):
     post = begin(ada, picture(), is_told=True)
     for _ in range(3):
         deliver(resize_photo, post.event())
@@ -122,7 +128,8 @@ def test_renditions_of_a_post_deleted_meanwhile_are_removed_again(ada: Person):
     assert not any(media.exists(key) for key in post.keys)
 
 
-def test_r_m6_a_picture_that_fails_in_all_tries_ends_failed(ada: Person, queue: str):
+@pytest.mark.rule("R-M6")
+def test_a_picture_that_fails_in_all_tries_ends_failed(ada: Person, queue: str):
     post = begin(ada, None, is_told=True)
     for attempt in range(3):
         deliver(resize_photo, post.event(), queue=queue, attempt=attempt)
@@ -150,20 +157,41 @@ def test_a_store_that_was_away_in_all_tries_fails_no_post(ada: Person, queue: st
     assert post.status in ("processing", "published")
 
 
-def test_r_o2_the_trace_id_of_the_upload_is_the_jobs_and_the_events(ada: Person, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.rule("R-O2")
+def test_the_trace_id_of_the_request_is_logged_and_reaches_the_image_job(ada: Person):
+    trace_id = f"trace-{secrets.token_hex(8)}"
+    with logged() as lines, told() as notices:
+        form = ([Upload(picture())], {})
+        reply = call(create_post, session_id=ada.session_id, form=form, headers={"x-trace-id": trace_id})
+        post_id = reply.json["post_id"]
+        [notice] = until(lambda: [each for each in notices() if post_id in each["Key"]])
+        deliver(resize_photo, notice)
+        found = [line for line in lines() if line.get("trace_id") == trace_id]
+
+    assert (reply.status, reply.headers["x-trace-id"]) == (202, trace_id)
+    assert [(line["message"], line["function"]) for line in found] == [
+        ("request", "create_post"),
+        ("message", "resize_photo"),
+    ]
+
+
+@pytest.mark.rule("R-O2")
+def test_the_trace_id_of_the_upload_is_that_of_the_job_and_of_its_event(
+    ada: Person, proxies: Proxies, monkeypatch: pytest.MonkeyPatch
+):
+    """Without RabbitMQ and Valkey the event stays in the outbox."""
     post = begin(ada, picture(), is_told=True)
-    monkeypatch.setenv("RABBITMQ_URL", "amqp://a:b@127.0.0.1:9/%2F")
-    settings.cache_clear()
-    broker.close()
-    try:
-        deliver(resize_photo, post.event(trace_id="trace-of-upload"))
-    finally:
-        monkeypatch.undo()
+    proxies.valkey.close()
+    with monkeypatch.context() as patched:
+        patched.setenv("RABBITMQ_URL", "amqp://a:b@127.0.0.1:9/%2F")
         settings.cache_clear()
+        broker.close()
+        deliver(resize_photo, post.event(trace_id="trace-of-upload"))
+    settings.cache_clear()
 
     assert trace.trace_id.get() == "trace-of-upload"
     with transaction() as db:
-        every = outbox.waiting(db, older_than_seconds=-1, at_most=10_000)
+        every = outbox.lock_waiting(db, older_than_seconds=-1, at_most=10_000)
     waiting = [note for note in every if str(post.id).encode() in note.body]
-    assert [note.trace_id for note in waiting] in ([], ["trace-of-upload"])
+    assert [note.trace_id for note in waiting] == ["trace-of-upload"]
     assert post.status == "published"

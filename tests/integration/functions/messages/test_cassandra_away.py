@@ -17,25 +17,26 @@ from functions.messages import (
     send_message,
     start_typing,
 )
-from tests.support.broken_pipes import Pipe, cassandra_behind_a_pipe
 from tests.support.calls import call
 from tests.support.messages import ask, inbox, read, sent
 from tests.support.people import Person
+from tests.support.proxies import Proxy, cassandra_through_a_proxy
 from tests.support.waiting import until
 
 
 @pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch, talk: UUID) -> Iterator[Pipe]:
-    """Cassandra behind a pipe that the test can close."""
-    with cassandra_behind_a_pipe(monkeypatch) as opened:
+def proxy(monkeypatch: pytest.MonkeyPatch, talk: UUID) -> Iterator[Proxy]:
+    """Cassandra behind a proxy that the test can close."""
+    with cassandra_through_a_proxy(monkeypatch) as opened:
         yield opened
 
 
-def test_r_d1_messages_are_503_at_once_and_all_else_works_and_it_recovers_without_a_restart(
-    ada: Person, grace: Person, talk: UUID, pipe: Pipe
+@pytest.mark.rule("R-D1")
+def test_messages_are_503_at_once_and_all_else_works_and_it_recovers_without_a_restart(
+    ada: Person, grace: Person, talk: UUID, proxy: Proxy
 ) -> None:
     said = sent(ada, talk, "before")
-    pipe.close()
+    proxy.close()
     for module, given in (
         (list_messages, {}),
         (send_message, {"body": {"content": "x"}}),
@@ -51,7 +52,7 @@ def test_r_d1_messages_are_503_at_once_and_all_else_works_and_it_recovers_withou
     assert call(open_conversation, session_id=ada.session_id, body={"recipientId": str(grace.id)}).status == 503
     assert call(get_me, session_id=ada.session_id).status == 200
     assert call(get_feed, session_id=ada.session_id).status == 200
-    pipe.open()
+    proxy.open()
 
     assert until(lambda: ask(list_messages, ada, talk).status == 200, seconds=15)
     assert read(ada, talk) == [said]

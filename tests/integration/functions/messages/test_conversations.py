@@ -28,7 +28,8 @@ def test_a_new_conversation_names_its_recipient_and_is_listed_by_who_opened_it(a
     assert inbox(grace) == []
 
 
-def test_r_dm6_both_opening_at_once_get_one_conversation_and_one_of_them_made_it(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-DM6")
+def test_both_opening_at_once_get_one_conversation_and_one_of_them_made_it(ada: Person, grace: Person) -> None:
     pairs = [(ada, grace), (grace, ada)] * 5
     replies = together(
         lambda pair: call(open_conversation, session_id=pair[0].session_id, body={"recipientId": str(pair[1].id)}),
@@ -61,8 +62,9 @@ def test_the_latest_activity_comes_first_and_a_message_moves_its_conversation_up
     assert [one["conversationId"] for one in inbox(ada)] == [str(talk) for talk in order]
 
 
+@pytest.mark.rule("R-F1")
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
-def test_r_f1_paging_gives_each_conversation_once(ada: Person, limit: int) -> None:
+def test_paging_gives_each_conversation_once(ada: Person, limit: int) -> None:
     talks = [str(opened(ada, new_person())) for _ in range(7)]
     for _ in range(2):  # filled from the rows, and from Valkey
         found, cursor = [], None
@@ -79,7 +81,7 @@ def test_r_f1_paging_gives_each_conversation_once(ada: Person, limit: int) -> No
 def test_a_message_while_the_order_is_being_filled_is_not_lost(ada: Person, grace: Person) -> None:
     first, second = opened(ada, grace), opened(ada, new_person())
     valkey().delete(b"inbox:" + ada.id.bytes)
-    assert inboxes.page(ada.id, after=None, at_most=10) is None
+    assert inboxes.read_page(ada.id, after=None, at_most=10) is None
     stale = {first: 1, second: 2}
     sent(grace, first)
     from datetime import UTC, datetime  # noqa: PLC0415
@@ -88,7 +90,8 @@ def test_a_message_while_the_order_is_being_filled_is_not_lost(ada: Person, grac
     assert [one["conversationId"] for one in inbox(ada)] == [str(first), str(second)]
 
 
-def test_r_dm3_unread_rises_with_the_others_messages_and_falls_with_the_read_mark(
+@pytest.mark.rule("R-DM3")
+def test_unread_rises_with_the_others_messages_and_falls_with_the_read_mark(
     ada: Person, grace: Person, talk: UUID
 ) -> None:
     messages = [sent(ada, talk, f"{number}") for number in range(5)]

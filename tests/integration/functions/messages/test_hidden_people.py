@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import pytest
+
 from functions.admin import remove_user, unban_user
 from functions.messages import (
     add_reaction,
@@ -22,9 +24,9 @@ from layers.core.events import AccountRemoved, ProfileUpdated
 from tests import pictures
 from tests.support.calls import Upload, call
 from tests.support.deliveries import deliver
-from tests.support.messages import ask, entry, inbox, opened, opened_group, read, sent
+from tests.support.messages import ask, entry, inbox, opened, opened_group, read, read_as_far_as, sent
 from tests.support.people import Person, new_person
-from tests.support.pipes import Pipes
+from tests.support.proxies import Proxies
 
 
 def _ban(admin: Person, person: Person, **query: str) -> None:
@@ -43,6 +45,7 @@ def _hidden(person: Person, *, is_hidden: bool = True) -> ProfileUpdated:
     )
 
 
+@pytest.mark.rule("R-B1")
 def test_the_conversation_with_a_banned_account_is_as_if_there_were_none_until_it_is_open_again(
     ada: Person, grace: Person, admin: Person, talk: UUID
 ) -> None:
@@ -67,6 +70,7 @@ def test_the_conversation_with_a_banned_account_is_as_if_there_were_none_until_i
     assert entry(ada, talk)["unreadCount"] == 1
 
 
+@pytest.mark.rule("R-B2")
 def test_a_banned_accounts_messages_name_and_reactions_are_gone_from_a_group(ada: Person, admin: Person) -> None:
     grace, linus = new_person("grace"), new_person("linus")
     group = opened_group(ada, grace, linus)
@@ -82,6 +86,53 @@ def test_a_banned_accounts_messages_name_and_reactions_are_gone_from_a_group(ada
     assert grace.username not in str(inbox(ada))
 
 
+@pytest.mark.rule("R-B2")
+def test_in_a_group_all_that_a_banned_member_did_is_hidden_but_for_admins_and_back_after_the_ban(
+    ada: Person, admin: Person
+) -> None:
+    grace = new_person("grace")
+    group = opened_group(ada, grace, admin)
+    deliver(copy_profile, _hidden(grace, is_hidden=False))  # as the queue does after a registration
+    mine, theirs = sent(ada, group, "mine"), sent(grace, group, "theirs")
+    path = {"message_id": mine["messageId"]}
+    assert ask(add_reaction, grace, group, path=path, body={"reaction": "laugh"}).status == 201
+    read_as_far_as(grace, group, theirs)
+    before = _all_of(ada, group)
+    assert before == {
+        "messages": [theirs["messageId"], mine["messageId"]],
+        "reactions": [str(grace.id)],
+        "receipts": {str(ada.id), str(grace.id)},
+        "members": {str(ada.id), str(grace.id), str(admin.id)},
+    }
+    assert ask(start_typing, grace, group).status == 200
+    assert ask(list_typing, ada, group).json["typingUsers"] == [str(grace.id)]
+    _ban(admin, grace)
+
+    typing = [ask(list_typing, person, group).json["typingUsers"] for person in (ada, admin)]
+    assert typing == [[], [str(grace.id)]]
+    assert _all_of(ada, group) == {
+        "messages": [mine["messageId"]],
+        "reactions": [],
+        "receipts": {str(ada.id)},
+        "members": {str(ada.id), str(admin.id)},
+    }
+    assert _all_of(admin, group) == before
+    assert call(unban_user, session_id=admin.session_id, path={"user": grace.id}).status == 200
+    assert _all_of(ada, group) == before
+
+
+def _all_of(reader: Person, group: UUID) -> dict[str, object]:
+    """What a member sees of a group."""
+    messages = read(reader, group)
+    return {
+        "messages": [message["messageId"] for message in messages],
+        "reactions": [reaction["userId"] for message in messages for reaction in message["reactions"]],
+        "receipts": {receipt["userId"] for receipt in ask(list_receipts, reader, group).json["receipts"]},
+        "members": {member["id"] for member in entry(reader, group)["members"]},
+    }
+
+
+@pytest.mark.rule("R-B2")
 def test_paging_goes_on_over_a_banned_accounts_messages(ada: Person, admin: Person) -> None:
     grace, linus = new_person("grace"), new_person("linus")
     group = opened_group(ada, grace, linus)
@@ -102,6 +153,7 @@ def test_paging_goes_on_over_a_banned_accounts_messages(ada: Person, admin: Pers
     assert found == shown[::-1]
 
 
+@pytest.mark.rule("R-B3")
 def test_what_a_removed_account_wrote_is_deleted_with_its_pictures_and_name(
     ada: Person, grace: Person, admin: Person
 ) -> None:
@@ -115,12 +167,13 @@ def test_what_a_removed_account_wrote_is_deleted_with_its_pictures_and_name(
     deliver(remove_messages, AccountRemoved(user_id=grace.id, removed_at=now()))
 
     assert read(ada, group) == [mine]
-    assert kept.kept(group, UUID(picture["messageId"])) is None
+    assert kept.find(group, UUID(picture["messageId"])) is None
     assert grace.username not in str(inbox(ada))
 
 
+@pytest.mark.rule("R-D1")
 def test_while_the_rows_are_away_the_copies_tell_who_is_hidden(
-    ada: Person, grace: Person, admin: Person, pipes: Pipes, talk: UUID
+    ada: Person, grace: Person, admin: Person, proxies: Proxies, talk: UUID
 ) -> None:
     other = new_person("linus")
     open_talk = opened(ada, other)
@@ -128,11 +181,11 @@ def test_while_the_rows_are_away_the_copies_tell_who_is_hidden(
     _ban(admin, grace)
     deliver(copy_profile, _hidden(grace), _hidden(other, is_hidden=False))
     assert len(inbox(ada)) == 1
-    pipes.database.close()
+    proxies.database.close()
     try:
         listed = call(list_conversations, session_id=ada.session_id)
         assert listed.status == 200
         assert [one["conversationId"] for one in listed.json["conversations"]] == [str(open_talk)]
         assert ask(list_messages, ada, talk).status == 404
     finally:
-        pipes.database.open()
+        proxies.database.open()

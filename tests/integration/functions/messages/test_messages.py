@@ -1,5 +1,7 @@
 """Sending and reading messages."""
 
+import secrets
+import time
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,13 +15,21 @@ from functions.messages import (
     send_message,
     start_typing,
 )
+from layers.cassandra import message_ids, messages
+from layers.cassandra.messages import StoredMessage
 from layers.core import limits
+from layers.core.ids import new_id
 from tests import pictures
 from tests.support.calls import Upload
 from tests.support.messages import ask, opened_group, read, read_as_far_as, sent
 from tests.support.people import Person, new_person
 from tests.support.together import together
-from tests.support.waiting import until
+
+_LAST_62_BITS = (1 << 62) - 1
+"""The random part of a UUIDv7: what stands before it is the time, which message ids keep."""
+TYPING_SECONDS = 5
+CLOCK_ERROR = 0.01
+"""Seconds: Valkey's clock counts whole milliseconds, and is not this process's."""
 
 
 def test_a_message_is_read_as_it_was_sent(ada: Person, grace: Person, talk: UUID) -> None:
@@ -31,8 +41,9 @@ def test_a_message_is_read_as_it_was_sent(ada: Person, grace: Person, talk: UUID
     assert read(grace, talk) == read(ada, talk) == [said]
 
 
+@pytest.mark.rule("R-DM2")
 @pytest.mark.parametrize("limit", [1, 2, 3, 20])
-def test_r_dm2_paging_has_no_gaps_or_repeats(ada: Person, grace: Person, talk: UUID, limit: int) -> None:
+def test_paging_has_no_gaps_or_repeats(ada: Person, grace: Person, talk: UUID, limit: int) -> None:
     said = together(lambda number: sent(ada if number % 2 else grace, talk, str(number)), range(20))
     found, before = [], None
     while True:
@@ -47,7 +58,48 @@ def test_r_dm2_paging_has_no_gaps_or_repeats(ada: Person, grace: Person, talk: U
     assert found == read(grace, talk, limit=100)
 
 
-def test_r_dm1_an_acknowledged_message_is_in_the_next_read_and_first(ada: Person, grace: Person, talk: UUID) -> None:
+@pytest.mark.rule("R-DM2")
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_paging_has_no_gaps_or_repeats_within_one_millisecond(
+    ada: Person, grace: Person, talk: UUID, limit: int
+) -> None:
+    made = new_id()
+    ids = {message_ids.from_id(UUID(int=made.int & ~_LAST_62_BITS | secrets.randbits(62))) for _ in range(12)}
+    assert len({message_id.time for message_id in ids}) == 1
+    for message_id in ids:
+        messages.send(talk, _kept(message_id, ada), other_writes=[])
+    in_order = [str(each) for each in sorted(ids, key=message_ids.sort_key, reverse=True)]
+
+    assert _paged(grace, talk, limit=limit) == in_order
+    for place, before in enumerate(in_order):
+        assert [one["messageId"] for one in read(grace, talk, before=before)] == in_order[place + 1 :]
+
+
+def _kept(message_id: UUID, sender: Person) -> StoredMessage:
+    return StoredMessage(
+        message_id=message_id,
+        sender_id=sender.id,
+        content="at once",
+        content_type="text",
+        media_url=None,
+        reply_to_id=None,
+    )
+
+
+def _paged(reader: Person, talk: UUID, *, limit: int) -> list[str]:
+    """The ids of all messages, page by page, the newest first."""
+    found: list[str] = []
+    query: dict[str, object] = {"limit": limit}
+    while True:
+        page = ask(list_messages, reader, talk, query=query).json
+        found += [message["messageId"] for message in page["messages"]]
+        if page["nextCursor"] is None:
+            return found
+        query["before"] = page["nextCursor"]
+
+
+@pytest.mark.rule("R-DM1")
+def test_an_acknowledged_message_is_in_the_next_read_and_first(ada: Person, grace: Person, talk: UUID) -> None:
     for number in range(30):
         said = sent(ada if number % 3 else grace, talk, str(number))
         assert read(grace, talk, limit=1) == [said]
@@ -96,7 +148,8 @@ def test_a_picture_goes_the_photos_way(ada: Person, grace: Person, talk: UUID) -
     assert ask(send_message, ada, talk, form=([Upload(b"GIF89a")], {})).status == 415
 
 
-def test_r_p7_only_participants_read_or_write(ada: Person, admin: Person, talk: UUID) -> None:
+@pytest.mark.rule("R-P7")
+def test_only_participants_read_or_write(ada: Person, admin: Person, talk: UUID) -> None:
     said = sent(ada, talk)
     for person in (new_person(), admin):
         for module, given in (
@@ -132,15 +185,30 @@ def test_receipts_tell_how_far_each_has_read(ada: Person, grace: Person, talk: U
     assert receipts == {str(grace.id): said[1]["messageId"], str(ada.id): said[2]["messageId"]}
 
 
-def test_r_dm4_typing_shows_at_once_and_ends(ada: Person, grace: Person, talk: UUID) -> None:
+@pytest.mark.rule("R-DM4")
+def test_a_typing_mark_is_visible_at_once_and_ends_5_s_after_the_last_request(
+    ada: Person, grace: Person, talk: UUID
+) -> None:
     def typing() -> list[str]:
         users: list[str] = ask(list_typing, ada, talk).json["typingUsers"]
         return users
 
+    def start() -> float:
+        """The moment just before the request."""
+        began = time.monotonic()
+        assert ask(start_typing, grace, talk).status == 200
+        return began
+
+    def seconds_visible(began: float, *, at_most: float) -> float:
+        """How long the mark has been seen without a break."""
+        while (seconds := time.monotonic() - began) < at_most and typing() == [str(grace.id)]:
+            pass
+        return seconds
+
     assert typing() == []
-    ask(start_typing, grace, talk)
-    assert typing() == [str(grace.id)]
-    until(lambda: typing() == [], seconds=6.5)
+    assert seconds_visible(start(), at_most=3) >= 3
+    assert TYPING_SECONDS - CLOCK_ERROR < seconds_visible(start(), at_most=10) < TYPING_SECONDS + 1
+    assert typing() == []
 
 
 def test_a_group_talks_and_is_left(ada: Person, grace: Person) -> None:

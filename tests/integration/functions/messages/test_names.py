@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import pytest
+
 from functions.users import copy_profile
 from layers.core import media_links
 from layers.core.clock import now
@@ -18,7 +20,8 @@ def _changed(person: Person, name: str, picture: str | None = None) -> None:
     deliver(copy_profile, event)
 
 
-def test_r_dm5_the_list_shows_the_name_and_picture_of_the_latest_event(ada: Person, grace: Person, talk: UUID) -> None:
+@pytest.mark.rule("R-DM5")
+def test_the_list_shows_the_name_and_picture_of_the_latest_event(ada: Person, grace: Person, talk: UUID) -> None:
     _changed(grace, "grace_new", f"{media_links.AVATAR_MARK}avatars/{grace.id}.jpg?v=1")
     listed = entry(ada, talk)
 
@@ -29,7 +32,8 @@ def test_r_dm5_the_list_shows_the_name_and_picture_of_the_latest_event(ada: Pers
     assert (listed["otherUsername"], listed["otherProfilePicture"]) == ("grace_newer", None)
 
 
-def test_r_dm5_members_of_a_group_too(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-DM5")
+def test_members_of_a_group_too(ada: Person, grace: Person) -> None:
     group = opened_group(ada, grace, new_person("linus"))
     _changed(grace, "grace_new")
 

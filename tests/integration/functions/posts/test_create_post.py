@@ -57,12 +57,14 @@ def test_the_originals_field_name_is_accepted(ada: Person) -> None:
     assert _create(ada, _photo(field="image")).status == 202
 
 
+@pytest.mark.rule("R-V2")
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "heic"])
-def test_r_v2_the_four_types_are_accepted(ada: Person, kind: str) -> None:
+def test_the_four_types_are_accepted(ada: Person, kind: str) -> None:
     assert _create(ada, Upload(pictures.of_type(kind))).status == 202
 
 
-def test_r_m1_exactly_ten_mebibytes_pass_and_one_more_is_413(ada: Person) -> None:
+@pytest.mark.rule("R-M1")
+def test_exactly_ten_mebibytes_pass_and_one_more_is_413(ada: Person) -> None:
     exact = pictures.padded(pictures.jpeg(64, 48), limits.FILE_BYTES)
 
     assert _create(ada, Upload(exact)).status == 202
@@ -72,8 +74,9 @@ def test_r_m1_exactly_ten_mebibytes_pass_and_one_more_is_413(ada: Person) -> Non
     assert "10 MiB" in refused.json["error"]
 
 
+@pytest.mark.rule("R-M1", "R-M8")
 @pytest.mark.parametrize(("data", "status"), pictures.REFUSED)
-def test_r_m1_r_m8_a_bad_file_is_refused_by_name_and_nothing_is_stored(ada: Person, data: bytes, status: int) -> None:
+def test_a_bad_file_is_refused_by_name_and_nothing_is_stored(ada: Person, data: bytes, status: int) -> None:
     reply = _create(ada, _photo(), Upload(data, name="holiday.jpg"))
 
     assert reply.status == status
@@ -109,7 +112,8 @@ def test_a_bad_text_is_named_and_nothing_is_stored(ada: Person, texts: dict[str,
     assert _rows(ada) == 0
 
 
-def test_r_v3_line_ends_are_folded_before_counting_and_markup_is_removed(ada: Person) -> None:
+@pytest.mark.rule("R-V3")
+def test_line_ends_are_folded_before_counting_and_markup_is_removed(ada: Person) -> None:
     caption = "a\r\nb" * 700 + " <script>alert(1)</script>I <3 you &amp; #Sun"
     reply = _create(ada, _photo(), caption=caption, tags='["Sea", "sun"]')
 
@@ -136,7 +140,8 @@ def test_a_body_that_is_no_form_is_400_and_no_session_401(ada: Person) -> None:
     assert broken.status == 400
 
 
-def test_r_l1_the_eleventh_post_of_an_hour_is_refused(ada: Person) -> None:
+@pytest.mark.rule("R-L1")
+def test_the_eleventh_post_of_an_hour_is_refused(ada: Person) -> None:
     statuses = [_create(ada).status for _ in range(11)]  # R-L5: whatever their outcome
 
     assert statuses == [400] * 10 + [429]
@@ -152,8 +157,9 @@ def test_a_post_is_read_and_deleted_by_its_owner(ada: Person, grace: Person) -> 
     assert call(get_post, session_id=ada.session_id, path={"post_id": post_id}).status == 404
 
 
+@pytest.mark.rule("R-V1")
 @pytest.mark.parametrize("post_id", ["1", "not-an-id", "0" * 36, "%27"])
-def test_r_v1_a_malformed_post_id_is_400(ada: Person, post_id: str) -> None:
+def test_a_malformed_post_id_is_400(ada: Person, post_id: str) -> None:
     for module in (get_post, delete_post):
         reply = call(module, session_id=ada.session_id, path={"post_id": post_id})
         assert (reply.status, reply.json["errors"][0]["field"]) == (400, "post_id")

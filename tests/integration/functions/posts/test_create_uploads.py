@@ -1,6 +1,5 @@
 """POST /posts/uploads and what may be sent to its URLs, through the real front door; and what becomes of leftovers."""
 
-import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +8,7 @@ import httpx
 import pytest
 
 from functions.posts import create_uploads, delete_unused_uploads
+from infra.stack.profiles import profile
 from layers.core import limits, metrics
 from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id, time_of
@@ -16,11 +16,10 @@ from layers.core.settings import settings
 from layers.media import connection
 from tests import pictures
 from tests.support import services
-from tests.support.broken_pipes import Pipe
 from tests.support.calls import call
 from tests.support.direct_uploads import ask, ask_one, create, grow_older, has_row, is_stored, put, send
 from tests.support.people import Person
-from tests.support.pipes import Pipes
+from tests.support.proxies import Proxies, Proxy
 from tests.support.together import together
 
 PHOTO = pictures.jpeg(64, 48)
@@ -57,8 +56,10 @@ def test_the_answer_has_one_upload_per_file_in_order_valid_15_minutes(ada: Perso
         assert timedelta(minutes=14, seconds=58) < ends - before <= timedelta(minutes=15)
 
 
-def test_the_url_is_the_front_doors() -> None:
-    assert settings().uploads_url == os.environ["PHOTOGRAM_URL"]
+def test_the_url_leads_to_nginx_and_not_to_the_store(ada: Person) -> None:
+    url = httpx.URL(ask_one(ada, 5)["url"])
+
+    assert (url.scheme, url.host, url.port) == ("http", "localhost", profile("test").ports.nginx)
 
 
 def test_a_file_of_that_size_and_type_is_taken_and_told_to_nobody(ada: Person) -> None:
@@ -71,7 +72,8 @@ def test_a_file_of_that_size_and_type_is_taken_and_told_to_nobody(ada: Person) -
     assert put(upload, PHOTO).status_code == 200  # sent again after a lost answer
 
 
-def test_r_m1_exactly_ten_mebibytes_are_taken_and_one_more_is_refused_by_the_front_door(ada: Person) -> None:
+@pytest.mark.rule("R-M1")
+def test_exactly_ten_mebibytes_are_taken_and_one_more_is_refused_by_the_front_door(ada: Person) -> None:
     exact = pictures.padded(PHOTO, limits.FILE_BYTES)
     upload = ask_one(ada, len(exact))
 
@@ -79,7 +81,8 @@ def test_r_m1_exactly_ten_mebibytes_are_taken_and_one_more_is_refused_by_the_fro
     assert put(upload, exact).status_code == 200
 
 
-def test_r_l8_a_hundred_files_of_one_account_may_wait_for_their_posts_and_no_more_at_once(ada: Person) -> None:
+@pytest.mark.rule("R-L8")
+def test_a_hundred_files_of_one_account_may_wait_for_their_posts_and_no_more_at_once(ada: Person) -> None:
     ten = [(len(PHOTO), "image/jpeg")] * 10
     refused_before = metrics.RATE_LIMIT_HITS.labels("uploads")._value.get()
     replies = together(lambda _: ask(ada, *ten), range(12))
@@ -155,7 +158,7 @@ def test_an_altered_url_takes_nothing(ada: Person, how: str) -> None:
 
 def test_a_url_works_no_longer_than_it_says(ada: Person) -> None:
     upload_id = uuid4()
-    url = connection.presigned_put(f"uploads/{upload_id}", size=len(PHOTO), media_type="image/jpeg", seconds=1)
+    url = connection.presign_put(f"uploads/{upload_id}", size=len(PHOTO), media_type="image/jpeg", seconds=1)
     upload = {"method": "PUT", "url": url, "headers": {"Content-Type": "image/jpeg"}}
     statuses = []
     deadline = datetime.now(UTC) + timedelta(seconds=4)
@@ -231,18 +234,19 @@ def test_no_session_is_401() -> None:
     assert call(create_uploads, body={"files": [{"size": 1, "type": "image/jpeg"}]}).status == 401
 
 
-def test_r_l6_only_the_general_limit_counts_it(ada: Person) -> None:
+@pytest.mark.rule("R-L6")
+def test_only_the_general_limit_counts_it(ada: Person) -> None:
     headers = [ask(ada, (1, "image/jpeg")).headers for _ in range(12)]
 
     assert {each["ratelimit-policy"] for each in headers} == {headers[0]["ratelimit-policy"]}
     assert headers[0]["ratelimit-policy"].endswith(";w=60")
 
 
-def test_without_the_object_store_urls_are_given_out_as_usual(ada: Person, store_pipe: Pipe) -> None:
+def test_without_the_object_store_urls_are_given_out_as_usual(ada: Person, store_proxy: Proxy) -> None:
     """Signing asks nothing of it (14.7: everything else as usual)."""
-    store_pipe.close()
+    store_proxy.close()
     upload = ask_one(ada, len(PHOTO))
-    store_pipe.open()
+    store_proxy.open()
 
     assert put(upload, PHOTO).status_code == 200
 
@@ -257,9 +261,9 @@ def test_a_put_is_503_while_the_store_is_away_and_passes_once_it_is_back(ada: Pe
     assert put(upload, PHOTO).status_code == 200
 
 
-def test_without_the_database_it_is_503(ada: Person, pipes: Pipes) -> None:
+def test_without_the_database_it_is_503(ada: Person, proxies: Proxies) -> None:
     assert ask(ada, (1, "image/jpeg")).status == 201
-    pipes.database.close()
+    proxies.database.close()
     reply = ask(ada, (1, "image/jpeg"))
 
     assert reply.status == 503
@@ -289,14 +293,14 @@ def test_what_is_sent_again_after_its_post_was_made_is_removed_too(ada: Person) 
     assert (is_stored(upload["id"]), has_row(upload["id"])) == (False, False)
 
 
-def test_without_the_object_store_the_rows_stay_for_the_next_hour(ada: Person, store_pipe: Pipe) -> None:
+def test_without_the_object_store_the_rows_stay_for_the_next_hour(ada: Person, store_proxy: Proxy) -> None:
     [upload_id] = send(ada, PHOTO)
     grow_older(upload_id, seconds=limits.UPLOAD_KEPT_SECONDS + 1)
-    store_pipe.close()
+    store_proxy.close()
     with pytest.raises(StoreUnavailable):
         delete_unused_uploads.handler({"id": "x"}, None)
     assert has_row(upload_id)
-    store_pipe.open()
+    store_proxy.open()
     delete_unused_uploads.handler({"id": "x"}, None)
 
     assert (has_row(upload_id), is_stored(upload_id)) == (False, False)

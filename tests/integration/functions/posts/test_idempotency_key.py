@@ -16,15 +16,15 @@ from functions.stories import create_story, list_own_stories
 from layers.core import limits, story_files
 from layers.core.settings import settings
 from layers.media import connection, photos, story_media, uploads
+from layers.media import connection as storage
 from layers.postgres import posts
 from layers.postgres.connection import transaction
 from tests import pictures
-from tests.support.broken_pipes import Pipe
 from tests.support.calls import Reply, Upload, call
 from tests.support.deliveries import deliver
 from tests.support.direct_uploads import create, put, send
 from tests.support.people import Person, new_person
-from tests.support.pipes import Pipes, stores_answer
+from tests.support.proxies import Proxies, Proxy, stores_answer
 from tests.support.stories import rows_of
 from tests.support.together import together
 from tests.support.waiting import until
@@ -127,9 +127,10 @@ def _post_id(person: Person) -> UUID:
 
 def _originals(person: Person) -> list[str]:
     with transaction() as db:
-        return posts.original_keys(db, post_id=_post_id(person))
+        return posts.read_original_keys(db, post_id=_post_id(person))
 
 
+@pytest.mark.rule("R-K1")
 @each_way
 def test_the_same_request_again_gets_the_first_answer_and_creates_nothing(way: Way, ada: Person) -> None:
     first = way.send(ada)
@@ -154,6 +155,7 @@ def test_without_a_key_each_request_creates(way: Way, ada: Person) -> None:
     assert _keys(ada) == 0
 
 
+@pytest.mark.rule("R-K2")
 @each_way
 def test_the_same_key_with_another_body_is_422(way: Way, ada: Person) -> None:
     way.send(ada)
@@ -171,6 +173,7 @@ def test_the_two_forms_of_a_post_are_different_bodies(ada: Person) -> None:
     assert _json(ada).status == 422
 
 
+@pytest.mark.rule("R-K2")
 @pytest.mark.parametrize(
     "form",
     [
@@ -188,6 +191,7 @@ def test_a_form_is_another_body_if_any_part_differs(ada: Person, form: tuple[lis
     assert call(create_post, session_id=ada.session_id, form=form, headers=_headers(KEY)).status == 422
 
 
+@pytest.mark.rule("R-K2")
 @each_way
 def test_a_request_that_is_still_in_work_is_409(way: Way, ada: Person) -> None:
     way.send(ada)
@@ -198,6 +202,7 @@ def test_a_request_that_is_still_in_work_is_409(way: Way, ada: Person) -> None:
     assert (reply.status, way.count(ada)) == (409, created)
 
 
+@pytest.mark.rule("R-K1")
 @each_way
 def test_of_several_at_the_same_moment_one_creates(way: Way, ada: Person) -> None:
     if way.send is _json:
@@ -213,6 +218,7 @@ def test_of_several_at_the_same_moment_one_creates(way: Way, ada: Person) -> Non
     assert way.count(ada) == created == (2 if way.rows == "uploads" else 1)
 
 
+@pytest.mark.rule("R-K3")
 def test_a_key_is_its_callers_and_its_routes_alone(ada: Person, grace: Person) -> None:
     replies = [_uploads(ada), _uploads(grace), _story(ada), _files(ada)]
 
@@ -231,6 +237,7 @@ def test_a_key_opens_no_answer_to_a_dead_session(ada: Person) -> None:
     assert call(create_post, form=([Upload(PHOTO)], {}), headers=_headers(KEY)).status == 401
 
 
+@pytest.mark.rule("R-K3")
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 129, "ä", "a\tb", "\x7f", "a "])
 def test_a_malformed_key_is_400_and_nothing_is_created(ada: Person, key: str) -> None:
     reply = _files(ada, key)
@@ -239,6 +246,7 @@ def test_a_malformed_key_is_400_and_nothing_is_created(ada: Person, key: str) ->
     assert (WAYS["post of files"].count(ada), _keys(ada)) == (0, 0)
 
 
+@pytest.mark.rule("R-K3")
 @pytest.mark.parametrize(
     "key", ["x", "x" * 128, "".join(map(chr, range(0x21, 0x7F))), "'; DROP TABLE users; --".replace(" ", "")]
 )
@@ -249,6 +257,7 @@ def test_any_visible_ascii_is_a_key(ada: Person, key: str) -> None:
     assert _uploads(ada, key).body == first.body
 
 
+@pytest.mark.rule("R-K3")
 @each_way
 def test_after_24_hours_a_key_is_new(way: Way, ada: Person) -> None:
     first = way.send(ada)
@@ -263,6 +272,7 @@ def test_after_24_hours_a_key_is_new(way: Way, ada: Person) -> None:
     assert _replayed(way.send(ada))
 
 
+@pytest.mark.rule("R-K3")
 def test_after_24_hours_another_body_may_have_the_key(ada: Person) -> None:
     _uploads(ada)
     _pass_time(ada, hours=24.1)
@@ -280,6 +290,7 @@ def test_keys_older_than_24_hours_are_cleared_by_the_sweeper(ada: Person, grace:
     assert [_keys(each) for each in (ada, grace)] == [0, 1]
 
 
+@pytest.mark.rule("R-K4")
 @each_way
 def test_one_cut_off_before_its_answer_was_kept_answers_for_what_is_there(way: Way, ada: Person) -> None:
     first = way.send(ada)
@@ -302,6 +313,7 @@ def test_one_cut_off_with_another_body_is_422_all_the_same(ada: Person) -> None:
     assert _files(ada, KEY, "b").status == 422
 
 
+@pytest.mark.rule("R-K4")
 def test_a_post_cut_off_before_its_files_came_gets_them(ada: Person) -> None:
     first = _files(ada)
     keys = _originals(ada)
@@ -337,7 +349,7 @@ def test_a_post_cut_off_long_ago_is_not_given_up_while_its_files_come(ada: Perso
     sweep_posts.handler({"id": "x"}, None)
 
     with transaction() as db:
-        assert posts.state(db, post_id=post_id) == "processing"
+        assert posts.read_status(db, post_id=post_id) == "processing"
 
 
 def test_a_post_of_uploads_cut_off_before_its_copies_gets_them(ada: Person) -> None:
@@ -367,14 +379,14 @@ def test_a_post_of_uploads_cut_off_after_its_publication_answers_hours_later(ada
     assert again.json["post"]["media"][0]["mediaUrl"].startswith("http")
 
 
-def test_a_published_post_cut_off_keeps_its_files_though_the_store_is_away(ada: Person, store_pipe: Pipe) -> None:
+def test_a_published_post_cut_off_keeps_its_files_though_the_store_is_away(ada: Person, store_proxy: Proxy) -> None:
     _files(ada)
     post_id, keys = _post_id(ada), _originals(ada)
     _finish(post_id)
     _cut_off(ada)
-    store_pipe.close()
+    store_proxy.close()
     again = _files(ada)
-    store_pipe.open()
+    store_proxy.open()
 
     assert (again.status, again.json["status"]) == (202, "published")
     assert all(connection.exists(key) for key in keys)
@@ -405,20 +417,21 @@ def test_a_story_cut_off_before_its_files_came_lives_from_then_on(ada: Person) -
     story = again.json["story"]
 
     assert (again.status, story["id"], rows_of(ada)) == (201, str(story_id), [story_id])
-    assert all(story_media.exists(key) for key in story_files.keys(story_id))
+    assert all(storage.exists(key) for key in story_files.keys(story_id))
     made = datetime.fromisoformat(story["createdAt"])
     assert abs(made.timestamp() - time.time()) < 30
     assert (datetime.fromisoformat(story["expiresAt"]) - made).total_seconds() == limits.STORY_SECONDS
 
 
+@pytest.mark.rule("R-K4")
 @pytest.mark.parametrize(
     "way", [WAYS["post of files"], WAYS["post of uploads"], WAYS["story"]], ids=["files", "uploads", "story"]
 )
-def test_503_frees_the_key_and_the_request_sent_again_creates_one(way: Way, ada: Person, store_pipe: Pipe) -> None:
+def test_503_frees_the_key_and_the_request_sent_again_creates_one(way: Way, ada: Person, store_proxy: Proxy) -> None:
     _sent[ada.id] = send(ada, PHOTO, OTHER)
-    store_pipe.close()
+    store_proxy.close()
     refused = way.send(ada)
-    store_pipe.open()
+    store_proxy.open()
     again = way.send(ada)
 
     assert (refused.status, again.status, _replayed(again)) == (503, way.status, False)
@@ -433,24 +446,26 @@ def test_503_frees_the_key_and_the_request_sent_again_creates_one(way: Way, ada:
 
 
 @each_way
-def test_with_the_database_away_it_is_503_and_nothing_is_kept(way: Way, ada: Person, pipes: Pipes) -> None:
+def test_with_the_database_away_it_is_503_and_nothing_is_kept(way: Way, ada: Person, proxies: Proxies) -> None:
     _sent[ada.id] = send(ada, PHOTO, OTHER)
     assert call(list_own_stories, session_id=ada.session_id).status == 200
-    pipes.database.close()
+    proxies.database.close()
     assert way.send(ada).status == 503
-    pipes.database.open()
+    proxies.database.open()
     until(stores_answer)
     again = way.send(ada)
 
     assert (again.status, _replayed(again)) == (way.status, False)
 
 
+@pytest.mark.rule("R-K4")
 def test_400_frees_the_key_for_another_body(ada: Person) -> None:
     assert create(ada, uuid4(), headers=_headers(KEY)).status == 400
     assert _keys(ada) == 0
     assert create(ada, *send(ada, PHOTO), headers=_headers(KEY)).status == 202
 
 
+@pytest.mark.rule("R-K4")
 def test_404_frees_the_key(ada: Person) -> None:
     path = {"post_id": uuid4()}
     for content in ("a", "b"):
@@ -461,6 +476,7 @@ def test_404_frees_the_key(ada: Person) -> None:
     assert _keys(ada) == 0
 
 
+@pytest.mark.rule("R-K4")
 @pytest.mark.parametrize(("data", "status"), [(b"GIF89a", 415), (pictures.png_header(9_000, 9_000), 422)])
 def test_a_refused_picture_frees_the_key(ada: Person, data: bytes, status: int) -> None:
     form = ([Upload(data)], {})
@@ -470,13 +486,15 @@ def test_a_refused_picture_frees_the_key(ada: Person, data: bytes, status: int) 
     assert _story(ada).status == 201
 
 
-def test_r_l5_repeated_requests_count_for_the_limit_like_any(ada: Person) -> None:
+@pytest.mark.rule("R-L5")
+def test_repeated_requests_count_for_the_limit_like_any(ada: Person) -> None:
     statuses = [_files(ada).status for _ in range(11)]
 
     assert statuses == [202] * 10 + [429]
 
 
-def test_r_s1_a_story_replayed_hours_later_carries_fresh_links(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.rule("R-S1", "R-K1")
+def test_a_story_replayed_hours_later_carries_fresh_links(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _story(ada).json["story"]
     with transaction() as db:
         row = db.execute("SELECT answer FROM idempotency_keys WHERE user_id = %s", [ada.id]).fetchone()
@@ -527,7 +545,7 @@ def test_a_key_ends_with_its_account() -> None:
 def _finish(post_id: UUID) -> None:
     """Render the post's pictures, as the queue's consumer would."""
     with transaction() as db:
-        keys = posts.original_keys(db, post_id=post_id)
+        keys = posts.read_original_keys(db, post_id=post_id)
     deliver(
         resize_photo,
         *[{"Records": [{"s3": {"bucket": {"name": settings().s3_bucket}, "object": {"key": key}}}]} for key in keys],

@@ -35,7 +35,8 @@ def _seen(person: Person, post_id: UUID) -> tuple[int, bool]:
     return post["likeCount"], post["isLiked"]
 
 
-def test_r_i1_twenty_parallel_likes_count_once(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I1")
+def test_twenty_parallel_likes_count_once(ada: Person, grace: Person) -> None:
     post_id = _published(ada)
     replies = together(lambda _: _like(grace, post_id), range(20))
 
@@ -44,7 +45,8 @@ def test_r_i1_twenty_parallel_likes_count_once(ada: Person, grace: Person) -> No
     assert _seen(grace, post_id) == (1, True)
 
 
-def test_r_i1_twenty_parallel_unlikes_count_once(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I1")
+def test_twenty_parallel_unlikes_count_once(ada: Person, grace: Person) -> None:
     post_id = _published(ada)
     _like(ada, post_id)
     _like(grace, post_id)
@@ -54,7 +56,8 @@ def test_r_i1_twenty_parallel_unlikes_count_once(ada: Person, grace: Person) -> 
     assert _seen(grace, post_id) == (1, False)
 
 
-def test_r_i2_like_unlike_like_are_three_changes(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I2")
+def test_like_unlike_like_are_three_changes(ada: Person, grace: Person) -> None:
     post_id = _published(ada)
     replies = [_like(grace, post_id), _unlike(grace, post_id), _like(grace, post_id)]
 
@@ -62,7 +65,8 @@ def test_r_i2_like_unlike_like_are_three_changes(ada: Person, grace: Person) -> 
     assert _seen(grace, post_id) == (1, True)
 
 
-def test_r_i3_the_counter_equals_the_rows_after_many_people_at_once(ada: Person) -> None:
+@pytest.mark.rule("R-I3")
+def test_the_counter_equals_the_rows_after_many_people_at_once(ada: Person) -> None:
     post_id = _published(ada)
     people = [new_person("liker") for _ in range(8)]
     together(lambda person: [_like(person, post_id), _unlike(person, post_id), _like(person, post_id)], people)
@@ -84,13 +88,15 @@ def test_what_may_not_be_seen_cannot_be_liked(ada: Person, grace: Person) -> Non
     assert call(like_post, path={"post_id": _published(ada)}).status == 401
 
 
+@pytest.mark.rule("R-V1")
 @pytest.mark.parametrize("post_id", ["1", "x" * 36])
-def test_r_v1_a_malformed_id_is_400(ada: Person, post_id: str) -> None:
+def test_a_malformed_id_is_400(ada: Person, post_id: str) -> None:
     assert _like(ada, post_id).status == 400
     assert _unlike(ada, post_id).status == 400
 
 
-def test_r_l1_the_hundred_and_first_like_of_an_hour_is_refused(ada: Person) -> None:
+@pytest.mark.rule("R-L1")
+def test_the_hundred_and_first_like_of_an_hour_is_refused(ada: Person) -> None:
     post_id = _published(ada)
     statuses = [_like(ada, post_id).status for _ in range(101)]
 

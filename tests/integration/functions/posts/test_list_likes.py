@@ -1,5 +1,7 @@
 """Who likes a post."""
 
+import pytest
+
 from functions.posts import like_post, list_likes, unlike_post
 from layers.postgres.connection import transaction
 from tests.support.calls import call
@@ -31,7 +33,8 @@ def test_banned_people_are_left_out_but_for_admins(ada: Person, grace: Person, a
     assert [listed(ada), listed(admin)] == [0, 1]
 
 
-def test_r_p2_the_likes_of_a_post_that_the_caller_may_not_see_are_404(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-P2")
+def test_the_likes_of_a_post_that_the_caller_may_not_see_are_404(ada: Person, grace: Person) -> None:
     hidden = new_person("hidden", private=True)
     follow(grace, hidden)
     post_id = published(hidden)

@@ -15,12 +15,11 @@ from layers.media import connection, photos, uploads
 from layers.postgres import posts
 from layers.postgres.connection import transaction
 from tests import pictures
-from tests.support.broken_pipes import Pipe
 from tests.support.calls import Upload, call
 from tests.support.deliveries import deliver
 from tests.support.direct_uploads import ask_one, create, grow_older, is_stored, send
 from tests.support.people import Person
-from tests.support.pipes import Pipes, stores_answer
+from tests.support.proxies import Proxies, Proxy, stores_answer
 from tests.support.queues import told
 from tests.support.together import together
 from tests.support.waiting import until
@@ -30,7 +29,7 @@ PHOTO = pictures.jpeg(64, 48)
 
 def _originals(post_id: str) -> list[str]:
     with transaction() as db:
-        return posts.original_keys(db, post_id=UUID(post_id))
+        return posts.read_original_keys(db, post_id=UUID(post_id))
 
 
 def _rows(person: Person) -> int:
@@ -62,7 +61,8 @@ def _store(upload_id: str, data: bytes) -> None:
     connection.put_all([connection.StoredFile(uploads.key(UUID(upload_id)), data, "image/jpeg")])
 
 
-def test_r_m5_from_the_presigned_put_to_the_published_post(ada: Person) -> None:
+@pytest.mark.rule("R-M5")
+def test_from_the_presigned_put_to_the_published_post(ada: Person) -> None:
     files = [pictures.jpeg(640, 480), pictures.jpeg(300, 400)]
     upload_ids = send(ada, *files)
     with told() as notices:
@@ -88,7 +88,7 @@ def test_r_m5_from_the_presigned_put_to_the_published_post(ada: Person) -> None:
 
         notes = until(lambda: len(own()) == 2 and own())
     assert {note["EventName"] for note in notes} == {"s3:ObjectCreated:Copy"}
-    uploaded = [msgspec.convert(note, photos.Uploaded) for note in notes]
+    uploaded = [msgspec.convert(note, photos.UploadNotification) for note in notes]
     assert {each.trace_id for each in uploaded} == {"trace-of-two"}
     assert not any(is_stored(upload_id) for upload_id in upload_ids)
     deliver(resize_photo, *notes)
@@ -110,8 +110,9 @@ def test_the_answer_has_the_form_of_a_post_of_files(ada: Person) -> None:
     }
 
 
+@pytest.mark.rule("R-V2")
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "heic"])
-def test_r_v2_the_four_types_are_accepted_whatever_was_declared(ada: Person, kind: str) -> None:
+def test_the_four_types_are_accepted_whatever_was_declared(ada: Person, kind: str) -> None:
     data = pictures.of_type(kind)
     reply = create(ada, *send(ada, data, media_type="image/png"))
 
@@ -120,7 +121,8 @@ def test_r_v2_the_four_types_are_accepted_whatever_was_declared(ada: Person, kin
     assert key.endswith(".jpg" if kind == "jpeg" else f".{kind}")
 
 
-def test_r_v2_a_picture_that_begins_late_in_its_file_is_found(ada: Person) -> None:
+@pytest.mark.rule("R-V2")
+def test_a_picture_that_begins_late_in_its_file_is_found(ada: Person) -> None:
     data = PHOTO[:2] + (b"\xff\xe5\xff\xff" + b"\0" * 65533) * 4 + PHOTO[2:]
     heic = pictures.heic()
     late = heic[:28] + (80_000).to_bytes(4) + b"free" + bytes(80_000 - 8) + heic[28:]
@@ -128,10 +130,9 @@ def test_r_v2_a_picture_that_begins_late_in_its_file_is_found(ada: Person) -> No
     assert [create(ada, *send(ada, each)).status for each in (data, late)] == [202, 202]
 
 
+@pytest.mark.rule("R-M1", "R-M8")
 @pytest.mark.parametrize(("data", "status"), [each for each in pictures.REFUSED if each.id != "empty"])
-def test_r_m1_r_m8_a_bad_file_is_refused_by_its_bytes_and_nothing_is_stored(
-    ada: Person, data: bytes, status: int
-) -> None:
+def test_a_bad_file_is_refused_by_its_bytes_and_nothing_is_stored(ada: Person, data: bytes, status: int) -> None:
     upload_ids = send(ada, PHOTO, data)
     reply = create(ada, *upload_ids)
 
@@ -143,7 +144,8 @@ def test_r_m1_r_m8_a_bad_file_is_refused_by_its_bytes_and_nothing_is_stored(
     assert create(ada, upload_ids[0]).status == 202
 
 
-def test_r_m1_exactly_ten_mebibytes_pass_and_one_more_stored_is_413(ada: Person) -> None:
+@pytest.mark.rule("R-M1")
+def test_exactly_ten_mebibytes_pass_and_one_more_stored_is_413(ada: Person) -> None:
     exact = pictures.padded(PHOTO, limits.FILE_BYTES)
     upload_ids = send(ada, exact, PHOTO)
     _store(upload_ids[1], exact + b"\0")
@@ -227,7 +229,8 @@ def test_of_two_posts_made_of_one_upload_at_the_same_moment_one_is_made(ada: Per
         assert _rows(ada) == before + 1
 
 
-def test_r_l1_both_ways_share_the_limit_of_ten_posts_an_hour(ada: Person) -> None:
+@pytest.mark.rule("R-L1")
+def test_both_ways_share_the_limit_of_ten_posts_an_hour(ada: Person) -> None:
     statuses = [create(ada).status for _ in range(5)]
     statuses += [call(create_post, session_id=ada.session_id, form=([], {})).status for _ in range(5)]
 
@@ -239,25 +242,25 @@ def test_no_session_is_401() -> None:
     assert call(create_post, body={"uploads": [str(uuid4())]}).status == 401
 
 
-def test_without_the_object_store_it_is_503_and_the_uploads_stay_free(ada: Person, store_pipe: Pipe) -> None:
+def test_without_the_object_store_it_is_503_and_the_uploads_stay_free(ada: Person, store_proxy: Proxy) -> None:
     upload_ids = send(ada, PHOTO, PHOTO)
-    store_pipe.close()
+    store_proxy.close()
     refused = create(ada, *upload_ids)
 
     assert (refused.status, refused.json["queued"]) == (503, False)
     assert int(refused.headers["retry-after"]) >= 1
     assert _rows(ada) == 0
     assert [_used(upload_id) for upload_id in upload_ids] == [None, None]
-    store_pipe.open()
+    store_proxy.open()
     assert create(ada, *upload_ids).status == 202
 
 
 @contextmanager
 def _just_before_copying(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> Iterator[None]:
     """Something happens between the look at the uploads and their copying."""
-    looked = uploads.look
+    looked = uploads.inspect
 
-    def look(upload_ids: Sequence[UUID]) -> list[uploads.Arrived]:
+    def look(upload_ids: Sequence[UUID]) -> list[uploads.StoredUpload]:
         arrived = looked(upload_ids)
         happens()
         return arrived
@@ -282,28 +285,28 @@ def test_an_upload_sent_again_while_its_post_is_made_is_400_and_nothing_is_left(
 
 
 def test_with_the_store_gone_before_the_copy_the_cleanup_is_told_what_may_be_there(
-    ada: Person, monkeypatch: pytest.MonkeyPatch, store_pipe: Pipe
+    ada: Person, monkeypatch: pytest.MonkeyPatch, store_proxy: Proxy
 ) -> None:
     upload_ids = send(ada, PHOTO, PHOTO)
-    with _just_before_copying(monkeypatch, store_pipe.close):
+    with _just_before_copying(monkeypatch, store_proxy.close):
         assert create(ada, *upload_ids).status == 503
-    store_pipe.open()
+    store_proxy.open()
 
     assert _rows(ada) == 0
     assert [_used(upload_id) for upload_id in upload_ids] == [None, None]
     keys = _latest_abandoned()
     originals = [key for key in keys if key.startswith("originals/")]
     assert len(originals) == 2
-    assert sorted(photos.keys(photos.place_of(originals[0]).post_id, originals)) == sorted(keys)
+    assert sorted(photos.all_keys(photos.parse_original_key(originals[0]).post_id, originals)) == sorted(keys)
 
 
 def test_with_the_database_gone_before_the_rows_nothing_is_copied(
-    ada: Person, monkeypatch: pytest.MonkeyPatch, pipes: Pipes
+    ada: Person, monkeypatch: pytest.MonkeyPatch, proxies: Proxies
 ) -> None:
     upload_ids = send(ada, PHOTO)
-    with _just_before_copying(monkeypatch, pipes.database.close):
+    with _just_before_copying(monkeypatch, proxies.database.close):
         assert create(ada, *upload_ids).status == 503
-    pipes.database.open()
+    proxies.database.open()
     until(stores_answer)
 
     assert (_rows(ada), _used(upload_ids[0]), is_stored(upload_ids[0])) == (0, None, True)
@@ -317,7 +320,8 @@ def test_a_deleted_post_does_not_give_its_uploads_back(ada: Person) -> None:
     assert create(ada, upload_id).status == 400
 
 
-def test_r_m5_a_copy_whose_notice_was_lost_is_finished_by_the_sweeper(ada: Person) -> None:
+@pytest.mark.rule("R-M5")
+def test_a_copy_whose_notice_was_lost_is_finished_by_the_sweeper(ada: Person) -> None:
     post_id = create(ada, *send(ada, PHOTO)).json["post_id"]
     with transaction() as db:
         db.execute("UPDATE posts SET updated_at = updated_at - interval '1 min' WHERE id = %s", [post_id])

@@ -15,7 +15,7 @@ from layers.core.models import Time
 from layers.core.settings import settings
 from layers.media import connection as media
 from layers.postgres import outbox, posts, sessions
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit, transaction
 from layers.rabbitmq import connection as broker
 from layers.valkey import connection as valkey
 from tests.support import services
@@ -54,7 +54,7 @@ def away(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
 
 def broker_answers() -> bool:
     try:
-        return broker.depth(PostPublished.queue) >= 0
+        return broker.queue_depth(PostPublished.queue) >= 0
     except StoreUnavailable:
         return False
 
@@ -119,7 +119,7 @@ def test_with_rabbitmq_stopped_a_published_post_that_nobody_was_told_of_reaches_
     post = begin(ada, picture())
     with transaction() as db:
         posts.finish_picture(db, post_id=post.id, order_index=0, width=60, height=40)
-    post.grow_older(sweep_posts.NOTE_SECONDS + 1)
+    post.grow_older(sweep_posts.EVENT_SECONDS + 1)
     sweep()
 
     assert shown(grace) == [str(post.id)]
@@ -163,8 +163,8 @@ def test_events_left_in_the_outbox_are_published_and_removed(ada: Person):
 
 
 def test_a_picture_that_never_came_fails_after_five_minutes_and_its_owner_reads_why(ada: Person):
-    late = begin(ada, picture(), None, seconds=limits.UNARRIVED_SECONDS - 30)
-    never = begin(ada, None, seconds=limits.UNARRIVED_SECONDS + 1)
+    late = begin(ada, picture(), None, seconds=limits.MISSING_FILE_SECONDS - 30)
+    never = begin(ada, None, seconds=limits.MISSING_FILE_SECONDS + 1)
     sweep()
 
     assert (late.status, never.status, never.failure) == ("processing", "failed", "The picture never arrived.")
@@ -193,7 +193,7 @@ def test_a_post_deleted_while_it_waited_stays_deleted_and_keeps_no_files(ada: Pe
 
 @pytest.mark.parametrize("away", ["storage"], indirect=True)
 def test_with_the_store_away_nothing_fails_and_all_else_goes_on(ada: Person, away: str):
-    stuck = begin_rows(ada, limits.UNARRIVED_SECONDS + 60)
+    stuck = begin_rows(ada, limits.MISSING_FILE_SECONDS + 60)
     session_id = sessions_revoked(ada)
     done = sweep()
 
@@ -222,7 +222,7 @@ def test_files_of_a_deleted_post_that_could_not_be_removed_are_removed_later(ada
         posts.delete(db, post_id=post.id, viewer=ada.viewer)
     sweep()
     assert post.files == post.all_files
-    post.grow_older(sweep_posts.REMAINS_SECONDS + 1)
+    post.grow_older(sweep_posts.DELETED_SECONDS + 1)
     sweep()
 
     assert post.files == set()
@@ -265,4 +265,5 @@ def sessions_revoked(person: Person) -> str:
 
 
 def still_revoked() -> set[str | None]:
-    return {revocation.session_id for revocation in sessions.revocations()}
+    with autocommit() as db:
+        return {revocation.session_id for revocation in sessions.read_revocations(db)}

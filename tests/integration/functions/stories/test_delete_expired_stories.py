@@ -7,11 +7,11 @@ import pytest
 from functions.stories import create_story, delete_expired_stories
 from layers.core import limits, story_files
 from layers.core.errors import StoreUnavailable
-from layers.media import story_media
+from layers.media import connection as storage
 from tests import pictures
-from tests.support.broken_pipes import Pipe
 from tests.support.calls import Upload, call
 from tests.support.people import Person
+from tests.support.proxies import Proxy
 from tests.support.stories import grow_older, new_story, rows_of
 
 LONG_GONE = limits.STORY_SECONDS + limits.STORY_GRACE_SECONDS + 1
@@ -29,10 +29,11 @@ def _story_with_files(person: Person) -> UUID:
 
 
 def _files(story_id: UUID) -> list[str]:
-    return [key for key in story_files.keys(story_id) if story_media.exists(key)]
+    return [key for key in story_files.keys(story_id) if storage.exists(key)]
 
 
-def test_r_s2_rows_and_media_go_an_hour_after_the_end_and_not_before(ada: Person) -> None:
+@pytest.mark.rule("R-S2")
+def test_rows_and_media_go_an_hour_after_the_end_and_not_before(ada: Person) -> None:
     living, ended, gone = (_story_with_files(ada) for _ in range(3))
     grow_older(ended, seconds=limits.STORY_SECONDS + limits.STORY_GRACE_SECONDS - 60)
     grow_older(gone, seconds=LONG_GONE)
@@ -65,14 +66,14 @@ def test_a_story_whose_files_never_came_is_cleared_away_too(ada: Person) -> None
     assert _files(story_id) == []
 
 
-def test_rows_stay_while_their_media_cannot_be_removed(ada: Person, store_pipe: Pipe) -> None:
+def test_rows_stay_while_their_media_cannot_be_removed(ada: Person, store_proxy: Proxy) -> None:
     story_id = _story_with_files(ada)
     grow_older(story_id, seconds=LONG_GONE)
-    store_pipe.close()
+    store_proxy.close()
     with pytest.raises(StoreUnavailable):
         _tick()
     assert rows_of(ada) == [story_id]
-    store_pipe.open()
+    store_proxy.open()
     _tick()
 
     assert rows_of(ada) == []

@@ -15,8 +15,8 @@ from functions.stories import (
     view_story,
 )
 from layers.core import story_files
+from layers.core.settings import settings
 from layers.media import connection as storage
-from layers.media import story_media
 from layers.postgres.connection import transaction
 from tests import pictures
 from tests.support.calls import Reply, Upload, call
@@ -63,7 +63,8 @@ def test_a_single_story_tells_whose_it_is_and_whether_it_was_seen(ada: Person, g
     assert _single(story_id, ada).json["story"]["hasViewed"] is True
 
 
-def test_r_s1_r_s7_an_ended_or_private_story_is_404(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-S1", "R-S7")
+def test_an_ended_or_private_story_is_404(ada: Person, grace: Person) -> None:
     ended = new_story(ada, age_seconds=24 * HOUR)
     private = new_story(new_person("hidden", private=True))
 
@@ -72,7 +73,8 @@ def test_r_s1_r_s7_an_ended_or_private_story_is_404(ada: Person, grace: Person) 
     assert [act(ended, ada).status for act in (_single, _viewers, _view, _delete)] == [404] * 4
 
 
-def test_r_s3_r_s4_viewers_are_listed_the_latest_first_without_the_owner(ada: Person) -> None:
+@pytest.mark.rule("R-S3", "R-S4")
+def test_viewers_are_listed_the_latest_first_without_the_owner(ada: Person) -> None:
     story_id = new_story(ada)
     people = [new_person(f"viewer{number}") for number in range(3)]
     for each in [*people, ada]:
@@ -113,10 +115,10 @@ def test_with_the_store_away_a_deleted_story_is_gone_and_the_cleanup_finds_it(
     story_id = new_story(ada)
     with monkeypatch.context() as away:
         away.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
-        story_media.connection.settings.cache_clear()
+        settings.cache_clear()
         storage.close()
         assert _delete(story_id, ada).status == 200
-    story_media.connection.settings.cache_clear()
+    settings.cache_clear()
     storage.close()
 
     assert _own(ada) == []

@@ -44,7 +44,8 @@ def test_a_tray_entry_has_the_contracts_fields(ada: Person, grace: Person) -> No
     assert str(entry["latestStoryTime"]).endswith("Z")
 
 
-def test_r_s5_an_own_new_story_and_own_views_show_at_once(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-S5")
+def test_an_own_new_story_and_own_views_show_at_once(ada: Person, grace: Person) -> None:
     follow(ada, grace)
     assert _tray(ada) == []
     new_story(ada)
@@ -56,7 +57,8 @@ def test_r_s5_an_own_new_story_and_own_views_show_at_once(ada: Person, grace: Pe
     assert [user["hasSeen"] for user in _tray(ada)] == [True, True]
 
 
-def test_r_s5_the_tray_never_shows_an_expired_story(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-S5")
+def test_the_tray_never_shows_an_expired_story(ada: Person, grace: Person) -> None:
     follow(ada, grace)
     story_id = new_story(grace)
     assert len(_tray(ada)) == 1
@@ -75,9 +77,8 @@ def test_the_list_has_the_users_card_and_the_stories(ada: Person, grace: Person)
     assert _list(ada, ada).json["stories"] == []
 
 
-def test_r_s6_r_i4_after_a_view_the_next_list_has_it_and_the_owner_has_always_viewed(
-    ada: Person, grace: Person
-) -> None:
+@pytest.mark.rule("R-S6", "R-I4")
+def test_after_a_view_the_next_list_has_it_and_the_owner_has_always_viewed(ada: Person, grace: Person) -> None:
     story_id = new_story(grace)
     assert _list(grace, ada).json["stories"][0]["hasViewed"] is False
 
@@ -88,7 +89,8 @@ def test_r_s6_r_i4_after_a_view_the_next_list_has_it_and_the_owner_has_always_vi
     assert _list(grace, grace).json["stories"][0]["hasViewed"] is True
 
 
-def test_r_s3_the_owners_view_is_idempotent_and_not_tracked(ada: Person) -> None:
+@pytest.mark.rule("R-S3")
+def test_the_owners_view_is_idempotent_and_not_tracked(ada: Person) -> None:
     story_id = new_story(ada)
     told = _view(story_id, ada).json
 
@@ -96,7 +98,8 @@ def test_r_s3_the_owners_view_is_idempotent_and_not_tracked(ada: Person) -> None
     assert _list(ada, ada).json["stories"][0]["viewCount"] == 0
 
 
-def test_r_i1_r_s3_ten_parallel_views_count_once(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I1", "R-S3")
+def test_ten_parallel_views_count_once(ada: Person, grace: Person) -> None:
     story_id = new_story(grace)
     replies = together(lambda _: _view(story_id, ada), range(10))
 
@@ -106,7 +109,8 @@ def test_r_i1_r_s3_ten_parallel_views_count_once(ada: Person, grace: Person) -> 
     assert _list(grace, ada).json["stories"][0]["viewCount"] == 1
 
 
-def test_r_p1_r_s7_a_stranger_to_a_private_account(ada: Person) -> None:
+@pytest.mark.rule("R-P1", "R-S7")
+def test_a_stranger_to_a_private_account(ada: Person) -> None:
     shy = new_person("shy", private=True)
     story_id = new_story(shy)
     refused = _list(shy, ada)
@@ -117,7 +121,8 @@ def test_r_p1_r_s7_a_stranger_to_a_private_account(ada: Person) -> None:
     assert _tray(ada) == []
 
 
-def test_r_p4_an_ended_follow_ends_the_view_right_at_once(ada: Person) -> None:
+@pytest.mark.rule("R-P4")
+def test_an_ended_follow_ends_the_view_right_at_once(ada: Person) -> None:
     shy = new_person("shy", private=True)
     follow(ada, shy)
     story_id = new_story(shy)
@@ -128,7 +133,8 @@ def test_r_p4_an_ended_follow_ends_the_view_right_at_once(ada: Person) -> None:
     assert (_list(shy, ada).status, _view(story_id, ada).status, len(_tray(ada))) == (403, 404, 0)
 
 
-def test_r_s1_an_ended_story_is_404_and_in_no_list(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-S1")
+def test_an_ended_story_is_404_and_in_no_list(ada: Person, grace: Person) -> None:
     story_id = new_story(grace, age_seconds=STORY_SECONDS)
 
     assert (_view(story_id, ada).status, _view(story_id, grace).status) == (404, 404)
@@ -146,8 +152,9 @@ def test_unknown_things_are_404_and_without_a_session_all_is_401(ada: Person) ->
         assert reply.status == 401
 
 
+@pytest.mark.rule("R-V1")
 @pytest.mark.parametrize("given", ["1", "me", "not-an-id", "0" * 36, "%27"])
-def test_r_v1_a_malformed_id_is_400(ada: Person, given: str) -> None:
+def test_a_malformed_id_is_400(ada: Person, given: str) -> None:
     for module, name in ((list_user_stories, "user"), (view_story, "story_id")):
         reply = call(module, session_id=ada.session_id, path={name: given})
         assert (reply.status, reply.json["errors"][0]["field"]) == (400, name)

@@ -1,30 +1,34 @@
 """What answers while PostgreSQL is away."""
 
+import pytest
+
 from functions.auth import get_me
 from functions.users import follow_user, get_profile
 from tests.support.calls import call
 from tests.support.people import Person
-from tests.support.pipes import Pipes
+from tests.support.proxies import Proxies
 
 
-def test_r_d1_without_the_database_me_and_profiles_answer_from_their_copies(
-    ada: Person, grace: Person, pipes: Pipes
+@pytest.mark.rule("R-D1")
+def test_without_the_database_me_and_profiles_answer_from_their_copies(
+    ada: Person, grace: Person, proxies: Proxies
 ) -> None:
     me = call(get_me, session_id=ada.session_id)
     profile = call(get_profile, session_id=ada.session_id, path={"user": grace.username})
     assert (me.status, profile.status) == (200, 200)
-    pipes.database.close()
+    proxies.database.close()
 
     assert call(get_me, session_id=ada.session_id).json == me.json
     assert call(get_profile, session_id=ada.session_id, path={"user": grace.username}).json == profile.json
 
 
-def test_r_d1_without_the_database_what_has_no_copy_and_what_writes_is_503(
-    ada: Person, grace: Person, pipes: Pipes
+@pytest.mark.rule("R-D1")
+def test_without_the_database_what_has_no_copy_and_what_writes_is_503(
+    ada: Person, grace: Person, proxies: Proxies
 ) -> None:
     call(get_me, session_id=ada.session_id)
     call(get_profile, path={"user": grace.username})
-    pipes.database.close()
+    proxies.database.close()
     refused = [
         call(get_profile, session_id=ada.session_id, path={"user": grace.username}),  # the copy is for anybody else
         call(get_profile, session_id=ada.session_id, path={"user": ada.username}),
@@ -35,8 +39,9 @@ def test_r_d1_without_the_database_what_has_no_copy_and_what_writes_is_503(
     assert all(int(reply.headers["retry-after"]) >= 1 for reply in refused)
 
 
-def test_r_d1_without_valkey_me_and_profiles_come_from_the_rows(ada: Person, grace: Person, pipes: Pipes) -> None:
-    pipes.valkey.close()
+@pytest.mark.rule("R-D1")
+def test_without_valkey_me_and_profiles_come_from_the_rows(ada: Person, grace: Person, proxies: Proxies) -> None:
+    proxies.valkey.close()
 
     assert call(get_me, session_id=ada.session_id).status == 200
     reply = call(get_profile, session_id=ada.session_id, path={"user": grace.username})

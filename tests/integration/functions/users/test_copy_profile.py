@@ -4,7 +4,6 @@ import pytest
 
 from functions.users import copy_profile
 from infra.migrate import migrate_cassandra
-from layers.cassandra import profiles
 from layers.core.events import ProfileUpdated
 from layers.core.ids import new_id
 from layers.core.models import Time
@@ -12,6 +11,7 @@ from layers.core.settings import settings
 from layers.rabbitmq import connection as broker
 from tests.support.deliveries import deliver
 from tests.support.queues import new_queue, ready, take
+from tests.support.stores import read_profile
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,7 +25,7 @@ def updated(at: str = "2026-11-23T10:00:00.000Z", name: str = "Ada", **fields: o
 
 
 def name_of(event: ProfileUpdated) -> str | None:
-    found = profiles.read(event.user_id)
+    found = read_profile(event.user_id)
     return found.display_name if found else None
 
 

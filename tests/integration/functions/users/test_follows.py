@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from functions.users import follow_user, get_profile, unfollow_user
+from functions.admin import remove_user, unban_user
+from functions.users import accept_follow_request, follow_user, get_profile, unfollow_user, update_profile
 from tests.support.calls import Reply, call
 from tests.support.people import Person, new_person
 from tests.support.together import together
@@ -39,7 +40,8 @@ def test_unknown_and_impossible_names_are_404(ref: str) -> None:
     assert call(get_profile, path={"user": ref}).status == 404
 
 
-def test_r_i4_a_follow_shows_in_the_very_next_profile(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I4")
+def test_a_follow_shows_in_the_very_next_profile(ada: Person, grace: Person) -> None:
     reply = _follow(ada, grace)
 
     assert reply.json["followStatus"] == "following"
@@ -62,7 +64,8 @@ def test_following_twice_and_unfollowing_twice_change_nothing(ada: Person, grace
     assert _profile(grace)["followerCount"] == 0
 
 
-def test_r_i1_twenty_parallel_follows_count_once(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I1")
+def test_twenty_parallel_follows_count_once(ada: Person, grace: Person) -> None:
     replies = together(lambda _: _follow(ada, grace), range(20))
 
     assert [reply.status for reply in replies] == [200] * 20
@@ -70,7 +73,8 @@ def test_r_i1_twenty_parallel_follows_count_once(ada: Person, grace: Person) -> 
     assert _profile(grace)["followerCount"] == 1
 
 
-def test_r_i3_people_following_each_other_at_once_count_exactly(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I3")
+def test_people_following_each_other_at_once_count_exactly(ada: Person, grace: Person) -> None:
     def turn(number: int) -> int:
         who, whom = (ada, grace) if number % 2 else (grace, ada)
         return (_unfollow if number % 5 == 0 else _follow)(who, whom).status
@@ -84,7 +88,8 @@ def test_r_i3_people_following_each_other_at_once_count_exactly(ada: Person, gra
     assert (_profile(grace)["followerCount"], _profile(grace)["followingCount"]) == (1, 0)
 
 
-def test_r_p4_following_a_private_account_only_asks(ada: Person) -> None:
+@pytest.mark.rule("R-P4")
+def test_following_a_private_account_only_asks(ada: Person) -> None:
     shy = new_person("shy", private=True)
     reply = _follow(ada, shy)
 
@@ -100,8 +105,9 @@ def test_nobody_follows_himself(ada: Person) -> None:
     assert _follow(ada, ada).status == 400
 
 
+@pytest.mark.rule("R-V1")
 @pytest.mark.parametrize("user", ["name", "1234", "0" * 36, secrets.token_hex(16)])
-def test_r_v1_a_malformed_id_is_400(ada: Person, user: str) -> None:
+def test_a_malformed_id_is_400(ada: Person, user: str) -> None:
     assert call(follow_user, session_id=ada.session_id, path={"user": user}).status == 400
     assert call(unfollow_user, session_id=ada.session_id, path={"user": user}).status == 400
 
@@ -111,7 +117,8 @@ def test_following_nobody_is_404_and_without_a_session_401(ada: Person) -> None:
     assert call(follow_user, path={"user": uuid4()}).status == 401
 
 
-def test_r_l1_the_thirty_first_follow_of_an_hour_is_refused(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-L1")
+def test_the_thirty_first_follow_of_an_hour_is_refused(ada: Person, grace: Person) -> None:
     replies = [_follow(ada, grace) for _ in range(31)]
 
     assert [reply.status for reply in replies] == [200] * 30 + [429]
@@ -120,3 +127,18 @@ def test_r_l1_the_thirty_first_follow_of_an_hour_is_refused(ada: Person, grace: 
     assert replies[0].headers["ratelimit-policy"] == "30;w=3600"
     assert int(replies[30].headers["retry-after"]) > 3500
     assert _follow(grace, ada).status == 200
+
+
+def test_the_request_of_a_banned_account_cannot_be_accepted(ada: Person, grace: Person, admin: Person) -> None:
+    make_private(ada)
+    assert _follow(grace, ada).json["followStatus"] == "requested"
+    assert call(remove_user, session_id=admin.session_id, path={"user": grace.id}).status == 200
+
+    assert call(accept_follow_request, session_id=ada.session_id, path={"user": grace.id}).status == 404
+    assert call(unban_user, session_id=admin.session_id, path={"user": grace.id}).status == 200
+    assert call(accept_follow_request, session_id=ada.session_id, path={"user": grace.id}).status == 200
+
+
+def make_private(person: Person) -> None:
+    reply = call(update_profile, session_id=person.session_id, body={"isPrivate": True})
+    assert reply.status == 200, reply.body

@@ -7,9 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from functions.feed import explore_posts, get_feed
-from functions.posts import delete_post, get_post, list_filters, save_post, unsave_post
+from functions.posts import delete_post, get_post, save_post, unsave_post
 from functions.users import list_saved_posts, list_user_posts, unfollow_user, update_profile
-from layers.core.models import FILTERS
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
 from tests.support.feed_posts import published
@@ -33,7 +32,8 @@ def _saved(viewer: Person) -> list[str]:
     return [post["id"] for post in call(list_saved_posts, session_id=viewer.session_id).json["posts"]]
 
 
-def test_r_f4_an_accounts_grid_shows_what_is_published_the_newest_first(ada: Person) -> None:
+@pytest.mark.rule("R-F4")
+def test_an_accounts_grid_shows_what_is_published_the_newest_first(ada: Person) -> None:
     shown = [published(ada, pictures=count) for count in (1, 3)]
     published(ada, status="processing")
     published(ada, status="failed")
@@ -52,7 +52,8 @@ def test_a_thumbnail_is_the_small_rendition_of_the_first_picture(ada: Person) ->
     assert thumb["thumbnail"] == media[0]["renditions"]["small"]["jpeg"]
 
 
-def test_r_p1_the_grid_of_a_private_account_is_403_and_of_an_unknown_one_404(grace: Person, admin: Person) -> None:
+@pytest.mark.rule("R-P1")
+def test_the_grid_of_a_private_account_is_403_and_of_an_unknown_one_404(grace: Person, admin: Person) -> None:
     hidden = new_person("hidden", private=True)
     follow(grace, hidden)
     stranger = new_person()
@@ -80,7 +81,8 @@ def test_saving_twice_counts_once_and_the_latest_save_comes_first(ada: Person, g
     assert _saved(grace) == [str(second)]
 
 
-def test_r_i4_a_save_shows_in_the_very_next_post_and_feed(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-I4")
+def test_a_save_shows_in_the_very_next_post_and_feed(ada: Person, grace: Person) -> None:
     follow(grace, ada)
     post_id = published(ada)
 
@@ -96,7 +98,8 @@ def test_r_i4_a_save_shows_in_the_very_next_post_and_feed(ada: Person, grace: Pe
     assert seen() == [False, False]
 
 
-def test_r_p2_what_the_caller_may_not_see_any_more_is_left_out_of_the_saved_posts(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-P2")
+def test_what_the_caller_may_not_see_any_more_is_left_out_of_the_saved_posts(ada: Person, grace: Person) -> None:
     follow(grace, ada)
     post_id, gone = published(ada), published(ada)
     for each in (post_id, gone):
@@ -152,7 +155,8 @@ def test_explore_counts_a_comment_twice_and_shows_the_newest_of_equals_first(ada
     assert _explored(limit=4) == [commented, liked, new, old]
 
 
-def test_r_p5_explore_never_shows_private_accounts_and_nobody_their_own_and_followed(
+@pytest.mark.rule("R-P5")
+def test_explore_never_shows_private_accounts_and_nobody_their_own_and_followed(
     ada: Person, grace: Person, admin: Person, top: int
 ) -> None:
     hidden = new_person("hidden", private=True)
@@ -167,8 +171,3 @@ def test_r_p5_explore_never_shows_private_accounts_and_nobody_their_own_and_foll
     assert not {of_ada, of_grace} & set(_explored(grace))
     assert _explored(ada)[0] == of_grace
     assert not {of_hidden, of_banned} & set(_explored(hidden) + _explored(admin))
-
-
-def test_the_filters_are_the_twelve_names_in_their_order() -> None:
-    assert call(list_filters).json == {"filters": list(FILTERS)}
-    assert len(FILTERS) == 12

@@ -60,8 +60,9 @@ def test_followers_and_following_show_cards_the_newest_first(ada: Person) -> Non
     assert [card["id"] for card in _of(list_following, people[0]).json["following"]] == [str(ada.id)]
 
 
+@pytest.mark.rule("R-P1")
 @pytest.mark.parametrize("module", [list_followers, list_following])
-def test_r_p1_a_private_accounts_lists_are_403_for_strangers_and_open_for_followers(
+def test_a_private_accounts_lists_are_403_for_strangers_and_open_for_followers(
     module: ModuleType, ada: Person, grace: Person, admin: Person
 ) -> None:
     hidden = new_person("hidden", private=True)
@@ -144,7 +145,8 @@ def test_search_finds_a_part_of_either_name_in_any_case() -> None:
     assert _search(person.username[3:].upper()) == [person.username]
 
 
-def test_r_p5_search_lists_private_accounts_and_no_banned_ones(admin: Person) -> None:
+@pytest.mark.rule("R-P5")
+def test_search_lists_private_accounts_and_no_banned_ones(admin: Person) -> None:
     part = secrets.token_hex(5)
     hidden, banned = new_person(part, private=True), new_person(part)
     with transaction() as db:

@@ -19,7 +19,7 @@ from tests.support.calls import Reply, Upload, call
 from tests.support.feed_posts import published
 from tests.support.hosts import free_port
 from tests.support.people import Person, new_person
-from tests.support.pipes import Pipes
+from tests.support.proxies import Proxies
 from tests.support.together import together
 
 
@@ -81,11 +81,13 @@ def test_nothing_to_change_and_what_cannot_be_is_400(ada: Person, members: dict[
     assert _me(ada) == before
 
 
-def test_r_v2_lengths_count_characters_after_trimming(ada: Person) -> None:
+@pytest.mark.rule("R-V2")
+def test_lengths_count_characters_after_trimming(ada: Person) -> None:
     assert _change(ada, bio=f" {'ö' * 150} ", displayName=f" {'😀' * 100} ").status == 200
 
 
-def test_r_m2_r_m3_the_picture_is_upright_square_and_without_metadata(ada: Person) -> None:
+@pytest.mark.rule("R-M2", "R-M3")
+def test_the_picture_is_upright_square_and_without_metadata(ada: Person) -> None:
     reply = _picture(ada, pictures.phone_photo(), bio="With a picture")
 
     assert reply.status == 200, reply.body
@@ -104,6 +106,7 @@ def test_a_changed_picture_has_another_url_and_the_same_one_keeps_it(ada: Person
     assert urls[0] == urls[1] != urls[2]
 
 
+@pytest.mark.rule("R-M1", "R-M8")
 @pytest.mark.parametrize(
     ("data", "status"),
     [
@@ -114,7 +117,7 @@ def test_a_changed_picture_has_another_url_and_the_same_one_keeps_it(ada: Person
         (pictures.padded(pictures.jpeg(40, 40), limits.FILE_BYTES + 1), 413),
     ],
 )
-def test_r_m1_r_m8_a_file_that_cannot_be_a_picture_changes_nothing(ada: Person, data: bytes, status: int) -> None:
+def test_a_file_that_cannot_be_a_picture_changes_nothing(ada: Person, data: bytes, status: int) -> None:
     assert _picture(ada, data, bio="changed too").status == status
     assert (_me(ada)["bio"], _me(ada)["profilePictureUrl"]) == (None, None)
 
@@ -142,7 +145,8 @@ def test_turning_public_accepts_all_who_asked_and_their_next_feed_has_the_posts(
         assert [shown["id"] for shown in call(get_feed, session_id=each.session_id).json["posts"]] == [post]
 
 
-def test_r_i3_requests_and_turning_public_at_the_same_moment_lose_nobody(ada: Person) -> None:
+@pytest.mark.rule("R-I3")
+def test_requests_and_turning_public_at_the_same_moment_lose_nobody(ada: Person) -> None:
     people = [new_person("asking") for _ in range(8)]
     _change(ada, isPrivate=True)
 
@@ -174,9 +178,9 @@ def test_others_hear_of_a_change_and_with_the_broker_away_the_outbox_keeps_it(
     assert told == [("Countess",)]
 
 
-def test_without_a_session_it_is_401_and_with_the_database_away_503(ada: Person, pipes: Pipes) -> None:
+def test_without_a_session_it_is_401_and_with_the_database_away_503(ada: Person, proxies: Proxies) -> None:
     assert call(update_profile, body={"bio": "Hello"}).status == 401
-    pipes.database.close()
+    proxies.database.close()
 
     reply = _change(ada, bio="Hello")
     assert (reply.status, "retry-after" in reply.headers) == (503, True)

@@ -9,7 +9,7 @@ from infra.migrate import migrate_cassandra
 from layers.cassandra import connection
 from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
-from tests.support.broken_pipes import Pipe, cassandra_behind_a_pipe
+from tests.support.proxies import Proxy, cassandra_through_a_proxy
 from tests.support.waiting import until
 
 READ = "SELECT user_id FROM profiles WHERE user_id = :id"
@@ -20,9 +20,9 @@ def read() -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
-    """Cassandra behind a pipe that a test can cut."""
-    with cassandra_behind_a_pipe(monkeypatch) as opened:
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """Cassandra behind a proxy that a test can cut."""
+    with cassandra_through_a_proxy(monkeypatch) as opened:
         yield opened
     until(is_back, seconds=10)
 
@@ -44,16 +44,16 @@ def test_migrating_again_applies_nothing():
     assert migrate_cassandra() == 0
 
 
-def test_connections_that_died_while_idle_are_replaced(pipe: Pipe):
+def test_connections_that_died_while_idle_are_replaced(proxy: Proxy):
     assert read() == []
-    pipe.cut()
+    proxy.cut()
 
     assert read() == []
 
 
-def test_cassandra_away_is_said_at_once_and_it_is_used_again_when_it_is_back(pipe: Pipe):
+def test_cassandra_away_is_said_at_once_and_it_is_used_again_when_it_is_back(proxy: Proxy):
     assert read() == []
-    pipe.close()
+    proxy.close()
 
     started = time.monotonic()
     for _ in range(5):
@@ -61,14 +61,15 @@ def test_cassandra_away_is_said_at_once_and_it_is_used_again_when_it_is_back(pip
             read()
         assert refusal.value.store == "cassandra"
     assert time.monotonic() - started < 5
-    pipe.open()
+    proxy.open()
 
     assert until(is_back, seconds=10)
 
 
-def test_r_d2_a_cassandra_that_hangs_costs_a_few_seconds(pipe: Pipe):
+@pytest.mark.rule("R-D2")
+def test_a_cassandra_that_hangs_costs_a_few_seconds(proxy: Proxy):
     assert read() == []
-    pipe.hang()
+    proxy.hang()
 
     started = time.monotonic()
     with pytest.raises(StoreUnavailable):

@@ -9,9 +9,8 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from layers.cassandra import connection, conversations, inboxes, messages
-from layers.cassandra.messages import Message, Stretch
-from layers.core import message_ids
+from layers.cassandra import connection, conversations, inboxes, message_ids, messages
+from layers.cassandra.messages import StoredMessage, UnreadRange
 from layers.core.ids import floor_of, new_id
 from layers.core.settings import settings
 
@@ -22,12 +21,12 @@ def talk() -> UUID:
     return conversations.open_pair(new_id(), new_id()).id
 
 
-def message(at: datetime | None = None, *, content: str = "Hello", sender_id: UUID | None = None) -> Message:
+def message(at: datetime | None = None, *, content: str = "Hello", sender_id: UUID | None = None) -> StoredMessage:
     made = new_id()
     if at is not None:
         made = UUID(int=floor_of(at).int | (made.int & ((1 << 64) - 1)) | (0x7 << 76))
-    return Message(
-        message_id=message_ids.of(made),
+    return StoredMessage(
+        message_id=message_ids.from_id(made),
         sender_id=sender_id or new_id(),
         content=content,
         content_type="text",
@@ -36,13 +35,13 @@ def message(at: datetime | None = None, *, content: str = "Hello", sender_id: UU
     )
 
 
-def keep(talk: UUID, *given: Message) -> None:
+def keep(talk: UUID, *given: StoredMessage) -> None:
     for each in given:
-        messages.send(talk, each, beside=[])
+        messages.send(talk, each, other_writes=[])
 
 
 def read(talk: UUID, *, before: UUID | None = None, at_once: int = 7) -> list[str]:
-    return [found.message.content for found in messages.newest_first(talk, before=before, at_once=at_once)]
+    return [found.message.content for found in messages.read_newest_first(talk, before=before, at_once=at_once)]
 
 
 def buckets(talk: UUID) -> list[datetime]:
@@ -55,7 +54,7 @@ def test_ids_sort_in_cassandra_as_they_were_made_and_as_we_sort_them(talk: UUID)
     keep(talk, *made)
 
     assert read(talk) == [str(number) for number in reversed(range(300))]
-    assert sorted((each.message_id for each in made), key=message_ids.order) == [each.message_id for each in made]
+    assert sorted((each.message_id for each in made), key=message_ids.sort_key) == [each.message_id for each in made]
 
 
 def test_messages_of_years_lie_in_buckets_and_empty_ones_are_never_read(talk: UUID) -> None:
@@ -67,16 +66,16 @@ def test_messages_of_years_lie_in_buckets_and_empty_ones_are_never_read(talk: UU
         {(now - timedelta(days=day) - messages._EPOCH) // messages._BUCKET for day in days}
     )
     assert read(talk) == ["1", "31", "90", "395", "400", "700"]
-    assert messages.unread([Stretch(talk, after=None)], passed_over=frozenset()) == [6]
+    assert count_unread(talk, after=None) == 6
 
 
 def test_a_full_bucket_is_followed_by_another_and_nothing_is_lost_or_moved(
     talk: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(messages, "_FULL", 20)
-    monkeypatch.setattr(messages, "_LOOKED_AT", 1)
-    monkeypatch.setattr(messages, "_ANNOUNCED", timedelta(milliseconds=40))
-    made: list[Message] = []
+    monkeypatch.setattr(messages, "_CHECK_EVERY", 1)
+    monkeypatch.setattr(messages, "_ANNOUNCE_AHEAD", timedelta(milliseconds=40))
+    made: list[StoredMessage] = []
     for number in range(200):
         made.append(message(content=str(number)))
         keep(talk, made[-1])
@@ -84,10 +83,10 @@ def test_a_full_bucket_is_followed_by_another_and_nothing_is_lost_or_moved(
     assert 3 < len(buckets(talk)) <= 200 // 20
     assert read(talk) == [each.content for each in reversed(made)]
     assert read(talk, before=made[100].message_id) == [each.content for each in reversed(made[:100])]
-    assert all(messages.find(talk, each.message_id).message == each for each in made)
+    assert all(messages.read(talk, each.message_id).message == each for each in made)
     after = made[120].message_id
-    assert messages.unread([Stretch(talk, after=after)], passed_over=frozenset()) == [79]
-    assert messages.unread([Stretch(talk, after=None)], passed_over=frozenset()) == [101]
+    assert count_unread(talk, after=after) == 79
+    assert count_unread(talk, after=None) == 101
 
 
 def test_what_is_sent_again_lies_in_the_same_place(talk: UUID) -> None:
@@ -100,8 +99,8 @@ def test_what_is_sent_again_lies_in_the_same_place(talk: UUID) -> None:
 def test_a_clients_id_is_one_message_also_when_the_first_try_was_cut_off(talk: UUID) -> None:
     sender, client_id = new_id(), uuid4()
 
-    def claimed(one: Message) -> UUID:
-        return messages.claimed(talk, sender_id=sender, client_message_id=client_id, message_id=one.message_id)
+    def claimed(one: StoredMessage) -> UUID:
+        return messages.claim_id(talk, sender_id=sender, client_message_id=client_id, message_id=one.message_id)
 
     first, second, late = message(), message(), message(datetime.now(UTC) + timedelta(minutes=2))
     assert claimed(first) == first.message_id
@@ -112,9 +111,9 @@ def test_a_clients_id_is_one_message_also_when_the_first_try_was_cut_off(talk: U
 
 
 def test_a_message_ends_after_the_retention_that_is_set(talk: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    def seconds_left(one: Message) -> int:
+    def seconds_left(one: StoredMessage) -> int:
         keep(talk, one)
-        place = messages.find(talk, one.message_id)
+        place = messages.read(talk, one.message_id)
         [row] = connection.execute(
             "SELECT TTL(content) AS left FROM messages WHERE conversation_id = :id AND bucket = :bucket"
             " AND message_id = :message_id",
@@ -147,13 +146,17 @@ def test_nothing_that_happens_leaves_a_tombstone(traced: Any) -> None:
     found = conversations.read(talk.id, user_id=ada)
     for number in range(60):
         one = message(content=str(number), sender_id=(ada, grace)[number % 2])
-        beside = [*inboxes.telling(found, one), *conversations.marked(talk.id, one.sender_id, one.message_id)]
-        messages.send(talk.id, one, beside=beside)
-        place = messages.find(talk.id, one.message_id)
-        messages.react(talk.id, place, user_id=grace, reaction="heart")
-        messages.take_back(talk.id, place, user_id=grace)
-        inboxes.mute(ada, talk.id, is_muted=bool(number % 2))
-    bucket = next(islice(messages.newest_first(talk.id, before=None, at_once=1), 1)).bucket
+        other_writes = [
+            *inboxes.update_statements(found, one),
+            conversations.record_sent_statement(talk.id, one.sender_id, one.message_id),
+            *conversations.mark_read_statements(talk.id, one.sender_id, one.message_id),
+        ]
+        messages.send(talk.id, one, other_writes=other_writes)
+        place = messages.read(talk.id, one.message_id)
+        messages.set_reaction(talk.id, place, user_id=grace, reaction="heart")
+        messages.clear_reaction(talk.id, place, user_id=grace)
+        inboxes.set_muted(ada, talk.id, is_muted=bool(number % 2))
+    bucket = next(islice(messages.read_newest_first(talk.id, before=None, at_once=1), 1)).bucket
     for text, values in (
         (inboxes.READ_ALL, {"user_id": ada}),
         (conversations.READ, {"conversation_id": talk.id}),
@@ -164,3 +167,8 @@ def test_nothing_that_happens_leaves_a_tombstone(traced: Any) -> None:
         told = [event.description for event in traced(text, values) if "tombstone" in event.description]
         assert [each for each in told if "and 0 tombstone" not in each and "due to tombstones" not in each] == [], text
         assert any("and 0 tombstone" in each for each in told), told
+
+
+def count_unread(talk: UUID, *, after: UUID | None) -> int:
+    [count] = messages.count_unread([UnreadRange(conversation_id=talk, after=after, except_of=frozenset())])
+    return count

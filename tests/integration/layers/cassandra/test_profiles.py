@@ -7,6 +7,7 @@ from layers.cassandra import connection, profiles
 from layers.core.events import ProfileUpdated
 from layers.core.ids import new_id
 from layers.core.models import Time
+from tests.support.stores import read_profile
 
 EARLY, LATE = Time("2026-11-23T10:00:00.000Z"), Time("2026-11-23T10:00:00.001Z")
 
@@ -19,24 +20,24 @@ def event(user_id: UUID, at: Time, name: str = "Ada", picture: str | None = None
 
 def test_a_profile_is_read_as_it_was_put():
     user_id = new_id()
-    profiles.put(event(user_id, EARLY, picture="avatars/a.jpg?v=1"))
+    profiles.save(event(user_id, EARLY, picture="avatars/a.jpg?v=1"))
 
-    found = profiles.read(user_id)
-    assert found == profiles.Profile(
+    found = read_profile(user_id)
+    assert found == profiles.ProfileCopy(
         user_id=user_id, username="ada", display_name="Ada", profile_picture_url="avatars/a.jpg?v=1", is_hidden=False
     )
 
 
 def test_an_unknown_profile_is_none():
-    assert profiles.read(new_id()) is None
+    assert read_profile(new_id()) is None
 
 
 def test_an_older_event_never_wins():
     user_id = new_id()
-    profiles.put(event(user_id, LATE, "New", "b"))
-    profiles.put(event(user_id, EARLY, "Old", "a"))
+    profiles.save(event(user_id, LATE, "New", "b"))
+    profiles.save(event(user_id, EARLY, "Old", "a"))
 
-    found = profiles.read(user_id)
+    found = read_profile(user_id)
     assert found
     assert (found.display_name, found.profile_picture_url) == ("New", "b")
 
@@ -46,19 +47,19 @@ def test_in_any_order_the_latest_millisecond_wins():
     events = [event(user_id, Time(f"2026-11-23T10:00:00.{ms:03}Z"), f"n{ms}") for ms in range(100)]
     random.shuffle(events)
     for each in events:
-        profiles.put(each)
+        profiles.save(each)
 
-    found = profiles.read(user_id)
+    found = read_profile(user_id)
     assert found
     assert found.display_name == "n99"
 
 
 def test_a_picture_taken_away_is_gone_and_leaves_no_tombstone():
     user_id = new_id()
-    profiles.put(event(user_id, EARLY, picture="a"))
-    profiles.put(event(user_id, LATE, picture=None))
+    profiles.save(event(user_id, EARLY, picture="a"))
+    profiles.save(event(user_id, LATE, picture=None))
 
-    found = profiles.read(user_id)
+    found = read_profile(user_id)
     assert found
     assert found.profile_picture_url is None
     [row] = connection.execute("SELECT profile_picture_url FROM profiles WHERE user_id = :id", {"id": user_id})
@@ -67,8 +68,8 @@ def test_a_picture_taken_away_is_gone_and_leaves_no_tombstone():
 
 def test_the_same_event_twice_changes_nothing():
     user_id = new_id()
-    profiles.put(event(user_id, EARLY))
-    before = profiles.read(user_id)
-    profiles.put(event(user_id, EARLY))
+    profiles.save(event(user_id, EARLY))
+    before = read_profile(user_id)
+    profiles.save(event(user_id, EARLY))
 
-    assert profiles.read(user_id) == before
+    assert read_profile(user_id) == before

@@ -1,4 +1,4 @@
-"""The object store through a pipe that a test can cut, and a look at it from outside."""
+"""The object store through a proxy that a test can cut, and a look at it from outside."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ import pytest
 from botocore.config import Config
 from mypy_boto3_s3.client import S3Client
 
-from layers.core.breaker import State
+from layers.core.breaker import BreakerState
 from layers.core.settings import settings
 from layers.media import connection
-from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.proxies import Proxy, proxy_to
 from tests.support.waiting import until
 
 
@@ -28,15 +28,15 @@ def store() -> S3Client:
 
 
 @pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """This process talks to the store through it."""
-    with pipe_to(settings().s3_endpoint_url or "") as pipe:
-        monkeypatch.setenv("S3_ENDPOINT_URL", pipe.url)
+    with proxy_to(settings().s3_endpoint_url or "") as proxy:
+        monkeypatch.setenv("S3_ENDPOINT_URL", proxy.url)
         settings.cache_clear()
         connection.close()
-        yield pipe
+        yield proxy
     monkeypatch.undo()
     settings.cache_clear()
     connection.close()
-    until(lambda: connection._breaker.state is not State.OPEN)
-    connection.ping()
+    until(lambda: connection._breaker.state is not BreakerState.OPEN)
+    connection.exists("tests/x")

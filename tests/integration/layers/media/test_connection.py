@@ -6,13 +6,13 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import ClientError
 
-from layers.core.breaker import State
+from layers.core.breaker import BreakerState
 from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
 from layers.core.settings import settings
 from layers.media import connection
 from layers.media.connection import StoredFile
-from tests.support.broken_pipes import Pipe
+from tests.support.proxies import Proxy
 from tests.support.waiting import until
 
 
@@ -24,7 +24,7 @@ def _file(key: str, data: bytes = b"content") -> StoredFile:
     return StoredFile(key=key, data=data, media_type="text/plain")
 
 
-def _state() -> State:
+def _state() -> BreakerState:
     return connection._breaker.state
 
 
@@ -42,12 +42,13 @@ def test_what_was_put_is_there_until_it_is_removed() -> None:
     connection.put_all([])
 
 
-def test_r_d2_a_refused_connection_is_an_unavailable_store_at_once(pipe: Pipe) -> None:
-    pipe.close()
+@pytest.mark.rule("R-D2")
+def test_a_refused_connection_is_an_unavailable_store_at_once(proxy: Proxy) -> None:
+    proxy.close()
     calls: list[Callable[[], object]] = [
         lambda: connection.get("tests/x"),
         lambda: connection.put_all([_file("tests/x")] * 3),
-        connection.ping,
+        lambda: connection.exists("tests/x"),
     ]
     for call in calls:
         started = time.monotonic()
@@ -57,35 +58,36 @@ def test_r_d2_a_refused_connection_is_an_unavailable_store_at_once(pipe: Pipe) -
         assert refused.value.store == "storage"
 
 
-def test_r_d2_a_store_that_hangs_is_unavailable_within_2_s_to_whoever_asks_how_it_is(pipe: Pipe) -> None:
-    pipe.hang()
+@pytest.mark.rule("R-D2")
+def test_a_store_that_hangs_is_unavailable_within_2_s_when_its_objects_are_counted(proxy: Proxy) -> None:
+    proxy.hang()
     started = time.monotonic()
     with pytest.raises(StoreUnavailable):
-        connection.ping()
+        connection.list_objects()
 
     assert time.monotonic() - started < 2
 
 
-def test_while_away_it_is_not_asked_and_it_is_used_again_when_back(pipe: Pipe) -> None:
+def test_while_away_it_is_not_asked_and_it_is_used_again_when_back(proxy: Proxy) -> None:
     key = _key()
     connection.put_all([_file(key)])
-    pipe.close()
+    proxy.close()
     for _ in range(10):
         with pytest.raises(StoreUnavailable):
             connection.get(key)
-    assert _state() is State.OPEN
-    pipe.open()
+    assert _state() is BreakerState.OPEN
+    proxy.open()
 
-    until(lambda: _state() is State.HALF_OPEN)
+    until(lambda: _state() is BreakerState.HALF_OPEN)
     assert connection.get(key) == b"content"
-    assert _state() is State.CLOSED
+    assert _state() is BreakerState.CLOSED
 
 
-def test_connections_that_died_while_idle_do_not_show(pipe: Pipe) -> None:
+def test_connections_that_died_while_idle_do_not_show(proxy: Proxy) -> None:
     keys = [_key() for _ in range(5)]
     for _ in range(3):
         connection.put_all([_file(key) for key in keys])
-        pipe.cut()
+        proxy.cut()
     assert connection.get(keys[0]) == b"content"
 
 

@@ -9,22 +9,22 @@ from mypy_boto3_s3.client import S3Client
 
 from layers.core import trace
 from layers.core.errors import StoreUnavailable
+from layers.core.files import File
 from layers.core.ids import new_id, time_of
 from layers.core.models import renditions_of
-from layers.core.multipart import File
-from layers.core.pictures import accepted
 from layers.core.settings import settings
 from layers.media import photos, renditions
-from layers.media.photos import Place, Uploaded
+from layers.media.photos import PictureRef, UploadNotification
+from layers.media.pictures import identify_all
 from tests import pictures
-from tests.support.broken_pipes import Pipe
+from tests.support.proxies import Proxy
 
 
 def _stored(*data: bytes) -> tuple[UUID, list[str]]:
     """A post's originals, put into the store."""
     post_id = new_id()
-    given = accepted([File("media", "x", each) for each in data], at_least=1, at_most=10)
-    files = photos.originals(post_id, given)
+    given = identify_all([File("media", "x", each) for each in data])
+    files = photos.original_files(post_id, given)
     photos.put_originals(files)
     return post_id, [file.key for file in files]
 
@@ -36,7 +36,7 @@ def test_originals_lie_under_their_day_with_the_type_of_their_content(store: S3C
     folder = f"originals/{time_of(post_id):%Y/%m/%d}"
 
     assert keys == [f"{folder}/{post_id}-{number}.{kind}" for number, kind in enumerate(("jpg", "png", "webp", "heic"))]
-    assert [photos.place_of(key) for key in keys] == [Place(post_id, number) for number in range(4)]
+    assert [photos.parse_original_key(key) for key in keys] == [PictureRef(post_id, number) for number in range(4)]
     assert photos.read_original(keys[3]) == pictures.of_type("heic")
     found = store.head_object(Bucket=settings().s3_bucket, Key=keys[3])
     assert (found["ContentType"], found["Metadata"]) == ("image/heic", {"trace-id": "trace-of-the-upload"})
@@ -46,7 +46,8 @@ def test_an_original_that_is_not_there_is_none() -> None:
     assert photos.read_original(f"originals/2026/01/01/{new_id()}-0.jpg") is None
 
 
-def test_r_m2_renditions_lie_where_their_urls_lead(store: S3Client) -> None:
+@pytest.mark.rule("R-M2")
+def test_renditions_lie_where_their_urls_lead(store: S3Client) -> None:
     post_id = new_id()
     photo = renditions.render_photo(pictures.jpeg(1200, 900))
     for order_index in (0, 3):
@@ -60,7 +61,8 @@ def test_r_m2_renditions_lie_where_their_urls_lead(store: S3Client) -> None:
             assert str(post_id) in key
 
 
-def test_r_m5_storing_again_gives_the_same_result(store: S3Client) -> None:
+@pytest.mark.rule("R-M5")
+def test_storing_again_gives_the_same_result(store: S3Client) -> None:
     post_id, keys = _stored(pictures.phone_photo())
     tags = []
     for _ in range(2):
@@ -77,20 +79,20 @@ def test_removing_a_post_leaves_nothing(store: S3Client) -> None:
     post_id, keys = _stored(pictures.jpeg(64, 48), pictures.of_type("png"))
     for order_index in range(2):
         photos.write_renditions(post_id, order_index, renditions.render_photo(pictures.jpeg(64, 48)))
-    assert photos.removed(post_id, keys)
+    assert photos.remove_files(post_id, keys)
 
     for folder in ("originals/", "processed/"):
         pages = store.get_paginator("list_objects_v2").paginate(Bucket=settings().s3_bucket, Prefix=folder)
         assert not [each["Key"] for page in pages for each in page.get("Contents", []) if str(post_id) in each["Key"]]
-    assert photos.removed(post_id, keys)
+    assert photos.remove_files(post_id, keys)
 
 
-def test_with_the_store_away_nothing_can_be_put_and_removing_says_no(pipe: Pipe) -> None:
-    pipe.close()
+def test_with_the_store_away_nothing_can_be_put_and_removing_says_no(proxy: Proxy) -> None:
+    proxy.close()
     with pytest.raises(StoreUnavailable):
         _stored(pictures.jpeg(64, 48), pictures.of_type("png"))
 
-    assert not photos.removed(new_id(), ["originals/x"])
+    assert not photos.remove_files(new_id(), ["originals/x"])
 
 
 def test_large_files_arrive_whole() -> None:
@@ -127,13 +129,13 @@ def test_minios_notification_tells_post_place_and_trace() -> None:
             }
         ],
     }
-    upload = msgspec.json.decode(msgspec.json.encode(body), type=Uploaded)
+    upload = msgspec.json.decode(msgspec.json.encode(body), type=UploadNotification)
 
-    assert (upload.original_key, upload.place, upload.size) == (key, Place(post_id, 7), 1234)
+    assert (upload.original_key, upload.place, upload.size) == (key, PictureRef(post_id, 7), 1234)
     assert upload.trace_id == "a-trace"
 
 
 @pytest.mark.parametrize("key", ["originals/x.jpg", f"processed/large/{UUID(int=0)}_1080.jpg", "", "../../etc"])
 def test_no_other_key_is_an_originals(key: str) -> None:
     with pytest.raises(ValueError, match="no original"):
-        photos.place_of(key)
+        photos.parse_original_key(key)

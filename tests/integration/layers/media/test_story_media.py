@@ -4,21 +4,22 @@ import pytest
 from mypy_boto3_s3.client import S3Client
 
 from layers.core import story_files
-from layers.core.breaker import Breaker, State
+from layers.core.breaker import Breaker, BreakerState
 from layers.core.errors import StoreUnavailable, UnreadableImage
 from layers.core.ids import new_id
 from layers.core.settings import settings
-from layers.media import avatars, darkroom, renditions, story_media
+from layers.media import account_files, avatars, decoder_process, renditions, story_media
+from layers.media import connection as storage
 from tests import pictures
-from tests.support.broken_pipes import Pipe
+from tests.support.proxies import Proxy
 
 
 @pytest.fixture(autouse=True)
 def processing(monkeypatch: pytest.MonkeyPatch) -> Breaker:
     """A breaker that no other test has seen."""
-    breaker = Breaker("images", failure_ratio=0.5, volume=3, reset_seconds=60)
+    breaker = Breaker("image_processing_of_tests", failure_ratio=0.5, volume=3, reset_seconds=60)
     for module in (renditions, story_media, avatars):
-        monkeypatch.setattr(module, "processing", breaker)
+        monkeypatch.setattr(module, "image_processing", breaker)
     return breaker
 
 
@@ -26,13 +27,13 @@ def test_a_storys_three_files_lie_under_its_day_until_they_are_removed(store: S3
     story_ids = [new_id(), new_id()]
     story = renditions.render_story(pictures.jpeg(300, 200))
     for story_id in story_ids:
-        story_media.put(story_id, story)
+        story_media.save(story_id, story)
         found = [store.head_object(Bucket=settings().s3_bucket, Key=key) for key in story_files.keys(story_id)]
         assert [each["ContentType"] for each in found] == ["image/jpeg", "image/webp", "image/jpeg"]
-    assert story_media.read(story_files.thumbnail_key(story_id)) == story.renditions[2].data
+    assert storage.get(story_files.thumbnail_key(story_id)) == story.renditions[2].data
     story_media.remove(story_ids)
 
-    assert not any(story_media.exists(key) for story_id in story_ids for key in story_files.keys(story_id))
+    assert not any(storage.exists(key) for story_id in story_ids for key in story_files.keys(story_id))
     story_media.remove(story_ids)
 
 
@@ -42,33 +43,32 @@ def test_an_avatar_is_stored_under_its_owner_and_its_version_changes_with_it() -
     versions = [avatars.version(photo) for photo in photos]
 
     assert versions[0] == versions[1] != versions[2]
-    avatars.put(user_id, photos[0])
-    assert story_media.exists(avatars.key(user_id))
-    avatars.remove(user_id)
-    avatars.remove(user_id)
-    assert not story_media.exists(avatars.key(user_id))
+    avatars.save(user_id, photos[0])
+    assert storage.exists(avatars.key(user_id))
+    account_files.remove([avatars.key(user_id)])
+    assert not storage.exists(avatars.key(user_id))
 
 
 def test_with_the_store_away_the_breaker_opens_after_three_failures_and_then_nothing_is_rendered(
-    pipe: Pipe, processing: Breaker
+    proxy: Proxy, processing: Breaker
 ) -> None:
     story = renditions.render_story(pictures.jpeg(300, 200))
-    pipe.close()
+    proxy.close()
     for _ in range(3):
-        assert processing.state is State.CLOSED
+        assert processing.state is BreakerState.CLOSED
         with pytest.raises(StoreUnavailable):
-            story_media.put(new_id(), renditions.render_story(pictures.jpeg(300, 200)))
-    darkroom.close()
+            story_media.save(new_id(), renditions.render_story(pictures.jpeg(300, 200)))
+    decoder_process.close()
 
     for refuse in (
         lambda: renditions.render_story(pictures.jpeg(300, 200)),
         lambda: renditions.render_avatar(pictures.jpeg(300, 200)),
-        lambda: story_media.put(new_id(), story),
+        lambda: story_media.save(new_id(), story),
     ):
         with pytest.raises(StoreUnavailable) as refused:
             refuse()
         assert refused.value.retry_after > 30
-    assert darkroom.child_pid() is None
+    assert decoder_process.child_pid() is None
 
 
 def test_bad_pictures_do_not_open_the_breaker(processing: Breaker) -> None:
@@ -77,4 +77,4 @@ def test_bad_pictures_do_not_open_the_breaker(processing: Breaker) -> None:
         with pytest.raises(UnreadableImage):
             renditions.render_story(broken)
 
-    assert processing.state is State.CLOSED
+    assert processing.state is BreakerState.CLOSED

@@ -69,7 +69,8 @@ def frozen_server() -> Iterator[Callable[[], None]]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_r_d2_a_server_that_hangs_is_given_up_within_2_s(frozen_server: Callable[[], None]) -> None:
+@pytest.mark.rule("R-D2")
+def test_a_server_that_hangs_is_given_up_within_2_s(frozen_server: Callable[[], None]) -> None:
     frozen_server()
     started = time.monotonic()
     with pytest.raises(StoreUnavailable), autocommit() as db:

@@ -30,18 +30,18 @@ def _begin(author: Person) -> UUID:
 
 def _view(story_id: UUID, viewer: Person) -> tuple[bool, bool]:
     with transaction() as db:
-        viewed = stories.view(db, story_id=story_id, viewer=viewer.viewer)
+        viewed = stories.record_view(db, story_id=story_id, viewer=viewer.viewer)
     return viewed.is_new, viewed.is_own
 
 
 def _stories_of(user: Person, viewer: Person) -> list[Story]:
     with transaction() as db:
-        return stories.of_user(db, user_id=user.id, viewer=viewer.viewer).stories
+        return stories.list_of_user(db, user_id=user.id, viewer=viewer.viewer).stories
 
 
 def _tray(viewer: Person) -> list[tuple[UUID, bool]]:
     with transaction() as db:
-        return [(user.id, user.has_seen) for user in stories.tray(db, viewer=viewer.viewer)]
+        return [(user.id, user.has_seen) for user in stories.read_tray(db, viewer=viewer.viewer)]
 
 
 def _view_rows(story_id: UUID) -> list[UUID]:
@@ -59,7 +59,8 @@ def _delete_expired() -> list[UUID]:
         return stories.delete_expired(db, older_than_seconds=HOUR, at_most=10_000)
 
 
-def test_r_s1_a_story_lives_24_hours_to_the_millisecond(ada: Person) -> None:
+@pytest.mark.rule("R-S1")
+def test_a_story_lives_24_hours_to_the_millisecond(ada: Person) -> None:
     story_id = _begin(ada)
     with transaction() as db:
         story = stories.publish(db, story_id=story_id)
@@ -70,7 +71,8 @@ def test_r_s1_a_story_lives_24_hours_to_the_millisecond(ada: Person) -> None:
     assert _stories_of(ada, ada) == [story]
 
 
-def test_r_s1_links_to_a_storys_files_never_outlive_it(ada: Person) -> None:
+@pytest.mark.rule("R-S1")
+def test_links_to_a_storys_files_never_outlive_it(ada: Person) -> None:
     new_story(ada, age_seconds=23.5 * HOUR)
     [story] = _stories_of(ada, ada)
     assert story.thumbnail_url
@@ -79,7 +81,7 @@ def test_r_s1_links_to_a_storys_files_never_outlive_it(ada: Person) -> None:
         (story.media_url, story_files.picture_key(story.id, "jpg")),
         (story.thumbnail_url, story_files.thumbnail_key(story.id)),
     ):
-        link = media_links.signed(msgspec.json.encode(url)).decode().strip('"')
+        link = media_links.sign_all(msgspec.json.encode(url)).decode().strip('"')
         expiry, scope, linked = link.partition("/media/")[2].split("/", 3)[1:]
         assert int(expiry) == int(datetime.fromisoformat(story.expires_at).timestamp())
         assert (scope, linked) == (str(story.id), key)
@@ -110,8 +112,9 @@ def test_a_published_story_published_again_keeps_its_time_and_an_ended_one_does_
             stories.publish(db, story_id=story_id)
 
 
+@pytest.mark.rule("R-S1")
 @pytest.mark.parametrize("age_seconds", [24 * HOUR, 24 * HOUR + 1, 30 * HOUR])
-def test_r_s1_from_its_end_on_a_story_exists_for_nobody(ada: Person, admin: Person, age_seconds: float) -> None:
+def test_from_its_end_on_a_story_exists_for_nobody(ada: Person, admin: Person, age_seconds: float) -> None:
     follow(admin, ada)
     story_id = new_story(ada, age_seconds=age_seconds)
 
@@ -122,14 +125,16 @@ def test_r_s1_from_its_end_on_a_story_exists_for_nobody(ada: Person, admin: Pers
             _view(story_id, viewer)
 
 
-def test_r_s1_until_its_end_a_story_is_there(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-S1")
+def test_until_its_end_a_story_is_there(ada: Person, grace: Person) -> None:
     story_id = new_story(ada, age_seconds=24 * HOUR - 30)
 
     assert [story.id for story in _stories_of(ada, grace)] == [story_id]
     assert _view(story_id, grace) == (True, False)
 
 
-def test_r_s2_rows_go_an_hour_after_the_end_and_not_before(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-S2")
+def test_rows_go_an_hour_after_the_end_and_not_before(ada: Person, grace: Person) -> None:
     living, ended, gone = (new_story(ada, age_seconds=age * HOUR) for age in (1, 24.5, 25.5))
     begun = _begin(ada)
     with transaction() as db:
@@ -142,7 +147,8 @@ def test_r_s2_rows_go_an_hour_after_the_end_and_not_before(ada: Person, grace: P
     assert _view_rows(gone) == []
 
 
-def test_r_s2_two_cleaners_never_take_the_same_story(ada: Person) -> None:
+@pytest.mark.rule("R-S2")
+def test_two_cleaners_never_take_the_same_story(ada: Person) -> None:
     mine = {new_story(ada, age_seconds=26 * HOUR) for _ in range(20)}
 
     def clean(_: int) -> list[UUID]:
@@ -155,7 +161,8 @@ def test_r_s2_two_cleaners_never_take_the_same_story(ada: Person) -> None:
     assert mine <= set(taken)
 
 
-def test_r_s2_a_cleaner_does_not_wait_for_another(ada: Person) -> None:
+@pytest.mark.rule("R-S2")
+def test_a_cleaner_does_not_wait_for_another(ada: Person) -> None:
     mine = {new_story(ada, age_seconds=26 * HOUR) for _ in range(2)}
 
     def clean(_: int) -> list[UUID]:
@@ -169,7 +176,8 @@ def test_r_s2_a_cleaner_does_not_wait_for_another(ada: Person) -> None:
     assert mine <= {first, *others}
 
 
-def test_r_s3_ten_parallel_views_count_once(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-S3")
+def test_ten_parallel_views_count_once(ada: Person, grace: Person) -> None:
     story_id = new_story(ada)
     views = together(lambda _: _view(story_id, grace), range(10))
 
@@ -177,14 +185,16 @@ def test_r_s3_ten_parallel_views_count_once(ada: Person, grace: Person) -> None:
     assert _stories_of(ada, grace)[0].view_count == 1
 
 
-def test_r_s3_the_owners_own_view_is_not_counted(ada: Person) -> None:
+@pytest.mark.rule("R-S3")
+def test_the_owners_own_view_is_not_counted(ada: Person) -> None:
     story_id = new_story(ada)
 
     assert [_view(story_id, ada), _view(story_id, ada)] == [(False, True)] * 2
     assert (_stories_of(ada, ada)[0].view_count, _view_rows(story_id)) == (0, [])
 
 
-def test_r_s4_the_count_equals_the_rows_after_many_at_once(ada: Person) -> None:
+@pytest.mark.rule("R-S4")
+def test_the_count_equals_the_rows_after_many_at_once(ada: Person) -> None:
     story_id = new_story(ada)
     people = [new_person() for _ in range(8)]
     together(lambda person: _view(story_id, person), [*people, *people, ada])
@@ -222,7 +232,8 @@ def test_a_view_of_a_story_that_is_being_removed_finds_nothing(ada: Person, grac
         viewing.result()
 
 
-def test_r_s6_a_view_shows_in_the_next_list_and_the_owner_has_always_viewed(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-S6")
+def test_a_view_shows_in_the_next_list_and_the_owner_has_always_viewed(ada: Person, grace: Person) -> None:
     first, second = new_story(ada, age_seconds=60), new_story(ada)
     _view(second, grace)
 
@@ -260,7 +271,7 @@ def test_a_user_is_seen_in_the_tray_when_all_of_the_stories_are(ada: Person, gra
     new_story(grace)
     assert dict(_tray(ada)) == {grace.id: False}
     with transaction() as db:
-        [user] = stories.tray(db, viewer=ada.viewer)
+        [user] = stories.read_tray(db, viewer=ada.viewer)
     assert (user.username, user.story_count) == (grace.username, 3)
 
 
@@ -281,9 +292,8 @@ def test_stories_come_oldest_first_whatever_their_ids_say(ada: Person) -> None:
     assert all(earlier.created_at < later.created_at for earlier, later in pairwise(listed))
 
 
-def test_r_p1_r_s7_a_private_accounts_stories_are_its_followers_and_admins(
-    ada: Person, grace: Person, admin: Person
-) -> None:
+@pytest.mark.rule("R-P1", "R-S7")
+def test_a_private_accounts_stories_are_its_followers_and_admins(ada: Person, grace: Person, admin: Person) -> None:
     shy = new_person("shy", private=True)
     follow(grace, shy)
     story_id = new_story(shy)
@@ -299,7 +309,8 @@ def test_r_p1_r_s7_a_private_accounts_stories_are_its_followers_and_admins(
     assert _tray(ada) == []
 
 
-def test_r_p4_a_request_is_not_a_follow(ada: Person) -> None:
+@pytest.mark.rule("R-P4")
+def test_a_request_is_not_a_follow(ada: Person) -> None:
     shy = new_person("shy", private=True)
     story_id = new_story(shy)
     with transaction() as db:
@@ -312,7 +323,8 @@ def test_r_p4_a_request_is_not_a_follow(ada: Person) -> None:
         _view(story_id, ada)
 
 
-def test_r_p6_turning_private_closes_stories_at_once(ada: Person, grace: Person) -> None:
+@pytest.mark.rule("R-P6")
+def test_turning_private_closes_stories_at_once(ada: Person, grace: Person) -> None:
     story_id = new_story(grace)
     _view(story_id, ada)
     with transaction() as db:
@@ -324,7 +336,8 @@ def test_r_p6_turning_private_closes_stories_at_once(ada: Person, grace: Person)
         _view(story_id, ada)
 
 
-def test_r_p1_a_banned_account_is_there_for_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
+@pytest.mark.rule("R-P1")
+def test_a_banned_account_is_there_for_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
     follow(ada, grace)
     story_id = new_story(grace)
     with transaction() as db:
@@ -341,6 +354,6 @@ def test_r_p1_a_banned_account_is_there_for_admins_alone(ada: Person, grace: Per
 def test_an_unknown_user_or_story_is_not_there(ada: Person) -> None:
     with transaction() as db:
         with pytest.raises(UserNotFound):
-            stories.of_user(db, user_id=uuid4(), viewer=ada.viewer)
+            stories.list_of_user(db, user_id=uuid4(), viewer=ada.viewer)
         with pytest.raises(StoryNotFound):
-            stories.view(db, story_id=uuid4(), viewer=ada.viewer)
+            stories.record_view(db, story_id=uuid4(), viewer=ada.viewer)

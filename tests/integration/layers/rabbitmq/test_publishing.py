@@ -7,23 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from layers.core.errors import StoreUnavailable
-from layers.core.events import Note
+from layers.core.events import OutboxEvent
 from layers.core.ids import new_id
 from layers.core.settings import settings
 from layers.rabbitmq import connection, publishing
-from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.proxies import Proxy, proxy_to
 from tests.support.queues import ready, take
 from tests.support.waiting import until
 
 
-def note(queue: str) -> Note:
-    return Note(id=new_id(), queue=queue, body=b'{"a": 1}', trace_id="trace-1")
+def note(queue: str) -> OutboxEvent:
+    return OutboxEvent(id=new_id(), queue=queue, body=b'{"a": 1}', trace_id="trace-1")
 
 
 @pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
-    """The broker behind a pipe that a test can cut."""
-    with pipe_to(settings().rabbitmq_url) as opened:
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The broker behind a proxy that a test can cut."""
+    with proxy_to(settings().rabbitmq_url) as opened:
         monkeypatch.setenv("RABBITMQ_URL", opened.url)
         settings.cache_clear()
         connection.close()
@@ -36,7 +36,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
 def test_an_event_arrives_whole_persistent_and_with_its_trace_id(queue: str):
     sent = note(queue)
 
-    assert publishing.send(sent)
+    assert publishing.publish(sent)
 
     letter = take(queue)
     assert (letter.body, letter.headers) == (sent.body, {"x-trace-id": "trace-1"})
@@ -44,57 +44,58 @@ def test_an_event_arrives_whole_persistent_and_with_its_trace_id(queue: str):
 
 
 def test_a_note_without_a_queue_is_not_sent():
-    assert not publishing.send(note("no-such-queue"))
+    assert not publishing.publish(note("no-such-queue"))
 
 
-def test_a_connection_that_died_while_idle_is_replaced(queue: str, pipe: Pipe):
-    assert publishing.send(note(queue))
-    pipe.cut()
+def test_a_connection_that_died_while_idle_is_replaced(queue: str, proxy: Proxy):
+    assert publishing.publish(note(queue))
+    proxy.cut()
 
-    assert publishing.send(note(queue))
+    assert publishing.publish(note(queue))
     assert until(lambda: ready(queue) == 2)
 
 
-def test_a_broker_that_is_away_says_no_and_is_used_again_when_it_is_back(queue: str, pipe: Pipe):
-    assert publishing.send(note(queue))
-    pipe.close()
+def test_a_broker_that_is_away_says_no_and_is_used_again_when_it_is_back(queue: str, proxy: Proxy):
+    assert publishing.publish(note(queue))
+    proxy.close()
 
     for _ in range(4):
-        assert not publishing.send(note(queue))
-    pipe.open()
+        assert not publishing.publish(note(queue))
+    proxy.open()
 
-    assert until(lambda: publishing.send(note(queue)), seconds=5)
+    assert until(lambda: publishing.publish(note(queue)), seconds=5)
 
 
-def test_r_d2_a_broker_that_hangs_costs_two_seconds(queue: str, pipe: Pipe):
-    assert publishing.send(note(queue))
-    pipe.hang()
+@pytest.mark.rule("R-D2")
+def test_a_broker_that_hangs_costs_two_seconds(queue: str, proxy: Proxy):
+    assert publishing.publish(note(queue))
+    proxy.hang()
 
     started = time.monotonic()
-    assert not publishing.send(note(queue))
+    assert not publishing.publish(note(queue))
     assert time.monotonic() - started < 4
 
 
 def test_the_depth_is_of_messages_ready(queue: str):
     for _ in range(3):
-        publishing.send(note(queue))
+        publishing.publish(note(queue))
 
-    assert until(lambda: connection.depth(queue) == 3)
+    assert until(lambda: connection.queue_depth(queue) == 3)
     with pytest.raises(LookupError):
-        connection.depth("no-such-queue")
-    assert publishing.send(note(queue))
+        connection.queue_depth("no-such-queue")
+    assert publishing.publish(note(queue))
 
 
-def test_the_depth_of_a_broker_away_is_unknown(monkeypatch: pytest.MonkeyPatch, pipe: Pipe):
-    pipe.close()
+def test_the_depth_of_a_broker_away_is_unknown(monkeypatch: pytest.MonkeyPatch, proxy: Proxy):
+    proxy.close()
 
     with pytest.raises(StoreUnavailable) as refusal:
-        connection.depth("any")
+        connection.queue_depth("any")
     assert refusal.value.store == "rabbitmq"
 
 
-def test_nothing_listens_on_a_closed_pipe(pipe: Pipe):
-    pipe.close()
+def test_nothing_listens_on_a_closed_proxy(proxy: Proxy):
+    proxy.close()
 
-    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", pipe.port), timeout=1):
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", proxy.port), timeout=1):
         pass

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from infra.local.queue_event import Delivery, event_of
+from infra.events.queue import Delivery, build_event
 from layers.core import trace
 from layers.core.errors import StoreUnavailable
-from layers.core.queue import on_message
 from layers.core.settings import settings
+from layers.entrypoints.queue import on_message
 from layers.rabbitmq import connection
 from tests.support.queues import Letter, publish, ready, take
 
@@ -25,7 +25,7 @@ def event(queue: str, *letters: Letter) -> dict[str, Any]:
     deliveries = [
         Delivery(tag=1, redelivered=False, properties=letter.properties, body=letter.body) for letter in letters
     ]
-    return event_of(queue, "/", deliveries)
+    return build_event(queue, "/", deliveries)
 
 
 def taken(queue: str, *names: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -33,13 +33,14 @@ def taken(queue: str, *names: str, headers: dict[str, Any] | None = None) -> dic
     return event(queue, *(take(queue) for _ in names))
 
 
-def test_r_m6_a_failing_message_is_tried_after_1_2_and_4_s_and_then_dead_lettered_with_its_error(queue: str):
+@pytest.mark.rule("R-M6")
+def test_a_failing_message_is_tried_after_1_2_and_4_s_and_then_dead_lettered_with_its_error(queue: str):
     given_up: list[tuple[str, str]] = []
 
     def give_up(job: Job, error: Exception) -> None:
         given_up.append((job.name, str(error)))
 
-    @on_message(Job, given_up=give_up)
+    @on_message(Job, give_up=give_up)
     def handler(job: Job) -> None:
         raise RuntimeError(f"no luck with {job.name}")
 
@@ -100,7 +101,7 @@ def test_giving_up_that_fails_keeps_no_message_from_the_dead_letters(queue: str)
     def give_up(job: Job, error: Exception) -> None:
         raise StoreUnavailable("database")
 
-    @on_message(Job, given_up=give_up)
+    @on_message(Job, give_up=give_up)
     def handler(job: Job) -> None:
         raise RuntimeError
 

@@ -1,4 +1,4 @@
-"""Valkey through a pipe that a test can cut."""
+"""Valkey through a proxy that a test can cut."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
 from layers.core.settings import settings
 from layers.valkey import admission, connection, timelines
-from tests.support.broken_pipes import Pipe, pipe_to
+from tests.support.proxies import Proxy, proxy_to
 from tests.support.waiting import until
 
 
@@ -22,15 +22,15 @@ def answers() -> bool:
 
 
 @pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """This thread talks to Valkey through it."""
-    with pipe_to(settings().valkey_url) as pipe:
-        monkeypatch.setenv("VALKEY_URL", pipe.url)
+    with proxy_to(settings().valkey_url) as proxy:
+        monkeypatch.setenv("VALKEY_URL", proxy.url)
         settings.cache_clear()
         connection.close()
-        yield pipe
+        yield proxy
     monkeypatch.undo()
     settings.cache_clear()
     connection.close()
     until(answers)
-    admission.revoke([])
+    admission.apply_revocations([])

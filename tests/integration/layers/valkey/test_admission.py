@@ -6,14 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from layers.core.admission import Admitted, Revocation
 from layers.core.ids import new_id
 from layers.core.limits import SESSION_SECONDS, Limit
-from layers.core.models import Session
+from layers.core.models import Revocation, Session
 from layers.core.settings import settings
 from layers.valkey import admission
-from tests.support.broken_pipes import Pipe
+from layers.valkey.admission import Admission
 from tests.support.feed_posts import counted_trips
+from tests.support.proxies import Proxy
 from tests.support.stores import valkey
 from tests.support.together import together
 from tests.support.waiting import until
@@ -38,7 +38,7 @@ def session() -> Session:
     return session
 
 
-def _accepted(admitted: Admitted) -> bool:
+def _accepted(admitted: Admission) -> bool:
     assert admitted.count is not None
     return admitted.count.accepted
 
@@ -47,7 +47,8 @@ def _key(session: Session) -> str:
     return f"session:{session.id}"
 
 
-def test_r_a5_a_session_is_kept_with_user_role_and_times(session: Session) -> None:
+@pytest.mark.rule("R-A5")
+def test_a_session_is_kept_with_user_role_and_times(session: Session) -> None:
     raw: dict[bytes, bytes] = valkey().hgetall(_key(session))  # type: ignore[assignment]
     kept = {name.decode(): value.decode() for name, value in raw.items()}
     now = time.time()
@@ -70,7 +71,8 @@ def test_one_round_trip_gives_session_and_count(session: Session, address: str) 
     assert 59 <= admitted.count.reset_seconds <= 60
 
 
-def test_r_a2_use_slides_the_expiry(session: Session, address: str) -> None:
+@pytest.mark.rule("R-A2")
+def test_use_slides_the_expiry(session: Session, address: str) -> None:
     valkey().expire(_key(session), 100)
     admission.admit(session.id, address, GENERAL, None)
 
@@ -94,11 +96,12 @@ def test_a_save_is_due_once_every_15_minutes(session: Session, address: str) -> 
 
 
 def test_an_unknown_session_counts_nothing(address: str) -> None:
-    assert admission.admit("unknown", address, GENERAL, FEED) == Admitted(None, None, unknown_session=True)
+    assert admission.admit("unknown", address, GENERAL, FEED) == Admission(None, None, unknown_session=True)
     assert not valkey().keys(f"ratelimit:{address}:*")
 
 
-def test_r_l5_without_a_session_only_general_counts_by_address(address: str) -> None:
+@pytest.mark.rule("R-L5")
+def test_without_a_session_only_general_counts_by_address(address: str) -> None:
     admitted = admission.admit(None, address, GENERAL, FEED)
 
     assert admitted.session is None
@@ -107,7 +110,8 @@ def test_r_l5_without_a_session_only_general_counts_by_address(address: str) -> 
     assert valkey().keys(f"ratelimit:{address}:*") == [f"ratelimit:{address}:general".encode()]
 
 
-def test_r_l1_the_limit_passes_the_next_is_refused_and_other_users_and_actions_are_not(
+@pytest.mark.rule("R-L1")
+def test_the_limit_passes_the_next_is_refused_and_other_users_and_actions_are_not(
     session: Session, address: str
 ) -> None:
     assert [_accepted(admission.admit(session.id, address, GENERAL, FEED)) for _ in range(6)] == [True] * 5 + [False]
@@ -130,21 +134,23 @@ def test_general_refuses_before_the_specific_limiter_is_touched(session: Session
     assert valkey().llen(f"ratelimit:{session.user_id}:feed") == 2
 
 
-def test_r_l2_fifty_at_once_get_exactly_the_limit(session: Session, address: str) -> None:
+@pytest.mark.rule("R-L2")
+def test_fifty_at_once_get_exactly_the_limit(session: Session, address: str) -> None:
     limit = Limit("burst", 7, 60)
     accepted = together(lambda _: _accepted(admission.admit(session.id, address, GENERAL, limit)), range(50))
 
     assert sum(accepted) == 7
 
 
-def test_r_l2_in_no_span_of_one_window_are_more_than_the_limit_accepted(address: str) -> None:
+@pytest.mark.rule("R-L2")
+def test_in_no_span_of_one_window_are_more_than_the_limit_accepted(address: str) -> None:
     limit, moments = Limit("general", 4, 1), list[int]()
 
     def one_more() -> bool:
         count = admission.admit(None, address, limit, None).count
         assert count is not None
         if count.accepted:
-            moments.append(int(count.place))
+            moments.append(int(count.entry))
         return len(moments) >= 13
 
     until(one_more, seconds=10, every=0.01)
@@ -152,7 +158,8 @@ def test_r_l2_in_no_span_of_one_window_are_more_than_the_limit_accepted(address:
     assert all(later - earlier > 1_000_000 for earlier, later in zip(moments, moments[4:], strict=False))
 
 
-def test_r_l2_refused_requests_do_not_prolong_the_wait(address: str) -> None:
+@pytest.mark.rule("R-L2")
+def test_refused_requests_do_not_prolong_the_wait(address: str) -> None:
     limit = Limit("general", 1, 1)
     assert _accepted(admission.admit(None, address, limit, None))
     started = time.monotonic()
@@ -172,7 +179,8 @@ def test_a_lowered_limit_holds_at_once(address: str) -> None:
     assert 1 <= count.reset_seconds <= 60
 
 
-def test_r_l3_every_key_expires(session: Session, address: str) -> None:
+@pytest.mark.rule("R-L3")
+def test_every_key_expires(session: Session, address: str) -> None:
     admission.admit(session.id, address, GENERAL, FEED)
     admission.admit(None, address, GENERAL, LOGIN)
     keys = [key for whose in (session.id, str(session.user_id), address) for key in valkey().keys(f"*{whose}*")]
@@ -181,12 +189,13 @@ def test_r_l3_every_key_expires(session: Session, address: str) -> None:
     assert all(valkey().ttl(key) > 0 for key in keys)
 
 
-def test_r_l4_fifty_at_once_take_five_places_and_one_given_back_is_free_again(address: str) -> None:
+@pytest.mark.rule("R-L4")
+def test_fifty_at_once_take_five_places_and_one_given_back_is_free_again(address: str) -> None:
     counts = together(lambda _: admission.admit(None, address, GENERAL, LOGIN).count, range(50))
     taken = [count for count in counts if count and count.accepted]
     assert len(taken) == 5
 
-    admission.give_back(LOGIN, address, taken[2].place)
+    admission.refund(LOGIN, address, taken[2].entry)
 
     assert valkey().llen(f"ratelimit:{address}:login") == 4
     assert [_accepted(admission.admit(None, address, GENERAL, LOGIN)) for _ in range(2)] == [True, False]
@@ -195,15 +204,16 @@ def test_r_l4_fifty_at_once_take_five_places_and_one_given_back_is_free_again(ad
 def test_a_place_is_given_back_once_when_two_were_taken_in_one_microsecond(address: str) -> None:
     key = f"ratelimit:{address}:login"
     valkey().rpush(key, "5", "5", "6")
-    admission.give_back(LOGIN, address, b"5")
+    admission.refund(LOGIN, address, b"5")
 
     assert valkey().lrange(key, 0, -1) == [b"5", b"6"]
 
 
-def test_r_a3_a_revoked_session_is_unknown_and_a_look_up_under_way_does_not_bring_it_back(
+@pytest.mark.rule("R-A3")
+def test_a_revoked_session_is_unknown_and_a_look_up_under_way_does_not_bring_it_back(
     session: Session, address: str
 ) -> None:
-    assert admission.revoked(Revocation(id=new_id(), session_id=session.id))
+    assert admission.apply_revocation(Revocation(id=new_id(), session_id=session.id))
     assert admission.admit(session.id, address, GENERAL, None).unknown_session
     admission.remember(session, seconds=DAY)
 
@@ -211,13 +221,14 @@ def test_r_a3_a_revoked_session_is_unknown_and_a_look_up_under_way_does_not_brin
     assert 0 < valkey().ttl(_key(session)) <= 60
 
 
-def test_r_a3_all_sessions_of_a_user_end_and_later_ones_live(address: str) -> None:
+@pytest.mark.rule("R-A3")
+def test_all_sessions_of_a_user_end_and_later_ones_live(address: str) -> None:
     user_id = new_id()
     absolute = settings().session_absolute_days * DAY
     old = [_session_of(user_id) for _ in range(3)]
     for session in old[:2]:
         admission.remember(session, seconds=absolute - 10)
-    admission.revoke([Revocation(id=new_id(), user_id=user_id)])
+    admission.apply_revocations([Revocation(id=new_id(), user_id=user_id)])
     admission.remember(old[2], seconds=absolute - 10)
     later = _session_of(user_id)
     admission.remember(later, seconds=absolute + 1)
@@ -226,11 +237,11 @@ def test_r_a3_all_sessions_of_a_user_end_and_later_ones_live(address: str) -> No
     assert admission.admit(later.id, address, GENERAL, None).session == later
 
 
-def test_with_valkey_away_a_revocation_says_so_and_a_place_stays_taken(pipe: Pipe, address: str) -> None:
-    pipe.close()
+def test_with_valkey_away_a_revocation_says_so_and_a_place_stays_taken(proxy: Proxy, address: str) -> None:
+    proxy.close()
 
-    assert not admission.revoked(Revocation(id=new_id(), session_id="some"))
-    admission.give_back(LOGIN, address, b"5")
+    assert not admission.apply_revocation(Revocation(id=new_id(), session_id="some"))
+    admission.refund(LOGIN, address, b"5")
 
 
 def _session_of(user_id: UUID) -> Session:

@@ -9,7 +9,7 @@ from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
 from layers.valkey import admission, connection, fragments, timelines
 from layers.valkey.connection import Script
-from tests.support.broken_pipes import Pipe
+from tests.support.proxies import Proxy
 from tests.support.stores import valkey
 from tests.support.waiting import until
 
@@ -31,10 +31,10 @@ def test_scripts_survive_their_removal_from_valkey() -> None:
 
 def test_a_connection_closed_while_idle_is_replaced_before_anything_is_sent() -> None:
     assert _answers()
-    valkey().client_kill("{}:{}".format(*connection._held.connection._sock.getsockname()))
+    valkey().client_kill("{}:{}".format(*connection._local.connection._sock.getsockname()))
 
     assert _answers()
-    assert not connection.was_away()
+    assert not connection.has_missed_writes()
 
 
 def test_a_defect_in_a_script_is_not_an_unavailable_store() -> None:
@@ -47,47 +47,47 @@ def test_a_defect_in_a_script_is_not_an_unavailable_store() -> None:
     assert _answers()
 
 
-def test_while_away_calls_fail_at_once_and_it_is_asked_again_after_a_second(pipe: Pipe) -> None:
-    pipe.close()
+def test_while_away_calls_fail_at_once_and_it_is_asked_again_after_a_second(proxy: Proxy) -> None:
+    proxy.close()
     assert not _answers()
     started = time.monotonic()
     for _ in range(100):
         assert not _answers()
     assert time.monotonic() - started < 0.5
 
-    pipe.open()
+    proxy.open()
     until(_answers, seconds=3)
 
 
-def test_a_hanging_valkey_is_an_unavailable_store_within_a_second(pipe: Pipe) -> None:
+def test_a_hanging_valkey_is_an_unavailable_store_within_a_second(proxy: Proxy) -> None:
     assert _answers()
-    pipe.hang()
+    proxy.hang()
     started = time.monotonic()
 
     assert not _answers()
     assert time.monotonic() - started < 1
 
 
-def test_it_was_away_until_the_revocations_were_applied(pipe: Pipe) -> None:
+def test_it_was_away_until_the_revocations_were_applied(proxy: Proxy) -> None:
     assert _answers()
-    assert not admission.was_away()
-    pipe.close()
+    assert not admission.needs_revocations()
+    proxy.close()
     assert not _answers()
-    assert not admission.was_away()  # nothing to ask it while it rests
-    pipe.open()
+    assert not admission.needs_revocations()  # nothing to ask it while it rests
+    proxy.open()
     until(_answers)
 
-    assert admission.was_away()
-    admission.revoke([])
-    assert not admission.was_away()
+    assert admission.needs_revocations()
+    admission.apply_revocations([])
+    assert not admission.needs_revocations()
 
 
-def test_keys_that_missed_a_write_are_removed_before_anything_else_is_asked(pipe: Pipe) -> None:
+def test_keys_that_missed_a_write_are_removed_before_anything_else_is_asked(proxy: Proxy) -> None:
     viewer_id, post_id = new_id(), new_id()
     valkey().hset(b"saved:" + viewer_id.bytes, post_id.bytes, "0")
-    pipe.close()
-    assert not fragments.saved(viewer_id, post_id, saved=True)
-    pipe.open()
+    proxy.close()
+    assert not fragments.update_save(viewer_id, post_id, is_saved=True)
+    proxy.open()
     until(_answers)
 
     assert not valkey().exists(b"saved:" + viewer_id.bytes)

@@ -6,7 +6,16 @@ import msgspec
 import pytest
 
 from layers.core import errors
-from layers.core.response import Accepted, Created, SignedIn, SignedOut, Unhealthy, problem, status_of, unwrapped
+from layers.entrypoints.response import (
+    Accepted,
+    Created,
+    SignedIn,
+    SignedOut,
+    Unhealthy,
+    describe_problem,
+    status_of,
+    unwrap,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +41,7 @@ from layers.core.response import Accepted, Created, SignedIn, SignedOut, Unhealt
     ids=lambda value: type(value).__name__,
 )
 def test_every_refusal_is_a_problem_document_with_a_text_for_a_person(error: Exception, status: int) -> None:
-    said, body = problem(error)
+    said, body = describe_problem(error)
     document = msgspec.json.decode(body)
 
     assert (said, document["status"], document["title"]) == (status, status, HTTPStatus(status).phrase)
@@ -41,13 +50,13 @@ def test_every_refusal_is_a_problem_document_with_a_text_for_a_person(error: Exc
 
 
 def test_a_field_error_names_the_field() -> None:
-    _, body = problem(errors.Invalid.field("caption", "at most 2200 characters"))
+    _, body = describe_problem(errors.Invalid.field("caption", "at most 2200 characters"))
 
     assert msgspec.json.decode(body)["errors"] == [{"field": "caption", "detail": "at most 2200 characters"}]
 
 
 def test_a_bad_picture_is_an_error_of_its_form_field() -> None:
-    _, body = problem(errors.UnsupportedImage("cat.gif: a GIF", file="media"))
+    _, body = describe_problem(errors.UnsupportedImage("cat.gif: a GIF", file="media"))
 
     assert msgspec.json.decode(body)["errors"] == [{"field": "media", "detail": "cat.gif: a GIF"}]
 
@@ -56,16 +65,19 @@ def test_a_bad_picture_is_an_error_of_its_form_field() -> None:
     "error", [ValueError("SELECT password_hash"), KeyError("/srv"), errors.PhotogramError("secret")]
 )
 def test_a_defect_of_ours_is_a_500_that_tells_nothing(error: Exception) -> None:
-    status, body = problem(error)
+    status, body = describe_problem(error)
 
     assert status is HTTPStatus.INTERNAL_SERVER_ERROR
-    assert msgspec.json.decode(body)["error"] == "Something went wrong on our side."
+    assert (
+        msgspec.json.decode(body)["error"]
+        == "The server failed unexpectedly. If it happens again, please report this answer's x-trace-id."
+    )
     assert str(error).encode() not in body
 
 
 def test_without_the_object_store_the_client_is_told_that_nothing_is_queued() -> None:
-    assert msgspec.json.decode(problem(errors.StoreUnavailable("storage"))[1])["queued"] is False
-    assert "queued" not in msgspec.json.decode(problem(errors.StoreUnavailable("database"))[1])
+    assert msgspec.json.decode(describe_problem(errors.StoreUnavailable("storage"))[1])["queued"] is False
+    assert "queued" not in msgspec.json.decode(describe_problem(errors.StoreUnavailable("database"))[1])
 
 
 def test_a_subclass_needs_no_row_of_its_own() -> None:
@@ -89,4 +101,4 @@ def test_a_subclass_needs_no_row_of_its_own() -> None:
     ],
 )
 def test_a_handlers_return_says_its_status(returned: object, status: int) -> None:
-    assert unwrapped(returned) == (status, {"a": 1})
+    assert unwrap(returned) == (status, {"a": 1})

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from layers.core.errors import BadPicture, ImageTooLarge, UnreadableImage, UnsupportedImage
-from layers.core.images import Header, probe
+from layers.media.image_headers import Header, probe
 from tests import pictures
 
 
@@ -20,6 +20,7 @@ def _heic_header(*sizes: tuple[int, int], brands: tuple[bytes, ...] = (b"heic", 
     return _box(b"ftyp", brands[0] + b"\0" * 4 + b"".join(brands)) + meta
 
 
+@pytest.mark.rule("R-V2")
 @pytest.mark.parametrize(
     ("data", "header"),
     [
@@ -36,10 +37,11 @@ def _heic_header(*sizes: tuple[int, int], brands: tuple[bytes, ...] = (b"heic", 
         (_heic_header((8, 9), brands=(b"mif1", b"heic")), Header("heic", 8, 9)),
     ],
 )
-def test_r_v2_type_and_stored_size_are_read_from_the_content(data: bytes, header: Header) -> None:
+def test_type_and_stored_size_are_read_from_the_content(data: bytes, header: Header) -> None:
     assert probe(data) == header
 
 
+@pytest.mark.rule("R-M1")
 @pytest.mark.parametrize(
     "data",
     [
@@ -58,7 +60,7 @@ def test_r_v2_type_and_stored_size_are_read_from_the_content(data: bytes, header
         _heic_header((8, 9), brands=(b"mif1", b"avif")),
     ],
 )
-def test_r_m1_anything_else_is_refused_by_its_content(data: bytes) -> None:
+def test_anything_else_is_refused_by_its_content(data: bytes) -> None:
     with pytest.raises(UnsupportedImage, match="JPEG, PNG, WebP or HEIC"):
         probe(data)
 
@@ -96,6 +98,7 @@ def test_a_damaged_header_is_unreadable(data: bytes) -> None:
         probe(data)
 
 
+@pytest.mark.rule("R-M8")
 @pytest.mark.parametrize(
     ("data", "megapixels"),
     [
@@ -108,7 +111,7 @@ def test_a_damaged_header_is_unreadable(data: bytes) -> None:
         (b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + b"\xff\x3f\0" * 2, 64),
     ],
 )
-def test_r_m8_a_bomb_is_refused_from_its_header_with_bounded_memory(data: bytes, megapixels: int) -> None:
+def test_a_bomb_is_refused_from_its_header_with_bounded_memory(data: bytes, megapixels: int) -> None:
     tracemalloc.start()
     with pytest.raises(ImageTooLarge, match=f"{megapixels} megapixels"):
         probe(data)
@@ -118,12 +121,14 @@ def test_r_m8_a_bomb_is_refused_from_its_header_with_bounded_memory(data: bytes,
     assert peak < 100_000
 
 
+@pytest.mark.rule("R-M8")
 @pytest.mark.parametrize("width", [1, 65_536])
-def test_r_m8_a_picture_of_millions_of_rows_is_refused(width: int) -> None:
+def test_a_picture_of_millions_of_rows_is_refused(width: int) -> None:
     with pytest.raises(ImageTooLarge, match="side"):
         probe(pictures.png_header(width, 64_000_000 if width == 1 else 1))
 
 
-def test_r_m8_exactly_the_limit_passes() -> None:
+@pytest.mark.rule("R-M8")
+def test_exactly_the_limit_passes() -> None:
     assert probe(pictures.jpeg_header(10_000, 10_000)).width == 10_000
     assert probe(pictures.png_header(8_000, 8_000)).width == 8_000

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from layers.core.errors import Invalid, TooLarge
-from layers.core.request import Request
+from layers.entrypoints.request import Request
 
 
 def _request(**event: Any) -> Request:
@@ -31,47 +31,28 @@ def test_route_and_method_are_read_from_the_context_where_chalice_local_leaves_t
     ids=["text", "bytes", "base64"],
 )
 def test_the_body_is_the_same_in_every_form_a_host_gives(event: dict[str, Any]) -> None:
-    assert _request(**event).members() == {"a": "é"}
+    request = _request(**event)
+
+    assert (request.json_text.decode(), request.content_length) == ('{"a": "é"}', 11)
 
 
 @pytest.mark.parametrize("body", [None, "", "  \n", b""])
 def test_an_empty_body_has_no_members(body: str | bytes | None) -> None:
-    assert _request(body=body, headers={"Content-Type": "application/json"}).members() == {}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "{",
-        "[1]",
-        "null",
-        '"a"',
-        '{"a": 1} x',
-        '{"a": NaN}',
-        b'{"a": "\xff"}',
-        b"\xff",
-        "[" * 50_000,
-        '{"a": "\\ud800"}',
-        '{"a": 1e999}',
-    ],
-)
-def test_what_is_no_json_object_is_invalid(body: str | bytes) -> None:
-    with pytest.raises(Invalid, match="body"):
-        _request(body=body).members()
+    assert _request(body=body, headers={"Content-Type": "application/json"}).json_text == b""
 
 
 def test_a_json_body_over_100_kib_is_too_large() -> None:
     fits = '{"a":"' + "x" * (100 * 1024 - 8) + '"}'
-    assert len(_request(body=fits).members()["a"]) == 102_392
+    assert len(_request(body=fits).json_text) == 100 * 1024
 
     with pytest.raises(TooLarge, match="100 KiB"):
-        _request(body=fits + " ").members()
+        _ = _request(body=fits + " ").json_text
 
 
 def test_url_encoded_forms_are_read() -> None:
     form = _request(headers={"Content-Type": "application/x-www-form-urlencoded"}, body="a=1&b=%C3%A9+x&c=&a=2")
 
-    assert form.members() == {"a": "2", "b": "é x", "c": ""}
+    assert form.urlencoded == {"a": "2", "b": "é x", "c": ""}
 
 
 def test_only_multipart_bodies_are_forms() -> None:
@@ -94,13 +75,15 @@ def test_the_session_id_is_the_cookies_value(cookie: str, session_id: str | None
     assert _request(headers={"Cookie": cookie}).session_id == session_id
 
 
+@pytest.mark.rule("R-O2")
 @pytest.mark.parametrize("given", ["abc", "x" * 128, "!~"])
-def test_r_o2_a_trace_id_of_visible_ascii_is_kept(given: str) -> None:
+def test_a_trace_id_of_visible_ascii_is_kept(given: str) -> None:
     assert _request(headers={"X-Trace-Id": given}).trace_id == given
 
 
+@pytest.mark.rule("R-O2")
 @pytest.mark.parametrize("given", ["", "a b", "é", "x" * 129, "a\n", "\t"])
-def test_r_o2_any_other_trace_id_is_replaced_once(given: str) -> None:
+def test_any_other_trace_id_is_replaced_once(given: str) -> None:
     request = _request(headers={"x-trace-id": given})
 
     assert request.trace_id != given

@@ -1,4 +1,4 @@
-"""The HTTP door: what a signature asks for is what a handler gets."""
+"""HTTP entry points: what a signature asks for is what a handler gets."""
 
 import base64
 from typing import Annotated, Any
@@ -8,12 +8,11 @@ import msgspec
 import pytest
 
 from layers.core import errors
-from layers.core.endpoint import endpoint
-from layers.core.ids import NewId
+from layers.core.files import File, Files
 from layers.core.models import Page, Shape, UserRef
-from layers.core.multipart import File
-from layers.core.request import Request
-from layers.core.response import Accepted, Created
+from layers.entrypoints.health_probe import health_probe
+from layers.entrypoints.request import Request
+from layers.entrypoints.response import Accepted, Created
 from tests.support.calls import Upload, multipart
 
 
@@ -44,7 +43,7 @@ def _answer(reply: dict[str, Any]) -> Any:
 def test_path_query_and_body_arrive_typed() -> None:
     given: dict[str, object] = {}
 
-    @endpoint(admits=False)
+    @health_probe
     def handler(thing_id: UUID, user: UserRef, query: Page, body: Body) -> None:
         given.update(thing_id=thing_id, user=user, query=query, body=body)
 
@@ -62,6 +61,7 @@ def test_path_query_and_body_arrive_typed() -> None:
     assert given == {"thing_id": thing_id, "user": "ada_l", "query": Page(limit=7), "body": Body(display_name="Ada")}
 
 
+@pytest.mark.rule("R-V1")
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -77,8 +77,8 @@ def test_path_query_and_body_arrive_typed() -> None:
         ({"body": '{"displayName": "x", "count": []}'}, "count"),
     ],
 )
-def test_r_v1_what_is_wrong_is_400_and_named(change: dict[str, Any], field: str) -> None:
-    @endpoint(admits=False)
+def test_what_is_wrong_is_400_and_named(change: dict[str, Any], field: str) -> None:
+    @health_probe
     def handler(thing_id: UUID, query: Page, body: Body) -> None:
         raise AssertionError
 
@@ -93,13 +93,13 @@ def test_r_v1_what_is_wrong_is_400_and_named(change: dict[str, Any], field: str)
 class BodyForm(Body, frozen=True, kw_only=True):
     """The same as a form."""
 
-    files: tuple[File, ...] = ()
+    pictures: Annotated[tuple[File, ...], Files(names=("media",), at_most=2)] = ()
 
 
 def test_a_body_is_read_as_a_form_or_as_json_whichever_was_sent() -> None:
     given: list[tuple[BodyForm | None, Body | None]] = []
 
-    @endpoint(admits=False)
+    @health_probe
     def handler(form: BodyForm | None, body: Body | None) -> None:
         given.append((form, body))
 
@@ -108,27 +108,13 @@ def test_a_body_is_read_as_a_form_or_as_json_whichever_was_sent() -> None:
     handler(_event(headers=as_form, body=base64.b64encode(content).decode(), isBase64Encoded=True), None)
     handler(_event(body='{"displayName": "Ada", "files": [{"field": "f", "name": "n", "data": "AAAA"}]}'), None)
 
-    form = BodyForm(display_name="Ada", files=(File(field="media", name="photo.jpg", data=b"bytes"),))
+    form = BodyForm(display_name="Ada", pictures=(File(field="media", name="photo.jpg", data=b"bytes"),))
     assert given == [(form, None), (None, Body(display_name="Ada"))]
-
-
-def test_what_is_created_gets_a_new_id_each_time() -> None:
-    given: list[UUID] = []
-
-    @endpoint(admits=False)
-    def handler(new: NewId) -> None:
-        given.append(new)
-
-    handler(_event(), None)
-    handler(_event(), None)
-
-    assert len(set(given)) == 2
-    assert {made.version for made in given} == {7}
 
 
 @pytest.mark.parametrize("returned", [Created({"a": 1}), Accepted({"a": 1})])
 def test_the_return_says_the_status(returned: object) -> None:
-    @endpoint(admits=False)
+    @health_probe
     def handler() -> object:
         return returned
 
@@ -154,7 +140,7 @@ def test_the_return_says_the_status(returned: object) -> None:
     ],
 )
 def test_every_failure_is_a_problem_document(error: Exception, status: int) -> None:
-    @endpoint(admits=False)
+    @health_probe
     def handler() -> None:
         raise error
 
@@ -169,7 +155,7 @@ def test_every_failure_is_a_problem_document(error: Exception, status: int) -> N
 
 
 def test_an_unavailable_store_says_when_to_try_again_and_the_object_store_that_nothing_is_queued() -> None:
-    @endpoint(admits=False)
+    @health_probe
     def handler() -> None:
         raise errors.StoreUnavailable("storage", retry_after=7)
 
@@ -182,7 +168,7 @@ def test_an_unavailable_store_says_when_to_try_again_and_the_object_store_that_n
 def test_stored_media_keys_leave_signed_and_typed_text_leaves_as_typed() -> None:
     thing_id = uuid4()
 
-    @endpoint(admits=False)
+    @health_probe
     def handler() -> object:
         return {"url": f"\x01processed/large/{thing_id}_1080.jpg", "typed": '\\u0001 "\\u0001x/' + str(thing_id)}
 
@@ -209,4 +195,4 @@ def test_a_request_is_read_from_what_chalice_local_sends_too() -> None:
         "192.0.2.9",
         "s-1",
     )
-    assert request.members() == {"a": 1}
+    assert request.json_text == b'{"a": 1}'

@@ -4,7 +4,8 @@ import pytest
 
 from layers.core import limits
 from layers.core.errors import FileTooLarge, Invalid, TooLarge
-from layers.core.multipart import File, Form, read_form
+from layers.core.files import File
+from layers.entrypoints.multipart import Form, read_form
 
 TYPE = "multipart/form-data; boundary=X"
 
@@ -27,8 +28,8 @@ def test_files_keep_their_order_and_texts_their_last_value_wherever_they_stand()
         _part('name="other"; filename="3.jpg"', b"three"),
     )
 
-    assert form.files_of("media") == (File("media", "1.jpg", b"one"), File("media", "2.jpg", b"two"))
-    assert [file.data for file in form.files_of("media", "other")] == [b"one", b"two", b"three"]
+    one, two, three = File("media", "1.jpg", b"one"), File("media", "2.jpg", b"two"), File("other", "3.jpg", b"three")
+    assert form.files == (one, two, three)
     assert form.texts == {"caption": "last"}
 
 
@@ -101,7 +102,8 @@ def test_text_that_is_not_utf_8_is_invalid_and_named() -> None:
     assert refusal.value.errors[0].field == "caption"
 
 
-def test_r_m1_ten_mebibytes_pass_and_one_byte_more_is_refused_by_name_and_limit() -> None:
+@pytest.mark.rule("R-M1")
+def test_ten_mebibytes_pass_and_one_byte_more_is_refused_by_name_and_limit() -> None:
     exact = b"\r\n" * (limits.FILE_BYTES // 2)
     assert len(_read(_part('name="media"; filename="big.jpg"', exact)).files[0].data) == 10_485_760
 

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from layers.core import trace
-from layers.core.queue import Message, messages_of, on_message
+from layers.entrypoints.queue import on_message
+from layers.rabbitmq.messages import QueueMessage, read_messages
 
 
 class Greeting(msgspec.Struct, frozen=True):
@@ -27,12 +28,12 @@ def event(*bodies: bytes, headers: dict[str, Any] | None = None) -> dict[str, An
     }
 
 
-def message(headers: dict[str, Any] | None) -> Message:
-    return Message(queue="greetings", body=b"", properties={"headers": headers}, redelivered=False)
+def message(headers: dict[str, Any] | None) -> QueueMessage:
+    return QueueMessage(queue="greetings", body=b"", properties={"headers": headers}, redelivered=False)
 
 
 def test_messages_keep_queue_order_and_bytes():
-    found = messages_of(event(b"one", b"\xff\x00"))
+    found = read_messages(event(b"one", b"\xff\x00"))
 
     assert [(each.queue, each.body) for each in found] == [("greetings", b"one"), ("greetings", b"\xff\x00")]
 
@@ -40,7 +41,7 @@ def test_messages_keep_queue_order_and_bytes():
 def test_messages_of_several_queues_each_know_theirs():
     two = {"rmqMessagesByQueue": event(b"1")["rmqMessagesByQueue"] | {"others::/host": [{"data": ""}]}}
 
-    assert [each.queue for each in messages_of(two)] == ["greetings", "others"]
+    assert [each.queue for each in read_messages(two)] == ["greetings", "others"]
 
 
 def test_headers_are_text_numbers_or_signed_bytes():
@@ -57,7 +58,9 @@ def test_an_attempt_is_counted_from_zero_and_nonsense_is_zero():
 
 
 def test_the_fourth_try_is_the_last():
-    assert [message({"x-attempt": attempt}).is_last_try for attempt in range(5)] == [False, False, False, True, True]
+    messages = [message({"x-attempt": attempt}) for attempt in range(5)]
+
+    assert [each.is_last_attempt for each in messages] == [False, False, False, True, True]
 
 
 def test_each_message_is_handled_decoded_and_with_its_trace_id():

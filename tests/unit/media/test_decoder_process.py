@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from layers.core import images
 from layers.core.errors import StoreUnavailable, UnreadableImage
-from layers.media import darkroom, developing
-from layers.media.orders import Order
+from layers.media import decoder, decoder_process, image_headers
+from layers.media.render_jobs import RenderJob
 from layers.media.renditions import PHOTO, render_photo
 from tests import pictures
 from tests.support.waiting import until
@@ -23,14 +22,14 @@ from tests.support.waiting import until
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Each test starts without a child and leaves none."""
-    darkroom.close()
+    decoder_process.close()
     yield
-    darkroom.close()
+    decoder_process.close()
 
 
 def _pid() -> int:
     """The child's, once there is one."""
-    found = until(darkroom.child_pid, seconds=10)
+    found = until(decoder_process.child_pid, seconds=10)
     assert found
     return found
 
@@ -60,18 +59,18 @@ def slow_picture() -> bytes:
     return _slow_picture()
 
 
-def _order(data: bytes, **given: int) -> Order:
-    return Order(images.probe(data), PHOTO, **given)
+def _order(data: bytes, **given: int) -> RenderJob:
+    return RenderJob(image_headers.probe(data), PHOTO, **given)
 
 
 def test_one_warm_process_serves_all_pictures() -> None:
     render_photo(pictures.jpeg(64, 48))
-    first = darkroom.child_pid()
+    first = decoder_process.child_pid()
     with pytest.raises(UnreadableImage):
         render_photo(pictures.jpeg(640, 480)[:2000])
     render_photo(pictures.heic())
 
-    assert darkroom.child_pid() == first != os.getpid()
+    assert decoder_process.child_pid() == first != os.getpid()
 
 
 def test_killed_while_idle_it_is_replaced_unnoticed() -> None:
@@ -95,13 +94,13 @@ class _Asked(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.outcome = darkroom.developed(_order(self._data, **self._given), self._data)
+            self.outcome = decoder_process.render(_order(self._data, **self._given), self._data)
         except Exception as error:  # noqa: BLE001 (the test looks at it)
             self.outcome = error
 
     def kill_child(self, not_this: int = 0) -> int:
         """Kill the child in the middle of the order; gives its process id."""
-        until(lambda: darkroom.child_pid() not in (None, not_this), seconds=10)
+        until(lambda: decoder_process.child_pid() not in (None, not_this), seconds=10)
         pid = _pid()
         until(lambda: _cpu_ticks(pid) > 40, seconds=20)  # past its start, in the middle of the work
         os.kill(pid, signal.SIGKILL)
@@ -123,13 +122,13 @@ def test_killed_twice_from_outside_trying_later_makes_sense(slow_picture: bytes)
     asked.join(60)
 
     assert isinstance(asked.outcome, StoreUnavailable)
-    assert asked.outcome.store == "images"
+    assert asked.outcome.store == "image_processing"
     assert len(render_photo(pictures.jpeg(64, 48)).renditions) == 8
 
 
 def test_a_picture_made_to_be_slow_ends_at_its_cpu_limit_and_is_hopeless(slow_picture: bytes) -> None:
     with pytest.raises(UnreadableImage, match="too much work"):
-        darkroom.developed(_order(slow_picture, cpu_seconds=1), slow_picture)
+        decoder_process.render(_order(slow_picture, cpu_seconds=1), slow_picture)
 
     assert len(render_photo(pictures.jpeg(64, 48)).renditions) == 8
 
@@ -139,7 +138,7 @@ def test_the_limit_is_for_one_picture_and_not_for_a_life() -> None:
     render_photo(data)
     pid = _pid()
     while _cpu_ticks(pid) < 1.5 * os.sysconf("SC_CLK_TCK"):
-        darkroom.developed(_order(data, cpu_seconds=1), data)
+        decoder_process.render(_order(data, cpu_seconds=1), data)
 
     assert _pid() == pid
 
@@ -152,7 +151,7 @@ def test_a_picture_that_needs_more_memory_than_it_may_take_is_hopeless(kind: str
     most = 160 * 1024 * 1024
 
     with pytest.raises(UnreadableImage):
-        darkroom.developed(_order(data, memory_bytes=most), data)
+        decoder_process.render(_order(data, memory_bytes=most), data)
     peak_kib = int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0])
     assert peak_kib * 1024 < most
     assert render_photo(data).width == 6000
@@ -163,7 +162,7 @@ def test_a_late_answer_never_meets_another_picture(monkeypatch: pytest.MonkeyPat
     late = _pid()
     os.kill(late, signal.SIGSTOP)
     with monkeypatch.context() as impatient:
-        impatient.setattr(darkroom, "SECONDS", 0.2)
+        impatient.setattr(decoder_process, "SECONDS", 0.2)
         with pytest.raises(StoreUnavailable):
             render_photo(pictures.jpeg(200, 100))
 
@@ -183,17 +182,17 @@ def test_orders_from_several_threads_wait_for_each_other() -> None:
 def test_a_forked_process_gets_a_child_of_its_own() -> None:
     program = (
         "import os\n"
-        "from layers.media import darkroom, renditions\n"
+        "from layers.media import decoder_process, renditions\n"
         f"picture = {pictures.of_type('jpeg')!r}\n"
         "renditions.render_photo(picture)\n"
-        "first = darkroom.child_pid()\n"
+        "first = decoder_process.child_pid()\n"
         "if forked := os.fork():\n"
         "    assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 0\n"
         "    renditions.render_photo(picture)\n"
-        "    assert darkroom.child_pid() == first\n"
+        "    assert decoder_process.child_pid() == first\n"
         "else:\n"
         "    renditions.render_photo(picture)\n"
-        "    assert darkroom.child_pid() != first\n"
+        "    assert decoder_process.child_pid() != first\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=60)
 
@@ -201,9 +200,9 @@ def test_a_forked_process_gets_a_child_of_its_own() -> None:
 @pytest.mark.parametrize("ending", ["pass", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
 def test_it_never_outlives_its_host(ending: str) -> None:
     program = (
-        "from layers.media import darkroom, renditions\n"
+        "from layers.media import decoder_process, renditions\n"
         f"renditions.render_photo({pictures.of_type('jpeg')!r})\n"
-        "print(darkroom.child_pid(), flush=True)\n" + ending
+        "print(decoder_process.child_pid(), flush=True)\n" + ending
     )
     told = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
     pid = int(told.stdout)
@@ -215,7 +214,7 @@ def test_our_own_mistakes_are_no_pictures_fault(monkeypatch: pytest.MonkeyPatch)
     def mistaken(*_: object) -> bytes:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(developing, "_encoded", mistaken)
+    monkeypatch.setattr(decoder, "_encode", mistaken)
     data = pictures.jpeg(64, 48)
     with pytest.raises(ZeroDivisionError):
-        developing.developed(data, _order(data))
+        decoder.render(data, _order(data))

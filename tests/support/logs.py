@@ -1,0 +1,25 @@
+"""What functions write to their log."""
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from layers.core.logging import logger
+
+
+@contextmanager
+def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """A function that gives the lines written by this process since the block began, decoded, oldest first."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logger().registered_formatter)
+    target = logging.getLogger(logger().name)
+    target.addHandler(handler)
+    try:
+        yield lambda: [msgspec.json.decode(line) for line in written.getvalue().splitlines()]
+    finally:
+        target.removeHandler(handler)
