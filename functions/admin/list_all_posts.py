@@ -43,7 +43,7 @@ class Posts(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(query: PostsPage, viewer: Admin) -> Posts:
-    wanted = PostFilter(
+    conditions = PostFilter(
         status=query.status or None,
         user_id=query.user_id or None,
         part=query.q.replace("\x00", "").strip() or None,
@@ -51,10 +51,10 @@ def handler(query: PostsPage, viewer: Admin) -> Posts:
         before=_parse_time("to", query.before),
     )
     with admin_actions.audited_transaction(
-        viewer=viewer, action="list_posts", details={"filter": wanted}, answer_seconds=READ_SECONDS
+        viewer=viewer, action="list_posts", details={"filter": conditions}, answer_seconds=READ_SECONDS
     ) as db:
-        window = pages.window(query, f"all posts: {wanted!r}", viewer=viewer, start=LAST_ID)
-        posts, next_cursor = window.page(administration.list_posts(db, wanted=wanted, window=window))
+        window = pages.window(query, f"all posts: {conditions!r}", viewer=viewer, start=LAST_ID)
+        posts, next_cursor = window.page(administration.list_posts(db, conditions=conditions, window=window))
     return Posts(posts=posts, next_cursor=next_cursor)
 
 

@@ -31,10 +31,10 @@ class Accounts(Shape, frozen=True, kw_only=True):
 @endpoint
 def handler(query: AccountsPage, viewer: Admin) -> Accounts:
     part = query.q.replace("\x00", "").strip() or None
-    wanted = AccountFilter(part=part, role=query.role or None, status=query.status or None)
+    conditions = AccountFilter(part=part, role=query.role or None, status=query.status or None)
     with admin_actions.audited_transaction(
-        viewer=viewer, action="list_users", details={"filter": wanted}, answer_seconds=READ_SECONDS
+        viewer=viewer, action="list_users", details={"filter": conditions}, answer_seconds=READ_SECONDS
     ) as db:
-        window = pages.window(query, f"all users: {wanted!r}", viewer=viewer, start=LAST_ID)
-        accounts, next_cursor = window.page(administration.list_accounts(db, wanted=wanted, window=window))
+        window = pages.window(query, f"all users: {conditions!r}", viewer=viewer, start=LAST_ID)
+        accounts, next_cursor = window.page(administration.list_accounts(db, conditions=conditions, window=window))
     return Accounts(users=accounts, next_cursor=next_cursor)

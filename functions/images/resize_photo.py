@@ -25,5 +25,5 @@ def handler(upload: UploadNotification) -> None:
 
 
 def _picture(upload: UploadNotification) -> PostPicture:
-    place = upload.place
-    return PostPicture(post_id=place.post_id, order_index=place.order_index, original_key=upload.original_key)
+    picture = upload.picture
+    return PostPicture(post_id=picture.post_id, order_index=picture.order_index, original_key=upload.original_key)

@@ -1,6 +1,6 @@
 """Every hour: delete uploads older than 60 min, used or not: their rows and files."""
 
-from layers.core.limits import UPLOAD_KEPT_SECONDS
+from layers.core.limits import UPLOAD_LIFETIME_SECONDS
 from layers.entrypoints.schedule import on_schedule
 from layers.media import uploads as upload_files
 from layers.postgres import uploads
@@ -20,7 +20,7 @@ def handler() -> int:
 def _remove_batch() -> int:
     """The number of deleted uploads. Files are removed inside the transaction: if that fails, the rows stay."""
     with transaction() as db:
-        upload_ids = uploads.delete_old(db, older_than_seconds=UPLOAD_KEPT_SECONDS, at_most=BATCH)
+        upload_ids = uploads.delete_old(db, older_than_seconds=UPLOAD_LIFETIME_SECONDS, at_most=BATCH)
         if upload_ids:
             upload_files.remove(upload_ids)
     return len(upload_ids)

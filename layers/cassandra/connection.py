@@ -19,7 +19,7 @@ _CONNECT_SECONDS = 2
 _ANSWER_SECONDS = 2
 _RECONNECT_SECONDS = 1
 
-type Row = dict[str, Any]
+type RowDict = dict[str, Any]
 type Statement = tuple[str, Mapping[str, object]]
 """CQL with `:named` parameters, and their values. A missing value leaves its column unchanged, without a tombstone."""
 
@@ -34,7 +34,7 @@ class _Session:
         self.session = session
         self._prepared: dict[str, PreparedStatement] = {}
 
-    def execute(self, statements: Sequence[Statement]) -> list[list[Row]]:
+    def execute(self, statements: Sequence[Statement]) -> list[list[RowDict]]:
         """Run the statements in parallel; the rows of each, in order."""
         futures = [self.session.execute_async(self._prepare(text), values) for text, values in statements]
         return [list(future.result()) for future in futures]
@@ -60,7 +60,7 @@ class _Session:
 _current: _Session | None = None
 
 
-def execute(statement: str, values: Mapping[str, object]) -> list[Row]:
+def execute(statement: str, values: Mapping[str, object]) -> list[RowDict]:
     """Run one statement; returns its rows.
 
     Reads and writes use LOCAL_QUORUM, so a read sees all writes that were acknowledged before it; that needs a majority
@@ -70,7 +70,7 @@ def execute(statement: str, values: Mapping[str, object]) -> list[Row]:
     return execute_all((statement, values))[0]
 
 
-def execute_all(*statements: Statement) -> list[list[Row]]:
+def execute_all(*statements: Statement) -> list[list[RowDict]]:
     """Run several statements in parallel; the rows of each, in order. Raises as `execute`."""
     return _run(lambda session: session.execute(statements)) if statements else []
 

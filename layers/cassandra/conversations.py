@@ -227,7 +227,7 @@ RECORD_SENT: Final = """
 
 
 def record_sent_statement(conversation_id: UUID, user_id: UUID, message_id: UUID) -> Statement:
-    """The statement that records the last message that this user has sent; an earlier never replaces a later one."""
+    """The statement that records the last message that this user has sent; an earlier one never replaces a later."""
     values = {
         "conversation_id": conversation_id,
         "user_id": user_id,

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from layers.cassandra import connection, message_ids
-from layers.cassandra.connection import Row, Statement
+from layers.cassandra.connection import RowDict, Statement
 from layers.cassandra.conversations import StoredConversation
 from layers.cassandra.messages import StoredMessage
 from layers.core import limits
@@ -117,7 +117,7 @@ def set_muted(user_id: UUID, conversation_id: UUID, *, is_muted: bool) -> None:
     connection.execute(SET_MUTED, {"user_id": user_id, "conversation_id": conversation_id, "is_muted": is_muted})
 
 
-def _parse_entries(rows: Sequence[Row]) -> Iterator[InboxEntry]:
+def _parse_entries(rows: Sequence[RowDict]) -> Iterator[InboxEntry]:
     for row in rows:
         if row.pop("has_left") or (row["last_message_id"] is None and row["opened_at"] is None):
             continue

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from layers.cassandra import connection, message_ids
-from layers.cassandra.connection import Row, Statement
+from layers.cassandra.connection import RowDict, Statement
 from layers.core import limits, models
 from layers.core.clock import format_time
 from layers.core.errors import MessageNotFound
@@ -109,8 +109,8 @@ MOVE_CLAIM: Final = """
 def claim_id(conversation_id: UUID, *, sender_id: UUID, client_message_id: UUID, message_id: UUID) -> UUID:
     """The id of the message with this client's id: `message_id`, or the id of the message that was sent before with it.
 
-    If an earlier request claimed the client's id but never stored its message, the claim moves to `message_id`, once
-    that request must have ended. Source: compare-and-set (`IF`), one claim per conversation, sender and client's id.
+    If an earlier request claimed the client's id but never stored its message, the claim moves to `message_id` after
+    the time that a request can take. Claims are made by compare-and-set (`IF`).
     """
     values = {
         "conversation_id": conversation_id,
@@ -284,7 +284,7 @@ def count_unread(ranges: Sequence[UnreadRange]) -> list[int]:
 class _Scan:
     """The progress of counting a range, newest message first."""
 
-    def __init__(self, number: int, unread: UnreadRange, buckets: Sequence[Row]) -> None:
+    def __init__(self, number: int, unread: UnreadRange, buckets: Sequence[RowDict]) -> None:
         after = unread.after or message_ids.FIRST
         self.number = number
         self.except_of = unread.except_of
@@ -297,7 +297,7 @@ class _Scan:
         """The statement that reads the next chunk."""
         return READ_SENDERS, {**self._range, "bucket": self.buckets[0], "before": self._before}
 
-    def advance(self, rows: Sequence[Row]) -> None:
+    def advance(self, rows: Sequence[RowDict]) -> None:
         """Continue after the rows of a chunk."""
         if len(rows) < _CHUNK:
             del self.buckets[0]
@@ -367,7 +367,7 @@ def _buckets_statement(conversation_id: UUID, before: UUID) -> Statement:
     return READ_BUCKETS, {"conversation_id": conversation_id, "at": at}
 
 
-def _spanned_buckets(rows: Sequence[Row], *, after: UUID) -> list[datetime]:
+def _spanned_buckets(rows: Sequence[RowDict], *, after: UUID) -> list[datetime]:
     """The start of each bucket, newest first, down to the bucket of `after`."""
     spanned = []
     for row in rows:

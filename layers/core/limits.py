@@ -46,7 +46,7 @@ UPLOAD_SECONDS = 15 * 60
 """How long a presigned URL accepts its file."""
 UPLOAD_USABLE_SECONDS = 45 * 60
 """How long a post can be made from an upload. It ends before the upload is removed, so no upload in use is removed."""
-UPLOAD_KEPT_SECONDS = 60 * 60
+UPLOAD_LIFETIME_SECONDS = 60 * 60
 UNUSED_UPLOADS = 100
 """Uploads of one account without a post: as many as the ten posts of an hour can use, and at most 1 GiB."""
 MISSING_FILE_SECONDS = 5 * 60

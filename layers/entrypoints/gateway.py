@@ -18,7 +18,7 @@ from layers.entrypoints.response import Reply
 from layers.entrypoints.signature import Handler, Signature
 
 _FUNCTION: Final = "gateway"
-_UNKNOWN: Final = "(unknown)"
+_UNKNOWN_ROUTE: Final = "(unknown)"
 """The route in the metrics; with the path as the label there would be no limit to the number of labels."""
 
 
@@ -28,7 +28,7 @@ def answer_unknown_route(event: Mapping[str, Any]) -> Reply:
     def refuse() -> None:
         raise RouteNotFound
 
-    return _run(_GatewayExchange(Request(event)), refuse, route=_UNKNOWN)
+    return _run(_GatewayExchange(Request(event)), refuse, route=_UNKNOWN_ROUTE)
 
 
 def answer_wrong_method(event: Mapping[str, Any], *, allowed: Sequence[str]) -> Reply:

@@ -1,4 +1,4 @@
-"""Entry point of health probes: HTTP without a session and without rate limits, so that it needs no store."""
+"""Entry point of health probes: HTTP without a session and without rate limits, so the entry point uses no store."""
 
 from layers.entrypoints.http import Endpoint, Exchange, make_handler
 from layers.entrypoints.signature import Handler, Signature

@@ -58,9 +58,9 @@ def run_once(keyed: KeyedRequest, operation: Operation) -> Result:
     try:
         status, body = operation(reservation.new_id)
     except BaseException as error:
-        may_have_begun = status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
+        may_have_created = status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
         with contextlib.suppress(StoreUnavailable), autocommit() as db:
-            idempotency_keys.release(db, request=keyed, may_have_begun=may_have_begun)
+            idempotency_keys.release(db, request=keyed, may_have_created=may_have_created)
         raise
     # If the answer cannot be stored, a repeated request gets the same id, so it creates nothing a second time.
     with contextlib.suppress(StoreUnavailable), autocommit() as db:

@@ -1,1 +1,1 @@
-"""MinIO and the pictures in it."""
+"""The object store (S3, MinIO), and the processing of pictures."""

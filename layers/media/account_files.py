@@ -1,4 +1,4 @@
-"""Files that are left when their rows are gone."""
+"""The files of an account that is removed."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -10,24 +10,24 @@ from layers.media import avatars, connection, photos, uploads
 
 
 def keys_of_account(user_id: UUID, *, posts: Mapping[UUID, Sequence[str]], story_ids: Sequence[UUID]) -> list[str]:
-    """All objects that an account may have, its uploads aside; `posts` gives the keys of each post's originals."""
+    """The keys of all objects of an account, except uploads; `posts` has the keys of originals by post id."""
     of_posts = [key for post_id, original_keys in posts.items() for key in photos.all_keys(post_id, original_keys)]
     of_stories = [key for story_id in story_ids for key in story_files.keys(story_id)]
     return [*of_posts, *of_stories, avatars.key(user_id)]
 
 
 def keys_of_uploads(upload_ids: Sequence[UUID]) -> list[str]:
-    """All objects that these uploads may have."""
+    """The keys of the objects of these uploads."""
     return [uploads.key(upload_id) for upload_id in upload_ids]
 
 
 def remove(keys: Sequence[str]) -> None:
-    """Remove them, whichever are there. Raises `StoreUnavailable`; some may be gone."""
+    """Remove the objects that exist. Raises `StoreUnavailable`; then some may have been removed."""
     connection.remove(keys)
 
 
 def try_remove(keys: Sequence[str]) -> bool:
-    """Whether all could be removed now; those that are left are removed by the sweeper."""
+    """Remove the objects; False if the store is unavailable, and then the sweeper removes them."""
     try:
         connection.remove(keys)
     except StoreUnavailable:

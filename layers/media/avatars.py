@@ -1,4 +1,4 @@
-"""Profile pictures in the object store: one per user, replaced in place."""
+"""Profile pictures in the object store, one object per user, which a new picture replaces."""
 
 import hashlib
 from uuid import UUID
@@ -11,18 +11,18 @@ _VERSION_LENGTH = 12
 
 
 def save(user_id: UUID, photo: RenderedPhoto) -> None:
-    """Store an avatar. Raises `StoreUnavailable`, at once while the image breaker is open."""
+    """Store a profile picture. Raises `StoreUnavailable`, at once while the image breaker is open."""
     [rendition] = photo.renditions
     with image_processing.guard():
         connection.put_all([StoredFile(key=key(user_id), data=rendition.data, media_type=rendition.media_type)])
 
 
 def version(photo: RenderedPhoto) -> str:
-    """What tells this picture from others under the same key, for the user's row: its URL carries it."""
+    """The version of a picture: a hash for the URL, because pictures of a user share one key."""
     [rendition] = photo.renditions
     return hashlib.sha256(rendition.data).hexdigest()[:_VERSION_LENGTH]
 
 
 def key(user_id: UUID) -> str:
-    """Where it lies in the bucket."""
+    """The key of a user's picture in the bucket."""
     return f"avatars/{user_id}.jpg"

@@ -1,4 +1,4 @@
-"""The environment's client of the object store (S3, MinIO), opened at first use."""
+"""The client of the object store (S3, MinIO), created at first use."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ _REGION: Final = "us-east-1"
 _breaker = Breaker("storage", failure_ratio=0.5, volume=3, reset_seconds=2)
 
 image_processing = Breaker("image_processing", failure_ratio=0.5, volume=3, reset_seconds=60)
-"""Guards what makes and stores pictures within a request; bad pictures do not count."""
+"""Protects the processing of pictures within requests; errors of the pictures do not count."""
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -37,17 +37,17 @@ class StoredFile(msgspec.Struct, frozen=True):
 
 
 class ObjectStart(msgspec.Struct, frozen=True):
-    """How an object begins."""
+    """The first bytes of an object."""
 
     data: bytes
     size: int
-    """Of the whole object, in bytes."""
+    """The size of the whole object, in bytes."""
     etag: str
-    """Changes with the content."""
+    """A value that changes with the content."""
 
 
 class ObjectCopy(msgspec.Struct, frozen=True):
-    """An object to store again under another key, unless it has changed."""
+    """A copy of an object to another key, made only if the object still has this etag."""
 
     source_key: str
     etag: str
@@ -56,7 +56,7 @@ class ObjectCopy(msgspec.Struct, frozen=True):
 
 
 def put_all(files: Sequence[StoredFile], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Store all of them, in parallel; returns when all are stored. Raises `StoreUnavailable`; some may be stored."""
+    """Store all objects, in parallel. Raises `StoreUnavailable`; then some may have been stored."""
     with _driver_errors():
         store = _client()
 
@@ -91,7 +91,7 @@ def get(key: str) -> bytes | None:
 
 
 def read_starts(keys: Sequence[str], *, size: int) -> list[ObjectStart | None]:
-    """The first so many bytes of each object, read in parallel; None for one that is not there or empty.
+    """The first `size` bytes of each object, read in parallel; None for an object that does not exist or is empty.
 
     Raises `StoreUnavailable`.
     """
@@ -113,15 +113,15 @@ def read_starts(keys: Sequence[str], *, size: int) -> list[ObjectStart | None]:
 
 
 def copy_all(copies: Sequence[ObjectCopy], *, metadata: Mapping[str, str] | None = None) -> bool:
-    """Copy objects within the store, in parallel. Raises `StoreUnavailable`; some may be copied.
+    """Copy objects within the store, in parallel; False if one of them has changed or does not exist.
 
-    False, with some copied, if one of them has changed or is gone.
+    Raises `StoreUnavailable`. In both cases some may have been copied.
     """
     with _driver_errors():
         store = _client()
 
         def copy(each: ObjectCopy) -> bool:
-            wanted = functools.partial(
+            call = functools.partial(
                 store.copy_object,
                 Bucket=settings().s3_bucket,
                 Key=each.key,
@@ -132,7 +132,7 @@ def copy_all(copies: Sequence[ObjectCopy], *, metadata: Mapping[str, str] | None
                 ContentType=each.media_type,
             )
             try:
-                _retry_once(wanted)
+                _retry_once(call)
             except store.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] in ("NoSuchKey", "PreconditionFailed"):
                     return False
@@ -144,7 +144,10 @@ def copy_all(copies: Sequence[ObjectCopy], *, metadata: Mapping[str, str] | None
 
 
 def presign_put(key: str, *, size: int, media_type: str, seconds: int) -> str:
-    """A URL that stores an object of exactly this size and type, whoever has it. Nothing is asked of the store."""
+    """A presigned URL with which any client can store an object of exactly this size, in bytes, and type.
+
+    It is computed without a request to the store.
+    """
     return _client(endpoint_url=settings().uploads_url).generate_presigned_url(
         "put_object",
         Params={"Bucket": settings().s3_bucket, "Key": key, "ContentLength": size, "ContentType": media_type},
@@ -153,7 +156,7 @@ def presign_put(key: str, *, size: int, media_type: str, seconds: int) -> str:
 
 
 def exists(key: str) -> bool:
-    """Whether there is such an object. Raises `StoreUnavailable`."""
+    """Whether an object exists. Raises `StoreUnavailable`."""
     with _driver_errors():
         store = _client()
         try:
@@ -166,46 +169,46 @@ def exists(key: str) -> bool:
 
 
 def remove(keys: Sequence[str]) -> None:
-    """Remove the objects; those that are not there are no error. Raises `StoreUnavailable`; some may be gone."""
+    """Remove the objects that exist. Raises `StoreUnavailable`; then some may have been removed."""
     with _driver_errors():
         store = _client()
         for start in range(0, len(keys), _KEYS_PER_REQUEST):
-            wanted = {"Objects": [{"Key": key} for key in keys[start : start + _KEYS_PER_REQUEST]], "Quiet": True}
+            objects = {"Objects": [{"Key": key} for key in keys[start : start + _KEYS_PER_REQUEST]], "Quiet": True}
             call: Callable[..., Any] = store.delete_objects
-            answer = _retry_once(functools.partial(call, Bucket=settings().s3_bucket, Delete=wanted))
+            answer = _retry_once(functools.partial(call, Bucket=settings().s3_bucket, Delete=objects))
             if answer.get("Errors"):
                 raise StoreUnavailable("storage")
 
 
 class ObjectList(msgspec.Struct, frozen=True):
-    """Some objects of the bucket."""
+    """A part of the list of all objects in the bucket."""
 
     sizes: list[int]
-    """In bytes."""
+    """The size of each object, in bytes."""
     last: str | None
-    """The key after which the next ones come; None when these were the last."""
+    """The key after which the next part begins; None for the last part."""
 
 
 def list_objects(*, after: str | None = None) -> ObjectList:
-    """The next objects of the whole bucket, at most a thousand. Raises `StoreUnavailable` within 2 s."""
+    """The next objects of the bucket, at most 1,000. Raises `StoreUnavailable` within 2 s."""
     with _driver_errors():
-        wanted = functools.partial(
+        call = functools.partial(
             _client(answer_seconds=_PING_SECONDS).list_objects_v2, Bucket=settings().s3_bucket, StartAfter=after or ""
         )
-        answer = _retry_once(wanted)
+        answer = _retry_once(call)
     objects = answer.get("Contents", [])
     last = objects[-1]["Key"] if answer["IsTruncated"] and objects else None
     return ObjectList(sizes=[each["Size"] for each in objects], last=last)
 
 
 def close() -> None:
-    """Close the connections; the next use opens others."""
+    """Close the connections; the next use opens new ones."""
     _client.cache_clear()
 
 
 @functools.cache
 def _client(*, answer_seconds: float = _ANSWER_SECONDS, endpoint_url: str | None = None) -> "S3Client":
-    """boto3 is imported here, at first use: it costs a quarter of a second."""
+    """boto3 is imported at first use, because the import takes a quarter of a second."""
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
@@ -220,7 +223,7 @@ def _client(*, answer_seconds: float = _ANSWER_SECONDS, endpoint_url: str | None
             s3={"addressing_style": "path"},
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=answer_seconds,
-            retries={"total_max_attempts": 1},  # botocore's own pause before they try again
+            retries={"total_max_attempts": 1},  # retries of botocore wait too long
             max_pool_connections=_THREADS,
             request_checksum_calculation="when_required",  # the signature covers the content already
             response_checksum_validation="when_required",
@@ -230,7 +233,7 @@ def _client(*, answer_seconds: float = _ANSWER_SECONDS, endpoint_url: str | None
 
 @contextmanager
 def _driver_errors() -> Iterator[None]:
-    """The driver's errors as ours: what a client cannot mend is `StoreUnavailable`, our own mistakes stay theirs."""
+    """Convert errors of the driver to `StoreUnavailable`; errors that show a defect of the caller stay as they are."""
     with _breaker.guard():
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -246,11 +249,11 @@ def _driver_errors() -> Iterator[None]:
 
 
 _TRANSIENT_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "TooManyRequests", "NoSuchBucket"})
-"""Refusals that end by themselves; the bucket is missing only until the store is set up."""
+"""Error codes of temporary failures; the bucket is missing only until the store is set up."""
 
 
 def _retry_once[Result](call: Callable[[], Result]) -> Result:
-    """Once more where a kept connection had died meanwhile; every call here may be repeated."""
+    """Repeat the call once if the connection was closed while idle; all calls of this module may be repeated."""
     from botocore.exceptions import ConnectionClosedError, ResponseStreamingError  # noqa: PLC0415
 
     try:

@@ -1,8 +1,9 @@
-"""The process that decodes pictures: warm, bounded, and killed without hurting its host.
+"""The child process that decodes pictures (docs/decisions/0029-decoding-in-a-child-process.md).
 
-What strangers upload is decoded by large C libraries. So that happens in a child process with limits of memory and
-CPU time; a picture that takes it down takes nothing else with it. They talk over a socket pair (AWS Lambda has no
-shared memory); when the host dies, the socket closes and the child ends.
+Large C libraries decode files from unknown sources. That happens in a child process with limits of memory and CPU time,
+so that a picture which crashes it does not end its host. The process stays running between pictures. Host and child
+communicate over a socket pair, as AWS Lambda has no shared memory; when the host ends, the socket closes and the child
+ends too.
 """
 
 import atexit
@@ -24,9 +25,9 @@ from layers.core.logging import logger
 from layers.media.render_jobs import FRAME, Failed, Outcome, RenderedPhoto, RenderJob, Unreadable
 
 SECONDS: Final = 25
-"""For one order, the second try included; less than what any of our functions may take."""
+"""For one picture, including the second try; less than the timeout of any function."""
 
-_START: Final = "import sys; sys.path[:] = sys.argv[1:]; from layers.media import decoder; decoder.serve()"
+_START_CODE: Final = "import sys; sys.path[:] = sys.argv[1:]; from layers.media import decoder; decoder.serve()"
 _BUFFER_BYTES: Final = 1024 * 1024
 
 _lock = threading.Lock()
@@ -34,57 +35,57 @@ _answers: Final[msgspec.msgpack.Decoder[Outcome]] = msgspec.msgpack.Decoder(Outc
 
 
 class _ChildDied(Exception):
-    """The child went in the middle of an order."""
+    """The child process ended while it was processing a picture."""
 
-    def __init__(self, by: int | None) -> None:
-        super().__init__(by)
-        self.by = by
-        """The signal that ended it, if one did."""
+    def __init__(self, signal_number: int | None) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+        """The signal that ended it; None if it exited."""
 
 
 class _ChildProcess:
-    """A process that develops one picture at a time."""
+    """A child process, which renders one picture at a time."""
 
     def __init__(self) -> None:
-        self.host = os.getpid()
-        self._line, theirs = socket.socketpair()
-        with theirs:
+        self.host_pid = os.getpid()
+        self._socket, child_socket = socket.socketpair()
+        with child_socket:
             path = [str(Path(folder).resolve()) for folder in sys.path]
-            command = [sys.executable, "-SE", "-c", _START, *path]
-            self._process = subprocess.Popen(command, stdin=theirs.fileno())  # noqa: S603 (our own command)
-        self._line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+            command = [sys.executable, "-SE", "-c", _START_CODE, *path]
+            self._process = subprocess.Popen(command, stdin=child_socket.fileno())  # noqa: S603 (a constant command)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def develop(self, order: RenderJob, data: bytes, *, deadline: float) -> Outcome:
+    def render(self, job: RenderJob, data: bytes, *, deadline: float) -> Outcome:
         """The child's answer; raises `_ChildDied`, or `TimeoutError` at the deadline (of the monotonic clock)."""
-        said = msgspec.msgpack.encode(order)
+        message = msgspec.msgpack.encode(job)
         try:
-            for part in (FRAME.pack(len(said), len(data)) + said, data):
-                self._line.settimeout(max(0.001, deadline - time.monotonic()))
-                self._line.sendall(part)
-            length, _ = FRAME.unpack(self._received(FRAME.size, deadline))
-            return _answers.decode(self._received(length, deadline))
+            for part in (FRAME.pack(len(message), len(data)) + message, data):
+                self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+                self._socket.sendall(part)
+            length, _ = FRAME.unpack(self._receive(FRAME.size, deadline))
+            return _answers.decode(self._receive(length, deadline))
         except ConnectionError:
             code = self._process.wait()
             raise _ChildDied(-code if code < 0 else None) from None
 
-    def _received(self, length: int, deadline: float) -> bytearray:
+    def _receive(self, length: int, deadline: float) -> bytearray:
         received = bytearray(length)
-        rest = memoryview(received)
-        while rest:
-            self._line.settimeout(max(0.001, deadline - time.monotonic()))
-            count = self._line.recv_into(rest)
+        remaining = memoryview(received)
+        while remaining:
+            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+            count = self._socket.recv_into(remaining)
             if not count:
                 raise ConnectionResetError
-            rest = rest[count:]
+            remaining = remaining[count:]
         return received
 
     def end(self) -> None:
-        self._line.close()
-        if self.host == os.getpid():
+        self._socket.close()
+        if self.host_pid == os.getpid():
             self._process.kill()
             self._process.wait()
 
@@ -92,26 +93,26 @@ class _ChildProcess:
 _current: _ChildProcess | None = None
 
 
-def render(order: RenderJob, data: bytes) -> RenderedPhoto:
-    """The picture in the sizes ordered.
+def render(job: RenderJob, data: bytes) -> RenderedPhoto:
+    """The picture in all sizes of the job.
 
-    Raises `UnreadableImage` for a picture that is damaged, or made to take more work or memory than any honest one;
-    `StoreUnavailable` when the child could not do it for another reason, so that trying later makes sense. A child
-    that dies in the middle is replaced, and the order tried once more.
+    Raises `UnreadableImage` for a picture that is damaged or needs too much memory or CPU time, and `StoreUnavailable`
+    if the child failed for another reason, so that a later try may succeed. If the child process ends while it renders,
+    it is replaced and the job is tried once more.
     """
     with _lock:
         deadline = time.monotonic() + SECONDS
         try:
-            answer = _render_once(order, data, deadline)
-        except _ChildDied as lost:
-            _report(lost)
+            answer = _render_once(job, data, deadline)
+        except _ChildDied as first:
+            _report(first)
             try:
-                answer = _render_once(order, data, deadline)
-            except _ChildDied as again:
-                _report(again)
-                if again.by in (None, signal.SIGKILL):
-                    raise StoreUnavailable("image_processing") from again
-                raise UnreadableImage from again
+                answer = _render_once(job, data, deadline)
+            except _ChildDied as second:
+                _report(second)
+                if second.signal_number in (None, signal.SIGKILL):
+                    raise StoreUnavailable("image_processing") from second
+                raise UnreadableImage from second
     match answer:
         case Unreadable(reason):
             raise UnreadableImage(reason)
@@ -121,37 +122,38 @@ def render(order: RenderJob, data: bytes) -> RenderedPhoto:
 
 
 def child_pid() -> int | None:
-    """The child's process id, if it was started."""
+    """The process id of the child; None if it does not run."""
     return _current.pid if _current else None
 
 
 def close() -> None:
-    """End the child; the next order starts another."""
+    """End the child process; the next job starts another."""
     with _lock:
         _end()
 
 
-def _render_once(order: RenderJob, data: bytes, deadline: float) -> Outcome:
-    """Any exception ends the child: a late answer must never meet another picture's order."""
+def _render_once(job: RenderJob, data: bytes, deadline: float) -> Outcome:
+    """Any exception ends the child, so that a late answer is never taken for the answer to the next job."""
     try:
-        return _open().develop(order, data, deadline=deadline)
+        return _open().render(job, data, deadline=deadline)
     except TimeoutError:
         _end()
-        raise StoreUnavailable("image_processing", "The picture took too long; please try again.") from None
+        raise StoreUnavailable("image_processing", "Processing the picture took too long; please try again.") from None
     except BaseException:
         _end()
         raise
 
 
-def _report(lost: _ChildDied) -> None:
-    logger().warning("decoder_process lost", signal=lost.by)
-    if lost.by == signal.SIGXCPU:
-        raise UnreadableImage("The picture takes too much work to decode.")
+def _report(death: _ChildDied) -> None:
+    """Log it; raises `UnreadableImage` if the limit of CPU time was exceeded."""
+    logger().warning("decoder process ended", signal=death.signal_number)
+    if death.signal_number == signal.SIGXCPU:
+        raise UnreadableImage("Decoding the picture takes too much time.")
 
 
 def _open() -> _ChildProcess:
     global _current  # noqa: PLW0603 (one child per process)
-    if _current is not None and _current.host != os.getpid():  # a fork must not share it
+    if _current is not None and _current.host_pid != os.getpid():  # after a fork, two processes must not share a child
         _end()
     if _current is None:
         _current = _ChildProcess()

@@ -1,4 +1,4 @@
-"""What a picture says of itself in its header: its type, by content alone, and its size. No pixel is decoded."""
+"""Type and size of a picture, read from the header of the file without decoding pixels (R-V2, R-M1, R-M8)."""
 
 import re
 import struct
@@ -14,7 +14,7 @@ type Format = Literal["jpeg", "png", "webp", "heic"]
 
 
 class Header(msgspec.Struct, frozen=True):
-    """Type and size of a picture, in pixels as they are stored, before any turn that its metadata asks for."""
+    """The type of a picture, and its size in pixels as stored, before its orientation is applied."""
 
     format: Format
     width: int
@@ -22,38 +22,38 @@ class Header(msgspec.Struct, frozen=True):
 
     @property
     def media_type(self) -> str:
-        """For `Content-Type`."""
+        """The media type, for `Content-Type`."""
         return f"image/{self.format}"
 
     @property
     def extension(self) -> str:
-        """As file names end."""
+        """The extension for file names."""
         return "jpg" if self.format == "jpeg" else self.format
 
 
 def probe(data: bytes) -> Header:
-    """The header of a JPEG, PNG, WebP or HEIC picture; the first frame's, if it moves.
+    """Read the header of a JPEG, PNG, WebP or HEIC picture; of an animation, that of the first frame.
 
-    Raises `UnsupportedImage` for any other content, `UnreadableImage` for one of these whose header is cut off or
-    damaged, and `ImageTooLarge` over the pixel limit. Takes little time and memory, whatever the header claims.
+    Raises `UnsupportedImage` for any other content, `UnreadableImage` for a header that is incomplete or damaged, and
+    `ImageTooLarge` over the pixel limit. Time and memory are bounded for any content.
     """
     format_ = _format_of(data)
     try:
-        width, height = _SIZES[format_](data)
+        width, height = _SIZE_READERS[format_](data)
     except struct.error:
-        raise _damaged() from None
+        raise _damaged_header() from None
     if not width or not height:
-        raise _damaged()
+        raise _damaged_header()
     if max(width, height) > limits.PICTURE_SIDE:
         raise ImageTooLarge(f"{width} × {height} pixels: no side may have more than {limits.PICTURE_SIDE}.")
-    most = limits.JPEG_PIXELS if format_ == "jpeg" else limits.PIXELS
-    if width * height > most:
-        raise ImageTooLarge(f"{width} × {height} pixels are over the limit of {most // 1_000_000} megapixels.")
+    maximum = limits.JPEG_PIXELS if format_ == "jpeg" else limits.PIXELS
+    if width * height > maximum:
+        raise ImageTooLarge(f"{width} × {height} pixels are over the limit of {maximum // 1_000_000} megapixels.")
     return Header(format_, width, height)
 
 
-def _damaged() -> UnreadableImage:
-    return UnreadableImage("The picture's header is cut off or damaged.")
+def _damaged_header() -> UnreadableImage:
+    return UnreadableImage("The header of the picture is incomplete or damaged.")
 
 
 def _format_of(data: bytes) -> Format:
@@ -68,38 +68,38 @@ def _format_of(data: bytes) -> Format:
     raise UnsupportedImage
 
 
-_PARTS: Final = 4096
-"""Segments or boxes read. More than any camera writes mean a file made to be slow to read."""
+_MAX_PARTS: Final = 4096
+"""The maximum number of segments or boxes to read; files with more are made to be slow to read."""
 
 _MARKER: Final = re.compile(rb"\xff([\x01-\xfe])")
-_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
-"""Starts of baseline, extended and progressive frames; no other kind is in use."""
+_START_OF_FRAME: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+"""SOF markers of baseline, extended and progressive frames (ITU T.81, table B.1); other kinds are not in use."""
 _START_OF_SCAN: Final = 0xDA
-_END: Final = 0xD9
+_END_OF_IMAGE: Final = 0xD9
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
-def _jpeg(data: bytes) -> tuple[int, int]:
+def _jpeg_size(data: bytes) -> tuple[int, int]:
     at = 2
-    for _ in range(_PARTS):
+    for _ in range(_MAX_PARTS):
         found = _MARKER.search(data, at)
         if found is None:
             break
         marker, at = found[1][0], found.end()
-        if marker in _FRAMES:
+        if marker in _START_OF_FRAME:
             height, width = struct.unpack_from(">HH", data, at + 3)
             return width, height
-        if marker in (_START_OF_SCAN, _END):
+        if marker in (_START_OF_SCAN, _END_OF_IMAGE):
             break
         if marker not in _WITHOUT_LENGTH:
             at += int(struct.unpack_from(">H", data, at)[0])
-    raise _damaged()
+    raise _damaged_header()
 
 
-def _png(data: bytes) -> tuple[int, int]:
+def _png_size(data: bytes) -> tuple[int, int]:
     kind, width, height = struct.unpack_from(">4sII", data, 12)
     if kind != b"IHDR":
-        raise _damaged()
+        raise _damaged_header()
     return width, height
 
 
@@ -107,7 +107,7 @@ _14_BITS: Final = 0x3FFF
 _24_BITS: Final = 0xFFFFFF
 
 
-def _webp(data: bytes) -> tuple[int, int]:
+def _webp_size(data: bytes) -> tuple[int, int]:
     match data[12:16]:
         case b"VP8X":
             width, height = struct.unpack_from("<I", data, 24)[0], struct.unpack_from("<I", data, 26)[0] >> 8
@@ -118,7 +118,7 @@ def _webp(data: bytes) -> tuple[int, int]:
         case b"VP8 ":
             width, height = struct.unpack_from("<HH", data, 26)
             return width & _14_BITS, height & _14_BITS
-    raise _damaged()
+    raise _damaged_header()
 
 
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
@@ -127,36 +127,38 @@ _BRANDS_READ: Final = 256
 
 
 def _is_heic(data: bytes) -> bool:
-    """AVIF and films have the same kind of file; the brands tell them apart."""
+    """AVIF and videos have the same file format (ISO/IEC 14496-12) and differ in their brands."""
     if data[8:12] in _COMMON_BRANDS:
         end = min(int.from_bytes(data[:4]), _BRANDS_READ)
         return any(data[at : at + 4] in _HEIC_BRANDS for at in range(16, end, 4))
     return data[8:12] in _HEIC_BRANDS
 
 
-def _heic(data: bytes) -> tuple[int, int]:
-    """The largest image in the file: no other (thumbnail, tile, depth) is larger than the one shown."""
-    start, end = _box(data, b"meta", 0, len(data))
-    start, end = _box(data, b"iprp", start + 4, end)
-    start, end = _box(data, b"ipco", start, end)
-    sizes = [struct.unpack_from(">II", data, at + 4) for kind, at, _ in _boxes(data, start, end) if kind == b"ispe"]
+def _heic_size(data: bytes) -> tuple[int, int]:
+    """The size of the largest image in the file; thumbnails, tiles and depth maps are not larger than the picture."""
+    start, end = _find_box(data, b"meta", 0, len(data))
+    start, end = _find_box(data, b"iprp", start + 4, end)
+    start, end = _find_box(data, b"ipco", start, end)
+    sizes = [
+        struct.unpack_from(">II", data, at + 4) for kind, at, _ in _iterate_boxes(data, start, end) if kind == b"ispe"
+    ]
     if not sizes:
-        raise _damaged()
+        raise _damaged_header()
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     return width, height
 
 
-def _box(data: bytes, wanted: bytes, start: int, end: int) -> tuple[int, int]:
-    """Where the first box of that kind has its content."""
-    for kind, content, stop in _boxes(data, start, end):
+def _find_box(data: bytes, wanted: bytes, start: int, end: int) -> tuple[int, int]:
+    """Start and end of the content of the first box of this kind."""
+    for kind, content, stop in _iterate_boxes(data, start, end):
         if kind == wanted:
             return content, stop
-    raise _damaged()
+    raise _damaged_header()
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of content of each box between the two places."""
-    for _ in range(_PARTS):
+def _iterate_boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, and start and end of the content, of each box between two positions."""
+    for _ in range(_MAX_PARTS):
         if start >= end:
             return
         size, kind = struct.unpack_from(">I4s", data, start)
@@ -166,14 +168,14 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
             content += 8
         stop = start + size if size else end
         if stop < content:
-            raise _damaged()
+            raise _damaged_header()
         yield kind, content, min(stop, end)
         start = stop
 
 
-_SIZES: Final[dict[Format, Callable[[bytes], tuple[int, int]]]] = {
-    "jpeg": _jpeg,
-    "png": _png,
-    "webp": _webp,
-    "heic": _heic,
+_SIZE_READERS: Final[dict[Format, Callable[[bytes], tuple[int, int]]]] = {
+    "jpeg": _jpeg_size,
+    "png": _png_size,
+    "webp": _webp_size,
+    "heic": _heic_size,
 }

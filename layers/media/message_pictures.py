@@ -1,4 +1,4 @@
-"""The pictures of direct messages in the object store, one JPEG each. The store itself removes them in the end."""
+"""Pictures of direct messages in the object store, one JPEG each. A lifecycle rule of the store removes them."""
 
 from typing import Final
 from uuid import UUID
@@ -12,7 +12,7 @@ _FOLDER: Final = "messages"
 
 
 def save(picture_id: UUID, photo: RenderedPhoto) -> str:
-    """Store a picture; its URL, to be signed while answering. Raises `StoreUnavailable`."""
+    """Store a picture; returns its URL, which is signed while answering. Raises `StoreUnavailable`."""
     [rendition] = photo.renditions
     key = _key(picture_id)
     with image_processing.guard():
@@ -21,7 +21,7 @@ def save(picture_id: UUID, photo: RenderedPhoto) -> str:
 
 
 def remove(url: str) -> None:
-    """Remove the picture behind a message's URL, if it is one of ours. Raises `StoreUnavailable`."""
+    """Remove the picture with this URL, unless it is outside the store. Raises `StoreUnavailable`."""
     if url.startswith(f"{media_links.POST_MARK}{_FOLDER}/"):
         connection.remove([url.removeprefix(media_links.POST_MARK)])
 

@@ -1,4 +1,4 @@
-"""The files of posts in the object store: what was uploaded, and the renditions that are shown."""
+"""The files of posts in the object store: originals and renditions."""
 
 import contextlib
 import re
@@ -21,24 +21,24 @@ from layers.media.pictures import Picture
 from layers.media.render_jobs import RenderedPhoto
 
 TRACE_METADATA: Final = "trace-id"
-"""Comes back in the store's notification as `X-Amz-Meta-Trace-Id`."""
+"""The name of the metadata with the trace id; notifications of the store have it as `X-Amz-Meta-Trace-Id`."""
 
 _EXTENSIONS: Final = ("jpg", "webp")
 _ORIGINAL: Final = re.compile(r"originals/\d{4}/\d\d/\d\d/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d{1,2})\.\w+")
 
 
 class PictureRef(msgspec.Struct, frozen=True):
-    """Which picture of which post."""
+    """A picture of a post."""
 
     post_id: UUID
     order_index: int
 
 
 def parse_original_key(original_key: str) -> PictureRef:
-    """Whose original it is; raises `ValueError` for any other key."""
+    """The picture to which an original belongs; raises `ValueError` for any other key."""
     found = _ORIGINAL.fullmatch(original_key)
     if found is None:
-        raise ValueError(f"{original_key} is no original's key")
+        raise ValueError(f"{original_key} is not the key of an original")
     return PictureRef(UUID(found[1]), int(found[2]))
 
 
@@ -62,28 +62,28 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 class UploadNotification(msgspec.Struct, frozen=True):
-    """The store's notification that an original has come, as MinIO publishes it (S3's is the same)."""
+    """A notification of the store that an original was stored, in the format of MinIO and S3."""
 
     records: tuple[_Record, ...] = msgspec.field(name="Records")
 
     @property
     def original_key(self) -> str:
-        """The object's key; the notification has it as it stands in a URL."""
+        """The key of the object, which the notification has in URL encoding."""
         return unquote_plus(self._entity.object.key)
 
     @property
-    def place(self) -> PictureRef:
-        """Raises `ValueError` for what is no original."""
+    def picture(self) -> PictureRef:
+        """The picture; raises `ValueError` if the object is not an original."""
         return parse_original_key(self.original_key)
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size of the object in bytes."""
         return self._entity.object.size
 
     @property
     def trace_id(self) -> str | None:
-        """Of the request that stored it."""
+        """The trace id of the request that stored the object."""
         metadata = {name.lower(): value for name, value in self._entity.object.user_metadata.items()}
         return metadata.get(f"x-amz-meta-{TRACE_METADATA}")
 
@@ -93,12 +93,12 @@ class UploadNotification(msgspec.Struct, frozen=True):
 
 
 def original_key(post_id: UUID, order_index: int, header: Header) -> str:
-    """Where the uploaded file of a picture lies: under the day the post's id was made."""
+    """The key of a picture's original; the folder is the day on which the post's id was created."""
     return f"originals/{time_of(post_id):%Y/%m/%d}/{post_id}-{order_index}.{header.extension}"
 
 
 def original_files(post_id: UUID, pictures: Sequence[Picture]) -> list[StoredFile]:
-    """The uploaded files as they are to be stored, in order."""
+    """The originals to store for these pictures, in order."""
     return [
         StoredFile(
             key=original_key(post_id, order_index, picture.header),
@@ -110,25 +110,28 @@ def original_files(post_id: UUID, pictures: Sequence[Picture]) -> list[StoredFil
 
 
 def put_originals(files: Sequence[StoredFile]) -> None:
-    """Store them, which starts their processing. Raises `StoreUnavailable`, and then none stays if that can be."""
+    """Store originals, which starts their processing.
+
+    Raises `StoreUnavailable`; then the ones already stored are removed, as far as the store allows it.
+    """
     with _remove_on_failure([file.key for file in files]):
         connection.put_all(files, metadata=_metadata())
 
 
 def copy_originals(copies: Sequence[ObjectCopy]) -> None:
-    """Store them from uploads, as `put_originals`; raises `Invalid` if one has changed since it was looked at."""
+    """Store originals as copies of uploads. Raises as `put_originals`, and `Invalid` if an upload has changed."""
     with _remove_on_failure([copy.key for copy in copies]):
         if not connection.copy_all(copies, metadata=_metadata()):
-            raise Invalid.field("uploads", "a file was sent again while the post was made of it")
+            raise Invalid.field("uploads", "a file was sent again while the post was being created")
 
 
 @contextlib.contextmanager
-def _remove_on_failure(all_keys: Sequence[str]) -> Iterator[None]:
+def _remove_on_failure(keys: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except BaseException:
         with contextlib.suppress(StoreUnavailable):
-            connection.remove(all_keys)
+            connection.remove(keys)
         raise
 
 
@@ -137,20 +140,20 @@ def _metadata() -> dict[str, str]:
     return {TRACE_METADATA: trace_id} if trace_id else {}
 
 
-def are_stored(all_keys: Sequence[str]) -> bool:
+def are_stored(original_keys: Sequence[str]) -> bool:
     """Whether all of these originals are stored. Raises `StoreUnavailable`."""
-    return all(connection.exists(key) for key in all_keys)
+    return all(connection.exists(key) for key in original_keys)
 
 
 def read_original(key: str) -> bytes | None:
-    """The uploaded file, or None if it never came or was removed. Raises `StoreUnavailable`."""
+    """The content of an original; None if it is not stored. Raises `StoreUnavailable`."""
     return connection.get(key)
 
 
 def write_renditions(post_id: UUID, order_index: int, photo: RenderedPhoto) -> None:
-    """Store all files of a picture; again is harmless, the same keys get the same content. Raises `StoreUnavailable`.
+    """Store all renditions of a picture; may be repeated. Raises `StoreUnavailable`.
 
-    Who may keep them for how long is said by the front door, for each link.
+    nginx sets the caching headers, by the expiry of each link.
     """
     connection.put_all(
         [
@@ -165,7 +168,7 @@ def write_renditions(post_id: UUID, order_index: int, photo: RenderedPhoto) -> N
 
 
 def all_keys(post_id: UUID, original_keys: Sequence[str]) -> list[str]:
-    """All objects a post may have."""
+    """The keys of all objects that a post may have."""
     return list(original_keys) + [
         key for order_index in range(len(original_keys)) for key in _rendition_keys(post_id, order_index)
     ]
@@ -176,7 +179,7 @@ def _rendition_keys(post_id: UUID, order_index: int) -> list[str]:
 
 
 def remove_files(post_id: UUID, original_keys: Sequence[str]) -> bool:
-    """Whether all files of the post could be removed; those that are left are tried again by the sweeper."""
+    """Remove all files of a post; False if the store is unavailable, and then the sweeper removes them."""
     try:
         connection.remove(all_keys(post_id, original_keys))
     except StoreUnavailable:
@@ -186,7 +189,7 @@ def remove_files(post_id: UUID, original_keys: Sequence[str]) -> bool:
 
 
 def remove_picture(post_id: UUID, order_index: int, original_key: str) -> bool:
-    """Whether one picture's files could be removed: they came when their post was gone already."""
+    """Remove the files of one picture, which were stored after its post was removed; False without the store."""
     try:
         connection.remove([original_key, *_rendition_keys(post_id, order_index)])
     except StoreUnavailable:

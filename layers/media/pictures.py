@@ -1,4 +1,4 @@
-"""Uploaded files as pictures, identified by their headers before anything is done with them."""
+"""Uploaded files as pictures, checked by their headers before they are processed."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -11,16 +11,16 @@ from layers.media import image_headers
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """A file whose header is that of a picture within the limits; its pixels may still be damaged."""
+    """A file with the header of a picture within the limits; its pixels may still be damaged."""
 
     file: File
     header: image_headers.Header
 
 
 def identify(file: File) -> Picture:
-    """The file as a picture, from its header alone; nothing is decoded.
+    """Check the header of a file; nothing is decoded.
 
-    A refusal names the file and its form field: `UnsupportedImage` for anything but JPEG, PNG, WebP and HEIC,
+    Errors name the file and its form field: `UnsupportedImage` for anything but JPEG, PNG, WebP and HEIC,
     `ImageTooLarge` for too many pixels, `UnreadableImage` for a damaged header.
     """
     with errors_of(file):
@@ -28,13 +28,13 @@ def identify(file: File) -> Picture:
 
 
 def identify_all(files: Sequence[File]) -> list[Picture]:
-    """As `identify`, in order."""
+    """Check the headers of several files, in order; raises as `identify`."""
     return [identify(file) for file in files]
 
 
 @contextlib.contextmanager
 def errors_of(file: File) -> Iterator[None]:
-    """Errors of a picture in this block are errors of this file: the refusal names the file and its form field."""
+    """Add the name of the file and its form field to errors of pictures that the block raises."""
     try:
         yield
     except BadPicture as error:

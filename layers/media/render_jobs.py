@@ -1,4 +1,4 @@
-"""What is asked of the decoder_process and what comes back: the language between it and its host."""
+"""The messages between a host and the child process that decodes pictures."""
 
 import struct
 from typing import Final, Literal
@@ -10,17 +10,17 @@ from layers.media import image_headers
 Encoding = Literal["jpeg", "webp"]
 
 FRAME: Final = struct.Struct(">QQ")
-"""Stands before each message: the length of what is said in msgpack, and of the picture after it."""
+"""The header of each message: the lengths of the msgpack part and of the picture that follows it, in bytes."""
 
 
 CPU_SECONDS: Final = 10
-"""For one picture. The dearest honest ones (64 megapixels of HEIC) take 2; a file made to be slow takes minutes."""
+"""For one picture. The most expensive valid ones (HEIC of 64 megapixels) need 2 s; a file made to be slow, minutes."""
 MEMORY_BYTES: Final = 1536 * 1024 * 1024
-"""The dearest honest pictures (64 megapixels of WebP) take 1 GiB."""
+"""The most expensive valid pictures (WebP of 64 megapixels) need 1 GiB."""
 
 
 class Size(msgspec.Struct, frozen=True):
-    """One size to make: fits inside width and height and never enlarges; cropped, it is exactly that large."""
+    """A size to render in pixels. The picture fits into it and is never enlarged; cropped, it has exactly this size."""
 
     name: str
     width: int
@@ -30,7 +30,7 @@ class Size(msgspec.Struct, frozen=True):
 
 
 class RenderJob(msgspec.Struct, frozen=True):
-    """A picture by its header, and the sizes to make of it, from large to small."""
+    """The header of a picture, and the sizes to render, from large to small."""
 
     header: image_headers.Header
     sizes: tuple[Size, ...]
@@ -39,7 +39,7 @@ class RenderJob(msgspec.Struct, frozen=True):
 
 
 class Rendition(msgspec.Struct, frozen=True):
-    """One file, ready to be stored."""
+    """One rendered file."""
 
     size: str
     encoding: Encoding
@@ -49,17 +49,17 @@ class Rendition(msgspec.Struct, frozen=True):
 
     @property
     def media_type(self) -> str:
-        """For `Content-Type`."""
+        """The media type, for `Content-Type`."""
         return f"image/{self.encoding}"
 
     @property
     def extension(self) -> str:
-        """As file names end."""
+        """The extension for file names."""
         return "jpg" if self.encoding == "jpeg" else self.encoding
 
 
 class RenderedPhoto(msgspec.Struct, frozen=True, tag=True):
-    """A picture's size as one sees it, orientation applied, and the files made of it."""
+    """The size of a picture in pixels, with its orientation applied, and the files rendered from it."""
 
     width: int
     height: int
@@ -67,13 +67,13 @@ class RenderedPhoto(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True, tag=True):
-    """It is no picture that can be read, and why."""
+    """The picture cannot be decoded."""
 
     reason: str
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The work went wrong for a reason that is not the picture's."""
+    """Rendering failed for a reason other than the picture; `error` is the stack trace."""
 
     error: str
 

@@ -1,4 +1,4 @@
-"""The files made of an uploaded picture: four sizes of a photo, a story's, a message's, an avatar."""
+"""The renditions of uploaded pictures: of photos, stories, messages and avatars (R-M2 to R-M4)."""
 
 import time
 from typing import Final
@@ -19,17 +19,17 @@ AVATAR: Final = (Size("avatar", 150, 150, is_cropped=True, encodings=("jpeg",)),
 
 
 def render_photo(data: bytes) -> RenderedPhoto:
-    """Large, medium, small and thumbnail (1080, 640, 320, 150 on the longer side, never enlarged), JPEG and WebP.
+    """`large`, `medium`, `small` and `thumbnail` (1080, 640, 320 and 150 pixels on the longer side), as JPEG and WebP.
 
-    Upright, aspect within a pixel, first frame only, transparent parts white, without any metadata but a small
-    colour profile. Raises `UnsupportedImage`, `ImageTooLarge` and `UnreadableImage` for what no retry can mend,
-    `StoreUnavailable` for what one may.
+    Never enlarged, upright, of the first frame, with transparent parts white, and without metadata except a small
+    colour profile. Raises `UnsupportedImage`, `ImageTooLarge` or `UnreadableImage`, for which a retry cannot help, and
+    `StoreUnavailable`, for which it may.
     """
     return _render(data, PHOTO, "all")
 
 
 def render_story(data: bytes) -> RenderedPhoto:
-    """`story`, fitting 1080 x 1920, as JPEG and WebP, and `thumbnail`, the square middle of 150 x 150, as JPEG.
+    """`story`, which fits into 1080 × 1920, as JPEG and WebP; `thumbnail`, the square middle in 150 × 150, as JPEG.
 
     Raises as `render_photo`, and `StoreUnavailable` at once while the image breaker is open.
     """
@@ -38,13 +38,13 @@ def render_story(data: bytes) -> RenderedPhoto:
 
 
 def render_message(data: bytes) -> RenderedPhoto:
-    """`message`, a JPEG fitting 1080 x 1080. Raises as `render_story`."""
+    """`message`, a JPEG that fits into 1080 × 1080. Raises as `render_story`."""
     with image_processing.guard(part=True):
         return _render(data, MESSAGE, "message")
 
 
 def render_avatar(data: bytes) -> RenderedPhoto:
-    """`avatar`, the square middle as a JPEG of exactly 150 x 150. Raises as `render_story`."""
+    """`avatar`, the square middle as a JPEG of exactly 150 × 150. Raises as `render_story`."""
     with image_processing.guard(part=True):
         return _render(data, AVATAR, "avatar")
 

@@ -10,13 +10,16 @@ from layers.media.render_jobs import RenderedPhoto, Rendition
 
 
 def save(story_id: UUID, photo: RenderedPhoto) -> None:
-    """Store a story's picture and thumbnail. Raises `StoreUnavailable`, at once while the image breaker is open."""
+    """Store the picture and the thumbnail of a story.
+
+    Raises `StoreUnavailable`, at once while the image breaker is open.
+    """
     with image_processing.guard():
         connection.put_all([_stored_file(story_id, rendition) for rendition in photo.renditions])
 
 
 def remove(story_ids: Sequence[UUID]) -> None:
-    """Remove all files of these stories, whichever are there. Raises `StoreUnavailable`; some may be gone."""
+    """Remove all files of these stories. Raises `StoreUnavailable`; then some may have been removed."""
     connection.remove([key for story_id in story_ids for key in story_files.keys(story_id)])
 
 

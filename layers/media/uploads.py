@@ -1,4 +1,4 @@
-"""Files that people send straight to the object store, by presigned URLs, until a post takes them."""
+"""Uploads: files that clients send straight to the object store with presigned URLs, to be used by a post."""
 
 import contextlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _START_BYTES: Final = 64 * 1024
 
 
 class StoredUpload(msgspec.Struct, frozen=True):
-    """An upload that the store has; its header says that it is a picture within the limits."""
+    """An upload that is stored, and whose header is that of a picture within the limits."""
 
     id: UUID
     etag: str
@@ -25,19 +25,19 @@ class StoredUpload(msgspec.Struct, frozen=True):
 
 
 def key(upload_id: UUID) -> str:
-    """Where an upload lies: outside of all that is ever served, and nobody is told when it comes."""
+    """The key of an upload; it is under no prefix that is served or that causes notifications."""
     return f"uploads/{upload_id}"
 
 
 def presign_url(upload_id: UUID, *, size: int, media_type: str, seconds: int) -> str:
-    """Where to PUT it; the store takes exactly so many bytes of that type, for so long."""
+    """The URL for PUT; the store accepts exactly `size` bytes of this type, for `seconds`."""
     return connection.presign_put(key(upload_id), size=size, media_type=media_type, seconds=seconds)
 
 
 def inspect(upload_ids: Sequence[UUID]) -> list[StoredUpload]:
-    """The uploads as pictures, in order; what was declared of them does not count.
+    """Check the stored files of uploads, in order, by their content and not by their declared size and type.
 
-    A refusal names the upload: `Invalid` for one that never came, `FileTooLarge`, `UnsupportedImage`, `ImageTooLarge`,
+    Errors name the upload: `Invalid` for one that was not sent, `FileTooLarge`, `UnsupportedImage`, `ImageTooLarge`,
     `UnreadableImage`. Raises `StoreUnavailable`.
     """
     starts = connection.read_starts([key(upload_id) for upload_id in upload_ids], size=_START_BYTES)
@@ -45,7 +45,7 @@ def inspect(upload_ids: Sequence[UUID]) -> list[StoredUpload]:
 
 
 def copies(post_id: UUID, uploads: Sequence[StoredUpload]) -> list[ObjectCopy]:
-    """The uploads as they become the originals of a post, in order."""
+    """The copies that make uploads the originals of a post, in order."""
     return [
         ObjectCopy(
             source_key=key(upload.id),
@@ -58,9 +58,10 @@ def copies(post_id: UUID, uploads: Sequence[StoredUpload]) -> list[ObjectCopy]:
 
 
 def move(files: Sequence[ObjectCopy]) -> None:
-    """Make them originals, which starts their processing; what cannot be removed then is left to the cleanup.
+    """Move uploads to the keys of originals, which starts their processing.
 
-    Raises as `photos.copy_originals`; then none has moved.
+    Uploads that cannot be removed after the copying are removed by the cleanup. Raises as `photos.copy_originals`; then
+    the uploads stay.
     """
     photos.copy_originals(files)
     try:
@@ -70,7 +71,7 @@ def move(files: Sequence[ObjectCopy]) -> None:
 
 
 def remove(upload_ids: Sequence[UUID]) -> None:
-    """Remove the files of these uploads, whichever are there. Raises `StoreUnavailable`; some may be gone."""
+    """Remove the files of these uploads. Raises `StoreUnavailable`; then some may have been removed."""
     connection.remove([key(upload_id) for upload_id in upload_ids])
 
 
@@ -88,7 +89,7 @@ def _check_upload(upload_id: UUID, start: ObjectStart | None) -> StoredUpload:
 
 
 def _header(upload_id: UUID, start: ObjectStart) -> image_headers.Header:
-    """From the first bytes, if they reach: a HEIC picture may name its size, and a JPEG begin, further on."""
+    """The header, from the first bytes if they suffice; HEIC and JPEG may have the size further on."""
     is_whole = start.size == len(start.data)
     with contextlib.nullcontext() if is_whole else contextlib.suppress(UnreadableImage):
         header = image_headers.probe(start.data)

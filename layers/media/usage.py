@@ -1,4 +1,4 @@
-"""How much the object store holds."""
+"""The number of bytes in the object store."""
 
 import threading
 import time
@@ -6,11 +6,11 @@ from typing import Final
 
 from layers.media import connection
 
-_SECONDS: Final = 2
+_COUNT_SECONDS: Final = 2
 
 
 class ByteCounter:
-    """Counts a bucket's bytes, however many objects it has: each call goes on where the last one ran out of time."""
+    """Counts the bytes of a bucket of any size: each call continues where the previous one ran out of time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -18,8 +18,8 @@ class ByteCounter:
         self._after: str | None = None
         self._whole: int | None = None
 
-    def stored_bytes(self, *, seconds: float = _SECONDS) -> int | None:
-        """Bytes of all objects when they were last counted to the end; None until that is done.
+    def stored_bytes(self, *, seconds: float = _COUNT_SECONDS) -> int | None:
+        """The bytes of all objects at the last complete count; None before the first one is complete.
 
         Raises `StoreUnavailable`.
         """
@@ -39,5 +39,5 @@ _count: Final = ByteCounter()
 
 
 def stored_bytes() -> int | None:
-    """As this process knows it; see `Count.stored_bytes`."""
+    """The number of bytes, as counted by this process; see `ByteCounter.stored_bytes`."""
     return _count.stored_bytes()

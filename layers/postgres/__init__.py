@@ -1,1 +1,1 @@
-"""PostgreSQL: the rows that are the truth."""
+"""PostgreSQL: the rows of record, of which other stores hold copies."""

@@ -1,7 +1,6 @@
-"""Objects whose rows are gone: named in the transaction that removed the rows, cleared away afterwards.
+"""Keys of objects whose rows were removed, recorded in the same transaction; the sweeper removes the objects.
 
-A request that was under way may store some of them a moment later, so they are removed once more when nobody can still
-be storing them.
+A running request may still store some of them. Therefore they are removed when all such requests must have ended.
 """
 
 from collections.abc import Sequence
@@ -24,13 +23,13 @@ ADD: Final = """
 
 
 def add(db: Connection, *, keys: Sequence[str], writable_until: datetime | None = None) -> None:
-    """Name these objects; `writable_until` says how long they may be stored without asking for their rows."""
-    for some in batched(keys, _KEYS_PER_ROW, strict=False):
-        db.execute(ADD, {"id": new_id(), "keys": list(some), "writable_until": writable_until})
+    """Record the keys of objects; until `writable_until` clients may store them with presigned URLs."""
+    for batch in batched(keys, _KEYS_PER_ROW, strict=False):
+        db.execute(ADD, {"id": new_id(), "keys": list(batch), "writable_until": writable_until})
 
 
 class AbandonedFiles(msgspec.Struct, frozen=True):
-    """At most a thousand objects, or those of one post."""
+    """One row: at most 1,000 keys, or those of one post."""
 
     id: UUID
     keys: list[str]
@@ -47,7 +46,7 @@ LOCK_OLDEST: Final = """
 
 
 def lock_oldest(db: Connection, *, older_than_seconds: float) -> AbandonedFiles | None:
-    """The objects that have been abandoned for the longest time, if it is so long; locked for this transaction."""
+    """The oldest row that is older than this many seconds, locked for this transaction; None if there is none."""
     row = db.execute(LOCK_OLDEST, {"seconds": older_than_seconds}).fetchone()
     return AbandonedFiles(*row) if row else None
 
@@ -56,5 +55,5 @@ REMOVE: Final = "DELETE FROM abandoned_files WHERE id = %(id)s"
 
 
 def remove(db: Connection, *, abandoned: AbandonedFiles) -> None:
-    """They are gone."""
+    """Delete a row whose objects have been removed."""
     db.execute(REMOVE, {"id": abandoned.id})

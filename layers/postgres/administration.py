@@ -1,4 +1,4 @@
-"""What admins see: all accounts and all posts, whatever their state, and how many there are of everything."""
+"""Data for admins: all accounts and all posts in any state, and the numbers of rows."""
 
 from datetime import datetime
 from typing import Final, Literal
@@ -33,16 +33,16 @@ class Account(Shape, frozen=True, kw_only=True):
 
 
 class AccountFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which accounts; None is any."""
+    """Conditions on accounts; None means any."""
 
     part: str | None
-    """In any case, of username, e-mail address or display name."""
+    """A part of the username, the e-mail address or the display name, in any case."""
     role: Role | None
     status: AccountStatus | None
 
 
 LIST_ACCOUNTS: Final = """
-    SELECT u.id AS place, u.id, u.username, u.email, u.display_name, u.profile_picture_url, u.role, u.is_private,
+    SELECT u.id AS key, u.id, u.username, u.email, u.display_name, u.profile_picture_url, u.role, u.is_private,
            CASE WHEN u.banned_at IS NULL THEN 'active' ELSE 'banned' END AS status,
            u.follower_count, u.following_count, u.post_count, u.created_at, u.banned_at
       FROM users u
@@ -57,9 +57,9 @@ LIST_ACCOUNTS: Final = """
 """
 
 
-def list_accounts(db: Connection, *, wanted: AccountFilter, window: Window[tuple[UUID]]) -> list[Row[Account]]:
-    """All accounts of that kind, the newest first, banned ones too."""
-    values = {**msgspec.structs.asdict(wanted), "after_id": window.after[0], "at_most": window.at_most}
+def list_accounts(db: Connection, *, conditions: AccountFilter, window: Window[tuple[UUID]]) -> list[Row[Account]]:
+    """The accounts that meet the conditions, including banned ones, newest first."""
+    values = {**msgspec.structs.asdict(conditions), "after_id": window.after[0], "at_most": window.at_most}
     with db.cursor(row_factory=list_row(Account, keys=1)) as cursor:
         return cursor.execute(LIST_ACCOUNTS, values).fetchall()
 
@@ -83,20 +83,20 @@ class AnyPost(Shape, frozen=True, kw_only=True):
 
 
 class PostFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which posts; None is any."""
+    """Conditions on posts; None means any."""
 
     status: AnyPostStatus | None
     user_id: UUID | None
     part: str | None
-    """In any case, of the caption."""
+    """A part of the caption, in any case."""
     since: datetime | None
-    """Made then or later."""
+    """Created at this time or later."""
     before: datetime | None
-    """Made earlier."""
+    """Created before this time."""
 
 
 LIST_POSTS: Final = """
-    SELECT p.id AS place, p.id, p.user_id, u.username, p.caption, p.location, p.status, p.like_count, p.comment_count,
+    SELECT p.id AS key, p.id, p.user_id, u.username, p.caption, p.location, p.status, p.like_count, p.comment_count,
            p.media_count, p.thumbnail, p.created_at, p.updated_at
       FROM posts p JOIN users u ON u.id = p.user_id
      WHERE p.id < %(after_id)s
@@ -109,15 +109,15 @@ LIST_POSTS: Final = """
 """
 
 
-def list_posts(db: Connection, *, wanted: PostFilter, window: Window[tuple[UUID]]) -> list[Row[AnyPost]]:
-    """All posts of that kind, the newest first, deleted ones too."""
-    values = {**msgspec.structs.asdict(wanted), "after_id": window.after[0], "at_most": window.at_most}
+def list_posts(db: Connection, *, conditions: PostFilter, window: Window[tuple[UUID]]) -> list[Row[AnyPost]]:
+    """The posts that meet the conditions, including deleted ones, newest first."""
+    values = {**msgspec.structs.asdict(conditions), "after_id": window.after[0], "at_most": window.at_most}
     with db.cursor(row_factory=list_row(AnyPost, keys=1)) as cursor:
         return cursor.execute(LIST_POSTS, values).fetchall()
 
 
 class UserTotals(Shape, frozen=True, kw_only=True):
-    """Accounts."""
+    """Numbers of accounts."""
 
     total: int | None = None
     active: int | None = None
@@ -126,7 +126,7 @@ class UserTotals(Shape, frozen=True, kw_only=True):
 
 
 class PostTotals(Shape, frozen=True, kw_only=True):
-    """Posts by their state; `total` holds deleted ones too, while their rows stay."""
+    """Numbers of posts by status; `total` includes deleted posts whose rows still exist."""
 
     total: int | None = None
     processing: int | None = None
@@ -137,19 +137,19 @@ class PostTotals(Shape, frozen=True, kw_only=True):
 
 
 class ActiveCount(Shape, frozen=True, kw_only=True):
-    """Those that live now."""
+    """The number of active rows."""
 
     active: int | None = None
 
 
 class TotalCount(Shape, frozen=True, kw_only=True):
-    """All of them."""
+    """The number of all rows."""
 
     total: int | None = None
 
 
 class RowCounts(Shape, frozen=True, kw_only=True):
-    """How many rows there are of everything; null is unknown."""
+    """Numbers of rows; null means unknown."""
 
     users: UserTotals = UserTotals()
     posts: PostTotals = PostTotals()
@@ -183,6 +183,6 @@ COUNT_ROWS: Final = """
 
 
 def count_rows(db: Connection) -> RowCounts:
-    """Everything counted at one moment."""
+    """Count all rows in one statement."""
     row = db.execute(COUNT_ROWS).fetchone()
     return msgspec.json.decode(row[0], type=RowCounts) if row else RowCounts()

@@ -1,4 +1,4 @@
-"""The audit trail: what admins read and did. It is kept when the accounts that it is about are removed."""
+"""The audit trail: the actions of admins. Entries stay when the accounts that they are about are removed."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -25,7 +25,7 @@ def record(
     target_id: UUID | None = None,
     details: Mapping[str, object] | None = None,
 ) -> None:
-    """Record what an admin does, in the transaction that does it; `details` are JSON members."""
+    """Record an action of an admin, in the transaction of the action; `details` are stored as a JSON object."""
     values = {
         "id": new_id(),
         "admin_id": viewer.id,

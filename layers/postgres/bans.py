@@ -1,4 +1,4 @@
-"""Accounts that are shut: nobody but admins sees anything of them, and nobody is signed in to them."""
+"""Bans: only admins see a banned account and its content (R-P1), and all its sessions end (R-A3)."""
 
 from typing import Final
 from uuid import UUID
@@ -14,24 +14,24 @@ from layers.postgres.connection import Connection
 
 
 class BanChange(msgspec.Struct, frozen=True):
-    """What a ban, or its end, came to."""
+    """The result of a ban, or of its end."""
 
     username: str
     is_new: bool
-    """False when it was so before."""
+    """False if the account was in this state before."""
     revocation: Revocation
-    """What Valkey must apply."""
+    """The revocation that Valkey must apply."""
     profile: ProfileUpdated
-    """What copies of the account must know."""
+    """The event for copies of the account."""
 
 
 LOCK: Final = "SELECT username, role FROM users WHERE id = %(user_id)s FOR UPDATE"
 
 
 def lock_account(db: Connection, *, user_id: UUID) -> str:
-    """The username of an account that is to be shut: nothing that refers to it, no session either, is begun now.
+    """Lock an account against new rows that refer to it, such as sessions; returns its username.
 
-    Raises `UserNotFound`, or `NotAllowed` for an admin's.
+    Raises `UserNotFound`, and `NotAllowed` for the account of an admin.
     """
     username, role = _lock(db, user_id)
     if role == "admin":
@@ -43,9 +43,9 @@ BAN: Final = "UPDATE users SET banned_at = now() WHERE id = %(user_id)s AND bann
 
 
 def ban(db: Connection, *, user_id: UUID) -> BanChange:
-    """Shut an account and end all its sessions; again is harmless.
+    """Ban an account and end all its sessions; may be repeated.
 
-    Raises `UserNotFound`, or `NotAllowed` for an admin's.
+    Raises `UserNotFound`, and `NotAllowed` for the account of an admin.
     """
     username = lock_account(db, user_id=user_id)
     is_new = db.execute(BAN, {"user_id": user_id}).rowcount > 0
@@ -57,7 +57,7 @@ UNBAN: Final = "UPDATE users SET banned_at = NULL WHERE id = %(user_id)s AND ban
 
 
 def unban(db: Connection, *, user_id: UUID) -> BanChange:
-    """Open an account again, also one that is open. Raises `UserNotFound`."""
+    """End a ban; may be repeated. Raises `UserNotFound`."""
     username, _ = _lock(db, user_id)
     is_new = db.execute(UNBAN, {"user_id": user_id}).rowcount > 0
     revocation = sessions.reload_all(db, user_id=user_id)

@@ -1,19 +1,19 @@
-"""Column lists that several statements share, each the fields of one Struct.
+"""Column lists that several statements share; each has the fields of one Struct.
 
-A statement includes a list by name, never by a value of a request. `tests/integration/layers/postgres/test_columns.py`
+Statements include these constants only, never values of requests. `tests/integration/layers/postgres/test_columns.py`
 compares each list with the fields of its Struct.
 """
 
 from typing import Final
 
 CARD: Final = "u.id, u.username, u.display_name, u.profile_picture_url, u.is_verified"
-"""`UserCard`, of `users u`."""
+"""The fields of `UserCard`, from `users u`."""
 
 ACCOUNT: Final = """
            u.id, u.username, u.email, u.display_name, u.bio, u.profile_picture_url, u.follower_count,
            u.following_count, u.post_count, u.is_private, u.role, u.is_verified, u.created_at, u.updated_at
 """
-"""`UserSelf`, of `users u`."""
+"""The fields of `UserSelf`, from `users u`."""
 
 POST: Final = """
            p.version, p.id, p.user_id, u.username, u.display_name, u.profile_picture_url, p.caption, p.location,
@@ -24,16 +24,16 @@ POST: Final = """
                             ORDER BY m.order_index)::text
               FROM post_media m WHERE m.post_id = p.id) AS media
 """
-"""`post_rows.PostRow`, of `posts p JOIN users u`; `media` is JSON, as PostgreSQL's own arrays of rows decode slowly."""
+"""The fields of `post_rows.PostRow`, from `posts p JOIN users u`; `media` is JSON, as arrays of rows decode slowly."""
 
 COMMENT: Final = """
            c.id, c.user_id, u.username, u.display_name, u.profile_picture_url, c.content,
            c.parent_id AS parent_comment_id, c.like_count, c.reply_count, c.created_at
 """
-"""`Comment` without `is_liked`, of `comments c JOIN users u`."""
+"""The fields of `Comment` without `is_liked`, from `comments c JOIN users u`."""
 
 THUMB: Final = "p.id, p.thumbnail, p.like_count, p.comment_count, p.media_count, p.created_at"
-"""`PostThumb`, of `posts p`."""
+"""The fields of `PostThumb`, from `posts p`."""
 
 STORY: Final = "s.id, s.user_id, s.filter, s.view_count, s.created_at, s.expires_at"
-"""`stories.StoryRow` without `has_viewed`, of `stories s`."""
+"""The fields of `stories.StoryRow` without `has_viewed`, from `stories s`."""

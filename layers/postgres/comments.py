@@ -1,4 +1,4 @@
-"""Comments on posts, replies to them, and who likes which. What banned people wrote is shown to admins alone."""
+"""Comments on posts, replies, and likes of comments. Comments of banned accounts are shown to admins only."""
 
 from typing import Final, LiteralString
 from uuid import UUID
@@ -15,14 +15,14 @@ from layers.postgres.connection import Connection, fetch_visible_list, viewer_va
 
 
 class AddedComment(msgspec.Struct, frozen=True):
-    """A new comment, and what it made of its post."""
+    """A new comment, and the counts of its post."""
 
     comment: Comment
     counts: PostCounts
 
 
 LOCK_POST: Final = "SELECT FROM posts WHERE id = %(post_id)s FOR NO KEY UPDATE"
-# All that changes a post's comments locks its row, and looks only then: whoever comes second sees what the first did.
+# Every change of the comments of a post locks the row of the post first, so that changes are made one after another.
 
 CHECK_PARENT: Final = """
     SELECT EXISTS (SELECT FROM comments c JOIN users a ON a.id = c.user_id
@@ -56,10 +56,10 @@ READ: Final = f"""
 def add(
     db: Connection, *, comment_id: UUID, post_id: UUID, parent_id: UUID | None, content: str, viewer: Viewer
 ) -> AddedComment:
-    """Comment on a post or, with a parent, reply; the same id again adds nothing. Its time is its id's.
+    """Add a comment, or a reply to `parent_id`; a repetition with the same id adds nothing. Its time is that of its id.
 
-    Raises `PostNotFound` for a post that the viewer may not see, `CommentNotFound` for a parent that is not there or
-    another post's.
+    Raises `PostNotFound` for a post that the viewer may not see, and `CommentNotFound` for a parent that does not exist
+    or belongs to another post.
     """
     values = {
         "comment_id": comment_id,
@@ -70,10 +70,10 @@ def add(
         **viewer_values(viewer),
     }
     db.execute(LOCK_POST, values)
-    place = db.execute(CHECK_PARENT, values).fetchone()
-    if place is None:
+    check = db.execute(CHECK_PARENT, values).fetchone()
+    if check is None:
         raise PostNotFound
-    if parent_id is not None and not place[0]:
+    if parent_id is not None and not check[0]:
         raise CommentNotFound
     with db.cursor(row_factory=class_row(PostCounts)) as cursor:
         counts = cursor.execute(ADD, values).fetchone()
@@ -85,7 +85,7 @@ def add(
 
 
 LIST_OF_POST: Final = f"""
-    SELECT true AS allowed, listed.id AS place, listed.*
+    SELECT true AS allowed, listed.id AS key, listed.*
       FROM posts p JOIN users o ON o.id = p.user_id
       LEFT JOIN LATERAL (
             SELECT {COMMENT},
@@ -104,7 +104,7 @@ LIST_OF_POST: Final = f"""
 def list_of_post(
     db: Connection, *, post_id: UUID, viewer: Viewer | None, window: Window[tuple[UUID]]
 ) -> list[Row[Comment]]:
-    """Comments that are no replies, the newest first; raises `PostNotFound` for a post that the viewer may not see."""
+    """Comments that are not replies, newest first; raises `PostNotFound` for a post that the viewer may not see."""
     values = {"post_id": post_id, **viewer_values(viewer), "after_id": window.after[0], "at_most": window.at_most}
     listed = fetch_visible_list(db, LIST_OF_POST, values, Comment, keys=1)
     if listed is None:
@@ -113,7 +113,7 @@ def list_of_post(
 
 
 LIST_REPLIES: Final = f"""
-    SELECT true AS allowed, listed.id AS place, listed.*
+    SELECT true AS allowed, listed.id AS key, listed.*
       FROM comments parent
       JOIN users a ON a.id = parent.user_id
       JOIN posts p ON p.id = parent.post_id
@@ -135,7 +135,7 @@ LIST_REPLIES: Final = f"""
 def list_replies(
     db: Connection, *, comment_id: UUID, viewer: Viewer | None, window: Window[tuple[UUID]]
 ) -> list[Row[Comment]]:
-    """Replies to a comment, the oldest first; raises `CommentNotFound` for one that the viewer may not see."""
+    """Replies to a comment, oldest first; raises `CommentNotFound` for one that the viewer may not see."""
     values = {"comment_id": comment_id, **viewer_values(viewer), "after_id": window.after[0], "at_most": window.at_most}
     listed = fetch_visible_list(db, LIST_REPLIES, values, Comment, keys=1)
     if listed is None:
@@ -144,7 +144,7 @@ def list_replies(
 
 
 class DeletedComment(msgspec.Struct, frozen=True):
-    """What a deletion came to."""
+    """The result of deleting a comment."""
 
     author_id: UUID
     post_author_id: UUID
@@ -185,9 +185,10 @@ DELETE: Final = """
 
 
 def delete(db: Connection, *, comment_id: UUID, viewer: Viewer) -> DeletedComment:
-    """Remove a comment with all replies below it: its author's, the post's owner's or an admin's right.
+    """Delete a comment with all replies to it. Its author, the author of the post and admins may do this.
 
-    Raises `CommentNotFound` for what the viewer may not see, `NotAllowed` for what is another's.
+    Raises `CommentNotFound` for a comment that the viewer may not see, and `NotAllowed` for one that the viewer may see
+    but not delete.
     """
     values = {"comment_id": comment_id, **viewer_values(viewer)}
     db.execute(LOCK_POST_OF, values)
@@ -225,7 +226,7 @@ LIKE: Final[LiteralString] = """
 
 
 def like(db: Connection, *, comment_id: UUID, viewer: Viewer) -> bool:
-    """Like a comment, once; whether this did. Raises `CommentNotFound` for one that the viewer may not see."""
+    """Like a comment; False if it was liked before. Raises `CommentNotFound` for one that the viewer may not see."""
     return _execute(db, LIKE, comment_id, viewer)
 
 
@@ -252,7 +253,7 @@ UNLIKE: Final[LiteralString] = """
 
 
 def unlike(db: Connection, *, comment_id: UUID, viewer: Viewer) -> bool:
-    """Take a like back; whether there was one. Raises as `like`, but never for one that the viewer likes."""
+    """Remove a like; False if there was none. Raises as `like`, but never for a comment that the viewer likes."""
     return _execute(db, UNLIKE, comment_id, viewer)
 
 

@@ -1,4 +1,4 @@
-"""The environment's one connection to PostgreSQL, opened at first use."""
+"""The connection of each thread to PostgreSQL, opened at first use."""
 
 import functools
 import re
@@ -33,14 +33,14 @@ _MILLISECONDS = 3
 _POLL_SECONDS = 0.1
 READ_SECONDS = 1.8
 WORK_SECONDS = 10
-"""So long an answer is waited for."""
+"""How long to wait for the answer to a statement: single ones, and those of longer transactions (R-D2)."""
 
 _breaker = Breaker("database", failure_ratio=0.5, volume=3, reset_seconds=1)
 _local = threading.local()
 
 
 class _TimeLoader(Loader):
-    """timestamptz as the contract writes times: ISO 8601, UTC, milliseconds, `Z`."""
+    """Reads timestamptz in the format of the API: ISO 8601 in UTC with milliseconds and `Z`."""
 
     def load(self, data: Buffer) -> str:
         date, _, clock = bytes(data).decode().partition(" ")
@@ -53,25 +53,25 @@ _OPERATIONS = {"INSERT INTO": "insert", "UPDATE": "update", "DELETE FROM": "dele
 
 
 class _MeasuredCursor(psycopg.Cursor[Any]):
-    """Counts the seconds of each statement, by what it does."""
+    """Measures the seconds of each statement, by its operation."""
 
-    def execute(self, query: Query, *given: Any, **options: Any) -> Self:
+    def execute(self, query: Query, *args: Any, **kwargs: Any) -> Self:
         started = time.perf_counter()
         try:
-            return super().execute(query, *given, **options)
+            return super().execute(query, *args, **kwargs)
         finally:
             _seconds_of(str(query)).observe(time.perf_counter() - started)
 
 
 @functools.lru_cache(maxsize=256)
 def _seconds_of(statement: str) -> Histogram:
-    """The histogram of a statement's kind; one that reads and writes counts as the first thing it writes."""
-    written = _WRITES.search(statement)
-    return metrics.DB_SECONDS.labels(_OPERATIONS[written[1]] if written else "select")
+    """The histogram for a statement; a statement that reads and writes counts as its first write."""
+    write = _WRITES.search(statement)
+    return metrics.DB_SECONDS.labels(_OPERATIONS[write[1]] if write else "select")
 
 
 class _TimeoutConnection(psycopg.Connection[TupleRow]):
-    """Gives up on a server that takes a statement and does not answer: its machine hangs, or the network is gone."""
+    """Gives up waiting for a server that does not answer, for example because the network is interrupted."""
 
     answer_seconds: float = READ_SECONDS
 
@@ -82,16 +82,16 @@ class _TimeoutConnection(psycopg.Connection[TupleRow]):
         except psycopg.Error:
             if time.monotonic() - started < self.answer_seconds:
                 raise
-            self.pgconn.finish()  # nothing more is said on it: a rollback would wait as long again
+            self.pgconn.finish()  # a rollback on this connection would wait as long again
             raise psycopg.OperationalError("the server does not answer") from None
 
 
 @contextmanager
 def transaction(*, answer_seconds: float = WORK_SECONDS) -> Iterator[Connection]:
-    """One transaction: committed at the end, rolled back by any exception.
+    """A transaction, which is committed at the end of the block and rolled back by any exception.
 
-    A database that cannot be reached, is lost in the middle or takes longer than that for a statement raises
-    `StoreUnavailable`. A connection that died while idle is replaced once, before anything was sent on it.
+    Raises `StoreUnavailable` if the database cannot be reached, the connection is lost, or a statement takes longer
+    than `answer_seconds`. A connection that was closed while idle is replaced before the first statement.
     """
     with autocommit(answer_seconds=answer_seconds) as connection, connection.transaction():
         yield connection
@@ -99,11 +99,11 @@ def transaction(*, answer_seconds: float = WORK_SECONDS) -> Iterator[Connection]
 
 @contextmanager
 def autocommit(*, answer_seconds: float = READ_SECONDS) -> Iterator[Connection]:
-    """Each statement a transaction of its own: for work of one statement, one round trip instead of three.
+    """A connection on which each statement is its own transaction: one round trip instead of three.
 
-    Raises as `transaction` does, but after 1.8 s without an answer. Two that wait for each other are
-    `StoreUnavailable` for one of them, without counting against the database; `SignInRequired` when the account that
-    writes has just been removed.
+    Raises as `transaction`, but after 1.8 s without an answer. A deadlock raises `StoreUnavailable` in one of the
+    transactions, and is not a failure for the circuit breaker. Raises `SignInRequired` if the account that writes has
+    just been removed.
     """
     try:
         with _breaker.guard("database"):
@@ -117,13 +117,13 @@ def autocommit(*, answer_seconds: float = READ_SECONDS) -> Iterator[Connection]:
                 close()
                 raise StoreUnavailable("database") from error
     except psycopg.errors.ForeignKeyViolation:
-        raise SignInRequired from None  # whatever else a row refers to was locked: the caller's account is gone
+        raise SignInRequired from None  # all other referenced rows are locked, so the caller's account was removed
     except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
         raise StoreUnavailable("database", retry_after=1) from error
 
 
 def retry_on_deadlock[Result](work: Callable[[], Result], *, times: int = 3) -> Result:
-    """What the work, a whole transaction, gives; done again when it waited for another that waited for it."""
+    """The result of `work`, which must be a whole transaction; after a deadlock it is repeated, up to `times` runs."""
     for _ in range(times - 1):
         try:
             return work()
@@ -136,7 +136,7 @@ def retry_on_deadlock[Result](work: Callable[[], Result], *, times: int = 3) -> 
 def list_row[Kind: msgspec.Struct](
     kind: type[Kind], *, keys: int
 ) -> Callable[[psycopg.Cursor[Any]], Callable[[Sequence[Any]], Row[Kind]]]:
-    """A row factory for lists: the first columns are the sort keys, the others carry the Struct's field names."""
+    """A row factory for lists: the first `keys` columns are the sort keys, the others are the Struct's fields."""
 
     def factory(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row[Kind]]:
         names = [column.name for column in cursor.description or ()][keys:]
@@ -152,10 +152,10 @@ def list_row[Kind: msgspec.Struct](
 def fetch_visible_list[Kind: msgspec.Struct](
     db: Connection, statement: LiteralString, values: Mapping[str, object], kind: type[Kind], *, keys: int
 ) -> list[Row[Kind]] | None:
-    """A list that hangs on something which the viewer may not see, or which is not there.
+    """A list that belongs to an object, which the viewer may not be allowed to see.
 
-    The statement's first column says whether the viewer may see it; a list that is empty is one row of nulls after
-    that. None when there is no such thing; raises `NotAllowed` when the viewer may not see it.
+    The first column of the statement says whether the viewer may see the object; an empty list is one row in which the
+    other columns are null. None if there is no such object; raises `NotAllowed` if the viewer may not see it.
     """
     with db.cursor() as cursor:
         rows = cursor.execute(statement, values).fetchall()
@@ -172,7 +172,7 @@ def fetch_visible_list[Kind: msgspec.Struct](
 
 
 def viewer_values(viewer: Viewer | None) -> dict[str, object]:
-    """The viewer under the parameter names of the statements."""
+    """The parameters of statements that depend on the viewer: `viewer_id` and `is_admin`."""
     return {"viewer_id": viewer.id if viewer else None, "is_admin": viewer is not None and viewer.role == "admin"}
 
 
@@ -195,7 +195,7 @@ def _open() -> _TimeoutConnection:
 
 
 def _is_alive(connection: Connection) -> bool:
-    """Whether an idle connection still has its server: one that left has said so, or closed, on the socket."""
+    """Whether an idle connection is still open: a server that has closed it has sent that on the socket."""
     socket = select.poll()
     socket.register(connection.pgconn.socket, select.POLLIN)
     try:

@@ -1,4 +1,4 @@
-"""What home feeds are built from."""
+"""Posts of home feeds, and the ids from which timelines are built."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -16,7 +16,7 @@ from layers.postgres.post_rows import PictureColumns, PostRow
 
 _TIMELINE_POSTS: Final = 100
 _AUTHOR_POSTS: Final = 21
-"""So many posts a new timeline holds, and of one author. Older ones are read from the rows."""
+"""The number of posts in a new timeline, and the number of one author. Older posts are read with `read_page`."""
 
 _ID_BYTES: Final = 16
 
@@ -35,26 +35,26 @@ READ_SOURCES: Final = """
                  ORDER BY id DESC LIMIT %(of_each)s
           ) AS post
          ORDER BY post.id DESC LIMIT %(at_most)s
-    ), placed AS (
-        SELECT id, row_number() OVER (PARTITION BY author_id ORDER BY id DESC) AS place FROM newest
+    ), numbered AS (
+        SELECT id, row_number() OVER (PARTITION BY author_id ORDER BY id DESC) AS number FROM newest
     ), cut AS (
-        SELECT id FROM placed WHERE place = %(of_each)s ORDER BY id DESC LIMIT 1
+        SELECT id FROM numbered WHERE number = %(of_each)s ORDER BY id DESC LIMIT 1
     )
     SELECT (SELECT string_agg(uuid_send(id), '') FROM followed),
            (SELECT string_agg(uuid_send(id), '' ORDER BY id DESC) FROM newest
              WHERE id >= coalesce((SELECT id FROM cut), '00000000-0000-0000-0000-000000000000')),
            EXISTS (SELECT FROM cut)
 """
-# No more of each author than a page needs: below the last post of an author whose posts were cut, some are missing.
+# At most as many posts of each author as a page needs. If an author has more, the timeline ends at the last one read.
 
 
 def read_sources(db: Connection, *, viewer_id: UUID) -> FeedSources:
-    """The accounts that the viewer follows, without banned ones, and their newest posts: one to five pages."""
+    """The accounts that the viewer follows, except banned ones, and their newest posts: one to five pages."""
     values = {"viewer_id": viewer_id, "at_most": _TIMELINE_POSTS + 1, "of_each": _AUTHOR_POSTS}
     row = db.execute(READ_SOURCES, values).fetchone() or (b"", None, False)
     followed, newest, is_cut = row
-    shown, depth = newest or b"", _TIMELINE_POSTS * _ID_BYTES
-    return FeedSources(followed=followed, posts=shown[:depth], has_older=is_cut or len(shown) > depth)
+    posts, length = newest or b"", _TIMELINE_POSTS * _ID_BYTES
+    return FeedSources(followed=followed, posts=posts[:length], has_older=is_cut or len(posts) > length)
 
 
 READ_POSTS: Final = f"""
@@ -64,11 +64,11 @@ READ_POSTS: Final = f"""
        AND (p.user_id = %(viewer_id)s
             OR EXISTS (SELECT FROM follows f WHERE f.follower_id = %(viewer_id)s AND f.following_id = p.user_id))
 """
-# Whoever follows an account may view it, and a feed shows nothing else: banned and published are what is left to ask.
+# Followers may view an account, and feeds show no other accounts: so only bans and the status have to be checked.
 
 
 def read_posts(db: Connection, *, viewer: Viewer, post_ids: Sequence[bytes]) -> list[FeedEntry]:
-    """Those of the posts that belong to the viewer's feed, in no order."""
+    """Those of the posts that the viewer's feed may show, in no order."""
     values = {"viewer_id": viewer.id, "post_ids": [UUID(bytes=post_id) for post_id in post_ids]}
     return _fetch(db, READ_POSTS, values)
 
@@ -97,7 +97,7 @@ READ_PAGE: Final = f"""
 
 
 def read_page(db: Connection, *, viewer: Viewer, before: bytes | None, at_most: int) -> list[FeedEntry]:
-    """The feed's next posts, newest first."""
+    """The posts of the feed before this id, newest first."""
     values = {"viewer_id": viewer.id, "before": UUID(bytes=before) if before else None, "at_most": at_most}
     return _fetch(db, READ_PAGE, values)
 
@@ -105,8 +105,8 @@ def read_page(db: Connection, *, viewer: Viewer, before: bytes | None, at_most: 
 READ_FOLLOWER_COUNT: Final = "SELECT follower_count FROM users WHERE id = %(author_id)s"
 
 
-def has_very_many_followers(db: Connection, *, author_id: UUID) -> bool:
-    """Whether the author's posts are merged when feeds are read, instead of being fanned out (`STAR_FOLLOWERS`)."""
+def has_many_followers(db: Connection, *, author_id: UUID) -> bool:
+    """Whether the author has at least `STAR_FOLLOWERS` followers, so posts are merged at read and not fanned out."""
     row = db.execute(READ_FOLLOWER_COUNT, {"author_id": author_id}).fetchone()
     return row is not None and row[0] >= settings().star_followers
 

@@ -1,4 +1,4 @@
-"""Who follows whom, and who asks to."""
+"""Follows and follow requests."""
 
 from typing import Final, Literal, LiteralString
 from uuid import UUID
@@ -15,21 +15,23 @@ from layers.postgres.connection import Connection, fetch_visible_list, list_row,
 
 
 class FollowResult(msgspec.Struct, frozen=True):
-    """What a follow came to."""
+    """The result of following an account."""
 
     status: Literal["following", "requested"]
     is_new: bool
+    """False if there was a follow or a request before."""
 
 
-LOCK_PAIR: Final = """
+LOCK_BOTH: Final = """
     SELECT id FROM users WHERE id IN (%(follower_id)s, %(target_id)s) ORDER BY id FOR NO KEY UPDATE
 """
-# Both counters change with the follow: locked first and in order, two people following each other never deadlock.
+# A follow changes counters of both accounts. They are locked first and in order, so that two accounts that follow each
+# other at the same time never deadlock.
 
 FOLLOW: Final = """
     WITH target AS (
         SELECT id, is_private FROM users WHERE id = %(target_id)s AND banned_at IS NULL
-    ), already AS (
+    ), existing AS (
         SELECT true AS found FROM follows WHERE follower_id = %(follower_id)s AND following_id = %(target_id)s
     ), followed AS (
         INSERT INTO follows (follower_id, following_id)
@@ -37,10 +39,10 @@ FOLLOW: Final = """
         ON CONFLICT DO NOTHING RETURNING following_id
     ), requested AS (
         INSERT INTO follow_requests (requester_id, target_id)
-        SELECT %(follower_id)s, id FROM target WHERE is_private AND NOT EXISTS (SELECT FROM already)
+        SELECT %(follower_id)s, id FROM target WHERE is_private AND NOT EXISTS (SELECT FROM existing)
         ON CONFLICT DO NOTHING RETURNING target_id
     )
-    SELECT CASE WHEN target.is_private AND NOT EXISTS (SELECT FROM already)
+    SELECT CASE WHEN target.is_private AND NOT EXISTS (SELECT FROM existing)
                 THEN 'requested' ELSE 'following' END AS status,
            EXISTS (SELECT FROM followed) OR EXISTS (SELECT FROM requested) AS is_new
       FROM target
@@ -55,15 +57,15 @@ UPDATE_COUNTS: Final = """
 
 
 def follow(db: Connection, *, follower_id: UUID, target_id: UUID) -> FollowResult:
-    """Follow a public account at once, ask a private one; twice counts once."""
-    people = {"follower_id": follower_id, "target_id": target_id}
-    db.execute(LOCK_PAIR, people)
+    """Follow a public account, or request to follow a private one; may be repeated. Raises `UserNotFound`."""
+    accounts = {"follower_id": follower_id, "target_id": target_id}
+    db.execute(LOCK_BOTH, accounts)
     with db.cursor(row_factory=class_row(FollowResult)) as cursor:
-        followed = cursor.execute(FOLLOW, people).fetchone()
+        followed = cursor.execute(FOLLOW, accounts).fetchone()
     if followed is None:
         raise UserNotFound
     if followed.is_new and followed.status == "following":
-        db.execute(UPDATE_COUNTS, people | {"change": 1})
+        db.execute(UPDATE_COUNTS, accounts | {"change": 1})
     return followed
 
 
@@ -81,15 +83,18 @@ UNFOLLOW: Final = """
 
 
 def unfollow(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
-    """End a follow or withdraw a request; whether there was one. A banned account is known to its followers alone."""
-    people = {"follower_id": follower_id, "target_id": target_id}
-    db.execute(LOCK_PAIR, people)
-    row = db.execute(UNFOLLOW, people).fetchone()
+    """End a follow or withdraw a request; False if there was neither.
+
+    Raises `UserNotFound`, also for a banned account unless there was a follow or a request.
+    """
+    accounts = {"follower_id": follower_id, "target_id": target_id}
+    db.execute(LOCK_BOTH, accounts)
+    row = db.execute(UNFOLLOW, accounts).fetchone()
     if row is None:
         raise UserNotFound
     ended, withdrawn = row
     if ended:
-        db.execute(UPDATE_COUNTS, people | {"change": -1})
+        db.execute(UPDATE_COUNTS, accounts | {"change": -1})
     return bool(ended or withdrawn)
 
 
@@ -103,7 +108,7 @@ READ_FOLLOWER_IDS: Final = """
 
 
 def read_follower_ids(db: Connection, *, user_id: UUID, after: UUID | None = None, at_most: int) -> list[UUID]:
-    """The next followers of a user, ordered by id."""
+    """The ids of a user's followers after `after`, in order."""
     rows = db.execute(READ_FOLLOWER_IDS, {"user_id": user_id, "after": after, "at_most": at_most}).fetchall()
     return [row[0] for row in rows]
 
@@ -128,9 +133,9 @@ LIST_FOLLOWERS: Final = f"""
 def list_followers(
     db: Connection, *, ref: UserRef, viewer: Viewer | None, window: Window[tuple[str, UUID]]
 ) -> list[Row[UserCard]]:
-    """Who follows an account, the newest first, banned ones left out.
+    """The followers of an account, newest first, without banned accounts (admins see those too).
 
-    Raises `UserNotFound`, or `NotAllowed` for a private account that the viewer may not view.
+    Raises `UserNotFound`, and `NotAllowed` for a private account that the viewer may not view.
     """
     return _list_people(db, LIST_FOLLOWERS, ref, viewer, window)
 
@@ -155,7 +160,7 @@ LIST_FOLLOWING: Final = f"""
 def list_following(
     db: Connection, *, ref: UserRef, viewer: Viewer | None, window: Window[tuple[str, UUID]]
 ) -> list[Row[UserCard]]:
-    """Whom an account follows, the newest first; as `list_followers`."""
+    """The accounts that an account follows, newest first; otherwise as `list_followers`."""
     return _list_people(db, LIST_FOLLOWING, ref, viewer, window)
 
 
@@ -180,19 +185,19 @@ LIST_REQUESTS: Final = f"""
 
 
 def list_requests(db: Connection, *, user_id: UUID, window: Window[tuple[str, UUID]]) -> list[Row[Requester]]:
-    """Who asks to follow the user, the newest first."""
+    """Requests to follow the user, newest first, without those of banned accounts."""
     with db.cursor(row_factory=list_row(Requester, keys=2)) as cursor:
         return cursor.execute(LIST_REQUESTS, {"user_id": user_id, **_window_values(window)}).fetchall()
 
 
 ACCEPT: Final = """
-    WITH asked AS (
+    WITH request AS (
         DELETE FROM follow_requests r USING users u
          WHERE r.requester_id = %(follower_id)s AND r.target_id = %(target_id)s
            AND u.id = r.requester_id AND u.banned_at IS NULL
         RETURNING r.requester_id, r.target_id
     ), followed AS (
-        INSERT INTO follows (follower_id, following_id) SELECT requester_id, target_id FROM asked
+        INSERT INTO follows (follower_id, following_id) SELECT requester_id, target_id FROM request
         ON CONFLICT DO NOTHING RETURNING true
     )
     SELECT EXISTS (SELECT FROM followed),
@@ -201,15 +206,15 @@ ACCEPT: Final = """
 
 
 def accept(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
-    """Make a request a follow; False if it is one already.
+    """Accept a follow request; False if the account is a follower already.
 
-    Raises `RequestNotFound` if there is neither, and for the request of a banned account.
+    Raises `RequestNotFound` if it is neither a requester nor a follower, or if it is banned.
     """
-    people = {"follower_id": follower_id, "target_id": target_id}
-    db.execute(LOCK_PAIR, people)
-    is_new, was_following = db.execute(ACCEPT, people).fetchone() or (False, False)
+    accounts = {"follower_id": follower_id, "target_id": target_id}
+    db.execute(LOCK_BOTH, accounts)
+    is_new, was_following = db.execute(ACCEPT, accounts).fetchone() or (False, False)
     if is_new:
-        db.execute(UPDATE_COUNTS, people | {"change": 1})
+        db.execute(UPDATE_COUNTS, accounts | {"change": 1})
     elif not was_following:
         raise RequestNotFound
     return bool(is_new)
@@ -219,7 +224,7 @@ DECLINE: Final = "DELETE FROM follow_requests WHERE requester_id = %(follower_id
 
 
 def decline(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
-    """Take a request away; whether there was one."""
+    """Delete a follow request; False if there was none."""
     return db.execute(DECLINE, {"follower_id": follower_id, "target_id": target_id}).rowcount > 0
 
 
@@ -230,10 +235,10 @@ LOCK_WITH_REQUESTERS: Final = """
 """
 
 ACCEPT_ALL: Final = """
-    WITH asked AS (
+    WITH requests AS (
         DELETE FROM follow_requests WHERE target_id = %(user_id)s RETURNING requester_id
     ), followed AS (
-        INSERT INTO follows (follower_id, following_id) SELECT requester_id, %(user_id)s FROM asked
+        INSERT INTO follows (follower_id, following_id) SELECT requester_id, %(user_id)s FROM requests
         ON CONFLICT DO NOTHING RETURNING follower_id
     ), counted AS (
         UPDATE users
@@ -250,9 +255,10 @@ READ_REQUESTER_IDS: Final = "SELECT requester_id FROM follow_requests WHERE targ
 
 
 def lock_with_requesters(db: Connection, *, user_id: UUID) -> None:
-    """Lock the account and all who ask to follow it, in the order that everybody locks in.
+    """Lock an account and all accounts that have requested to follow it, in the order of their ids.
 
-    Somebody may ask while the locks are waited for, and must not be locked last: then all are let go and locked anew.
+    A request may arrive while this waits for locks. Its account could only be locked out of order, which might cause a
+    deadlock, so all locks are released and taken again.
     """
     person = {"user_id": user_id}
     is_complete = False
@@ -265,7 +271,7 @@ def lock_with_requesters(db: Connection, *, user_id: UUID) -> None:
 
 
 def accept_all(db: Connection, *, user_id: UUID) -> list[UUID]:
-    """Make every request a follow: the account is public from now on. Who follows newly."""
+    """Accept all follow requests, for an account that has become public; returns the ids of the new followers."""
     return [row[0] for row in db.execute(ACCEPT_ALL, {"user_id": user_id})]
 
 

@@ -1,4 +1,4 @@
-"""Posts as grids show them: an account's, the saved ones, those worth exploring."""
+"""Grids of posts: of an account, saved posts, and explore."""
 
 from typing import Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from layers.postgres.columns import THUMB
 from layers.postgres.connection import Connection, fetch_visible_list, list_row, viewer_values
 
 LIST_OF_USER: Final = f"""
-    SELECT owner.allowed, listed.id AS place, listed.*
+    SELECT owner.allowed, listed.id AS key, listed.*
       FROM (SELECT o.id, can_view(%(viewer_id)s, %(is_admin)s, o) AS allowed
               FROM users o
              WHERE (o.id = %(id)s OR o.username = %(username)s) AND (o.banned_at IS NULL OR %(is_admin)s)) AS owner
@@ -27,9 +27,9 @@ LIST_OF_USER: Final = f"""
 def list_of_user(
     db: Connection, *, ref: UserRef, viewer: Viewer | None, window: Window[tuple[UUID]]
 ) -> list[Row[PostThumb]]:
-    """What an account has published, the newest first.
+    """The published posts of an account, newest first.
 
-    Raises `UserNotFound`, or `NotAllowed` for a private account that the viewer may not view.
+    Raises `UserNotFound`, and `NotAllowed` for a private account that the viewer may not view.
     """
     values = {"id": ref.id, "username": str(ref), **viewer_values(viewer)}
     values |= {"after_id": window.after[0], "at_most": window.at_most}
@@ -50,7 +50,7 @@ LIST_SAVED: Final = f"""
 
 
 def list_saved(db: Connection, *, viewer: Viewer, window: Window[tuple[str, UUID]]) -> list[Row[SavedPost]]:
-    """What the viewer has saved and may still see, the latest save first."""
+    """The posts that the viewer has saved and may see, latest save first."""
     after_time, after_id = window.after
     values = {**viewer_values(viewer), "after_time": after_time, "after_id": after_id, "at_most": window.at_most}
     with db.cursor(row_factory=list_row(SavedPost, keys=2)) as cursor:
@@ -71,7 +71,7 @@ LIST_EXPLORE: Final = f"""
 
 
 def list_explore(db: Connection, *, viewer: Viewer | None, window: Window[tuple[int, UUID]]) -> list[Row[PostThumb]]:
-    """Posts of public accounts, without the viewer's own and those she follows; likes and twice the comments first."""
+    """Posts of public accounts that the viewer does not follow, by score: likes plus twice the comments (R-P5)."""
     after_score, after_id = window.after
     values = {**viewer_values(viewer), "after_score": after_score, "after_id": after_id, "at_most": window.at_most}
     with db.cursor(row_factory=list_row(PostThumb, keys=2)) as cursor:

@@ -100,9 +100,9 @@ RELEASE: Final = """
 """
 
 
-def release(db: Connection, *, request: KeyedRequest, may_have_begun: bool) -> None:
+def release(db: Connection, *, request: KeyedRequest, may_have_created: bool) -> None:
     """Free the key of a request that failed; the id stays reserved if something may have been created (R-K4)."""
-    db.execute(RELEASE if may_have_begun else DELETE, _key_columns(request))
+    db.execute(RELEASE if may_have_created else DELETE, _key_columns(request))
 
 
 DELETE_OLD: Final = "DELETE FROM idempotency_keys WHERE created_at < now() - %(seconds)s * interval '1 s'"

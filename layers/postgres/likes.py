@@ -1,4 +1,4 @@
-"""Who likes which post."""
+"""Likes of posts."""
 
 from typing import Final, LiteralString
 from uuid import UUID
@@ -13,10 +13,10 @@ from layers.postgres.connection import Connection, fetch_visible_list, viewer_va
 
 
 class LikeResult(PostCounts, frozen=True):
-    """The post's counts after a like was added or removed."""
+    """The counts of a post after a like was added or removed."""
 
     is_new: bool
-    """Whether something changed."""
+    """False if nothing was changed."""
 
 
 ADD: Final[LiteralString] = """
@@ -43,7 +43,7 @@ ADD: Final[LiteralString] = """
 
 
 def add(db: Connection, *, post_id: UUID, viewer: Viewer) -> LikeResult:
-    """Like a post once; raises `PostNotFound` for one that the viewer may not see."""
+    """Like a post; may be repeated. Raises `PostNotFound` for one that the viewer may not see."""
     return _execute(db, ADD, post_id, viewer)
 
 
@@ -74,16 +74,16 @@ REMOVE: Final[LiteralString] = """
 
 
 def remove(db: Connection, *, post_id: UUID, viewer: Viewer) -> LikeResult:
-    """Take a like back; `is_new` is false when there was none."""
+    """Remove a like; may be repeated. Raises as `add`, but never for a post that the viewer likes."""
     return _execute(db, REMOVE, post_id, viewer)
 
 
 def _execute(db: Connection, statement: LiteralString, post_id: UUID, viewer: Viewer) -> LikeResult:
     with db.cursor(row_factory=class_row(LikeResult)) as cursor:
-        liked = cursor.execute(statement, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
-    if liked is None:
+        result = cursor.execute(statement, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
+    if result is None:
         raise PostNotFound
-    return liked
+    return result
 
 
 LIST_OF_POST: Final = f"""
@@ -105,7 +105,7 @@ LIST_OF_POST: Final = f"""
 def list_of_post(
     db: Connection, *, post_id: UUID, viewer: Viewer | None, window: Window[tuple[str, UUID]]
 ) -> list[Row[UserCard]]:
-    """Who likes a post, the newest like first; raises `PostNotFound` for one that the viewer may not see."""
+    """The users who like a post, newest like first; raises `PostNotFound` for one that the viewer may not see."""
     after_time, after_id = window.after
     values = {"post_id": post_id, **viewer_values(viewer)}
     values |= {"after_time": after_time, "after_id": after_id, "at_most": window.at_most}

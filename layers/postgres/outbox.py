@@ -1,4 +1,4 @@
-"""Events that must follow a commit, kept until the broker has confirmed them."""
+"""The outbox: events that must follow a commit, stored until RabbitMQ has confirmed them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,7 +17,7 @@ ADD: Final = """
 
 
 def add(db: Connection, event: Event) -> OutboxEvent:
-    """Keep an event in the same transaction as what it tells of."""
+    """Store an event in the transaction of the change that it is about."""
     stored = OutboxEvent(id=new_id(), queue=event.queue, body=msgspec.json.encode(event), trace_id=trace.trace_id.get())
     db.execute(ADD, {"id": stored.id, "queue": stored.queue, "body": stored.body.decode(), "trace_id": stored.trace_id})
     return stored

@@ -1,4 +1,4 @@
-"""Rows of posts with their author and pictures, as posts and feeds read them."""
+"""Rows of posts with their author and pictures, which posts and feeds read."""
 
 from typing import Final
 from uuid import UUID
@@ -35,7 +35,7 @@ class PostRow(msgspec.Struct, frozen=True):
 
     @property
     def pictures(self) -> list[PictureColumns]:
-        """The columns of its pictures, in order."""
+        """The columns of the pictures, in order."""
         return _PICTURES.decode(self.media)
 
     def to_post(self) -> Post:

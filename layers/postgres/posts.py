@@ -1,4 +1,4 @@
-"""Posts with their pictures: processing, published, failed or deleted."""
+"""Posts with their pictures; their status is `processing`, `published`, `failed` or `deleted`."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +18,7 @@ from layers.postgres.post_rows import PostRow
 
 
 class NewPicture(msgspec.Struct, frozen=True):
-    """A picture as its row begins."""
+    """A picture of a new post."""
 
     id: UUID
     original_key: str
@@ -26,7 +26,7 @@ class NewPicture(msgspec.Struct, frozen=True):
 
 
 CREATE: Final = """
-    WITH wanted_again AS (DELETE FROM abandoned_files WHERE id = %(post_id)s)
+    WITH reused AS (DELETE FROM abandoned_files WHERE id = %(post_id)s)
     INSERT INTO posts (id, user_id, caption, location, tags, created_at, updated_at)
     VALUES (%(post_id)s, %(user_id)s, %(caption)s, %(location)s, %(tags)s, %(created_at)s, now())
     ON CONFLICT (id) DO UPDATE SET status = 'processing', version = posts.version + 1, updated_at = now()
@@ -35,9 +35,9 @@ CREATE: Final = """
 
 CREATE_PICTURES: Final = """
     INSERT INTO post_media (post_id, order_index, id, original_key, filter)
-    SELECT %(post_id)s, given.position - 1, given.id, given.original_key, given.filter
+    SELECT %(post_id)s, picture.position - 1, picture.id, picture.original_key, picture.filter
       FROM unnest(%(ids)s::uuid[], %(keys)s::text[], %(filters)s::text[])
-           WITH ORDINALITY AS given (id, original_key, filter, position)
+           WITH ORDINALITY AS picture (id, original_key, filter, position)
     ON CONFLICT (post_id, order_index) DO UPDATE SET status = 'processing', failure = NULL
      WHERE post_media.status = 'failed'
 """
@@ -53,10 +53,10 @@ def create(
     tags: Sequence[str],
     pictures: Sequence[NewPicture],
 ) -> None:
-    """A new post, `processing`, with its pictures in order; its time is its id's.
+    """Create a post with status `processing` and its pictures, in order; its time is that of its id.
 
-    Created again under the same id it is the same post: one that was given up meanwhile gets another chance, one that
-    is published or deleted stays as it is.
+    May be repeated with the same id: a failed post becomes `processing` again, and a published or deleted one is not
+    changed.
     """
     post = {
         "post_id": post_id,
@@ -91,7 +91,7 @@ def read_many(db: Connection, *, post_ids: Sequence[UUID], viewer: Viewer | None
 
 
 def read(db: Connection, *, post_id: UUID, viewer: Viewer | None) -> Post:
-    """One post as the viewer sees it; raises `PostNotFound` for one that is not theirs to see."""
+    """One post as the viewer sees it; raises `PostNotFound` for one that the viewer may not see."""
     found = read_many(db, post_ids=[post_id], viewer=viewer)
     if not found:
         raise PostNotFound
@@ -99,11 +99,11 @@ def read(db: Connection, *, post_id: UUID, viewer: Viewer | None) -> Post:
 
 
 class DeletedPost(msgspec.Struct, frozen=True):
-    """What a deletion leaves to clear away."""
+    """The author of a deleted post, and its files, which must be removed."""
 
     author_id: UUID
     original_keys: list[str]
-    """One per picture, in order."""
+    """The key of each picture's original, in order."""
 
 
 LOCK_POST: Final = """
@@ -126,9 +126,9 @@ DELETE: Final = """
 
 
 def delete(db: Connection, *, post_id: UUID, viewer: Viewer) -> DeletedPost:
-    """Take a post out of every read; its author's or an admin's right.
+    """Delete a post: its row stays, with status `deleted`. Its author and admins may do this.
 
-    Raises `PostNotFound` for what the viewer may not see, `NotAllowed` for what is another's.
+    Raises `PostNotFound` for a post that the viewer may not see, and `NotAllowed` for a post of another author.
     """
     row = db.execute(LOCK_POST, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
     if row is None:
@@ -162,10 +162,10 @@ PUBLISH: Final = """
 
 
 def finish_picture(db: Connection, *, post_id: UUID, order_index: int, width: int, height: int) -> OutboxEvent | None:
-    """All renditions of a picture are stored; the one that finds no unfinished sibling publishes the post.
+    """Record that all renditions of a picture are stored, and publish the post if this was its last picture (R-M5).
 
-    Gives the note of `PostPublished` then, exactly once per post; None otherwise. Harmless for a post that is
-    published, failed or deleted already; raises `PostNotFound` for one that is not (yet) there.
+    Returns the event `PostPublished` if the post was published now, which happens once per post, and None otherwise. A
+    post that is published, failed or deleted is not changed. Raises `PostNotFound`.
     """
     if _lock_status(db, post_id) != "processing":
         return None
@@ -187,7 +187,10 @@ FAIL_PICTURE: Final = """
 
 
 def fail_picture(db: Connection, *, post_id: UUID, order_index: int, reason: str) -> UUID | None:
-    """A picture can never be shown: its post has failed, and its owner can read why. Whose it is, if that is news."""
+    """Record that a picture cannot be processed, which makes its post fail; its owner can read the reason.
+
+    Returns the author's id, or None if the post was not `processing`. Raises `PostNotFound`.
+    """
     if _lock_status(db, post_id) != "processing":
         return None
     row = db.execute(FAIL_PICTURE, {"post_id": post_id, "order_index": order_index, "reason": reason}).fetchone()
@@ -195,7 +198,7 @@ def fail_picture(db: Connection, *, post_id: UUID, order_index: int, reason: str
 
 
 def _lock_status(db: Connection, post_id: UUID) -> str:
-    """The post's status, its row locked: the pictures of one post are finished one after the other."""
+    """Lock the row of a post, so that its pictures are finished one after another; returns the status."""
     row = db.execute(LOCK_STATUS, {"post_id": post_id}).fetchone()
     if row is None:
         raise PostNotFound
@@ -207,7 +210,7 @@ READ_ORIGINAL_KEYS: Final = "SELECT original_key FROM post_media WHERE post_id =
 
 
 def read_original_keys(db: Connection, *, post_id: UUID) -> list[str]:
-    """Where the uploaded files of a post lie, in order; none if there is no such post."""
+    """The keys of the originals of a post, in order; none if there is no such post."""
     return [row[0] for row in db.execute(READ_ORIGINAL_KEYS, {"post_id": post_id})]
 
 
@@ -224,7 +227,7 @@ def read_status(db: Connection, *, post_id: UUID) -> str:
 
 
 class UnfinishedPicture(msgspec.Struct, frozen=True):
-    """A picture that has waited for long."""
+    """A picture that has not been processed for some time."""
 
     post_id: UUID
     author_id: UUID
@@ -245,7 +248,7 @@ LIST_UNFINISHED: Final = """
 
 
 def list_unfinished(db: Connection, *, older_than_seconds: float, at_most: int) -> list[UnfinishedPicture]:
-    """Pictures still processing so many seconds after their post was (last) begun, oldest first."""
+    """Pictures that are still `processing` this many seconds after their post was created, oldest first."""
     values = {"seconds": older_than_seconds, "at_most": at_most}
     with db.cursor(row_factory=class_row(UnfinishedPicture)) as cursor:
         return cursor.execute(LIST_UNFINISHED, values).fetchall()
@@ -259,9 +262,9 @@ WITHDRAW: Final = """
 
 
 def withdraw(db: Connection, *, post_id: UUID, keys: Sequence[str]) -> None:
-    """Remove a new post whose files could not be stored; `keys` are all objects that it may have by then.
+    """Delete the rows of a new post whose files could not be stored; `keys` are all objects that it may have.
 
-    These are removed later, when no request can still be storing them.
+    The objects are recorded as abandoned and removed when no request can still be storing them.
     """
     db.execute(WITHDRAW, {"post_id": post_id, "keys": list(keys)})
 
@@ -270,12 +273,12 @@ MARK_MEDIA_REMOVED: Final = "UPDATE posts SET media_removed = true WHERE id = %(
 
 
 def mark_media_removed(db: Connection, *, post_id: UUID) -> None:
-    """Record that a deleted post's files are gone; the sweeper removes the files of posts without this mark again."""
+    """Record that the files of a deleted post were removed; otherwise the sweeper removes them again."""
     db.execute(MARK_MEDIA_REMOVED, {"post_id": post_id})
 
 
 class DeletedWithMedia(msgspec.Struct, frozen=True):
-    """A deleted post whose files may still be there."""
+    """A deleted post whose files may still be stored."""
 
     post_id: UUID
     original_keys: list[str]
@@ -291,6 +294,6 @@ LIST_DELETED_WITH_MEDIA: Final = """
 
 
 def list_deleted_with_media(db: Connection, *, older_than_seconds: float, at_most: int) -> list[DeletedWithMedia]:
-    """Deleted posts whose files could not be removed at once."""
+    """Posts deleted more than this many seconds ago whose files were not removed."""
     with db.cursor(row_factory=class_row(DeletedWithMedia)) as cursor:
         return cursor.execute(LIST_DELETED_WITH_MEDIA, {"seconds": older_than_seconds, "at_most": at_most}).fetchall()

@@ -1,4 +1,4 @@
-"""Changes of a profile, with what follows from them in the same transaction."""
+"""Changes of a profile, with their effects on follow requests and the outbox."""
 
 from uuid import UUID
 
@@ -12,17 +12,17 @@ from layers.postgres.users import ProfilePatch
 
 
 class AppliedChange(msgspec.Struct, frozen=True):
-    """The account as it is now, and what must follow the commit."""
+    """The changed account, and what must be done after the commit."""
 
     user: UserSelf
     new_follower_ids: list[UUID]
-    """Requesters who became followers because the account turned public."""
+    """The ids of requesters who became followers because the account became public."""
     event: OutboxEvent
-    """`ProfileUpdated`, to be published."""
+    """The event `ProfileUpdated`, which must be published."""
 
 
 def apply(db: Connection, *, user_id: UUID, change: ProfilePatch) -> AppliedChange:
-    """Change a profile; an account that turns public accepts all follow requests. Raises `UserNotFound`."""
+    """Change a profile; an account that becomes public accepts all follow requests. Raises `UserNotFound`."""
     if change.is_private is False:
         follows.lock_with_requesters(db, user_id=user_id)
     user = users.update(db, user_id=user_id, change=change)

@@ -1,8 +1,8 @@
-"""Accounts that are removed with all that is theirs, while what others count stays exact.
+"""Removing accounts with all their rows, while the counters of other rows stay exact (R-I3).
 
-Everybody else locks things (posts, comments, stories) before accounts, and each kind in the order of ids, so this does
-too. The account's own row is locked last, against any new row that refers to it. What came between the first look and
-that lock, from a request that was under way, is locked by looking once more.
+All transactions lock posts, comments and stories before accounts, and rows of one table in the order of their ids, and
+so does this one. The row of the removed account is locked last, against new rows that refer to it. Running requests can
+add rows before that lock is taken, so the other locks are taken once more after it.
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ LOCK_POSTS: Final = """
                           WHERE l.user_id = %(user_id)s)
      ORDER BY id FOR NO KEY UPDATE
 """
-# Whoever adds or removes a comment locks its post: locked here, its threads stay as they are.
+# Adding and deleting comments lock the post, so with these locks the threads do not change.
 
 LOCK_COMMENTS: Final = """
     SELECT FROM comments
@@ -40,7 +40,7 @@ LOCK_STORIES: Final = """
      ORDER BY id FOR NO KEY UPDATE
 """
 
-LOCK_PEOPLE: Final = """
+LOCK_ACCOUNTS: Final = """
     SELECT FROM users
      WHERE id IN (SELECT %(user_id)s
                    UNION SELECT following_id FROM follows WHERE follower_id = %(user_id)s
@@ -48,15 +48,15 @@ LOCK_PEOPLE: Final = """
      ORDER BY id FOR NO KEY UPDATE
 """
 
-LOCKS: Final = (LOCK_POSTS, LOCK_COMMENTS, LOCK_STORIES, LOCK_PEOPLE)
+LOCKS: Final = (LOCK_POSTS, LOCK_COMMENTS, LOCK_STORIES, LOCK_ACCOUNTS)
 
 
 class RemovedPost(msgspec.Struct, frozen=True):
-    """A post of the account, in whatever state."""
+    """A post of the account, in any state."""
 
     id: UUID
     original_keys: list[str]
-    """One per picture, in order."""
+    """The key of each picture's original, in order."""
 
 
 READ_POSTS: Final = """
@@ -123,25 +123,25 @@ REMOVE_ACCOUNT: Final = "DELETE FROM users WHERE id = %(user_id)s"
 
 
 class RemovedAccount(msgspec.Struct, frozen=True):
-    """What a removal leaves to be told and cleared away."""
+    """A removed account, and what must be done after the commit."""
 
     username: str
     posts: list[RemovedPost]
     story_ids: list[UUID]
     upload_ids: list[UUID]
     uploads_end: datetime | None
-    """Until when the URLs of its uploads work."""
+    """When the last presigned URL of its uploads expires; None without uploads."""
     counts: list[PostCounts]
-    """Of other people's posts that lost likes or comments."""
+    """The counts of posts of other accounts that have lost likes or comments."""
     revocation: Revocation
-    """What Valkey must apply."""
+    """The revocation that Valkey must apply."""
 
 
 def remove_account(db: Connection, *, user_id: UUID) -> RemovedAccount:
     """Remove an account with its posts, stories, comments (and the replies to them), likes, views and follows.
 
-    Ban it before, in a transaction of its own: then few requests of its are under way. Two that wait for each other are
-    possible all the same; do it within `retried`. Raises as `bans.ban`.
+    The caller must ban the account in an earlier transaction, so that few of its requests are running, and must use
+    `retry_on_deadlock`, as deadlocks are possible. Raises as `bans.ban`.
     """
     values = {"user_id": user_id}
     for lock in LOCKS:
@@ -150,7 +150,7 @@ def remove_account(db: Connection, *, user_id: UUID) -> RemovedAccount:
     for lock in LOCKS:
         db.execute(lock, values)
     with db.cursor(row_factory=class_row(RemovedPost)) as cursor:
-        own_posts = cursor.execute(READ_POSTS, values).fetchall()
+        posts = cursor.execute(READ_POSTS, values).fetchall()
     story_ids = [row[0] for row in db.execute(READ_STORY_IDS, values)]
     uploads = db.execute(READ_UPLOADS, values).fetchall()
     changed = [row[0] for each in (REMOVE_COMMENTS, REMOVE_LIKES) for row in db.execute(each, values)]
@@ -162,7 +162,7 @@ def remove_account(db: Connection, *, user_id: UUID) -> RemovedAccount:
     db.execute(REMOVE_ACCOUNT, values)
     return RemovedAccount(
         username=username,
-        posts=own_posts,
+        posts=posts,
         story_ids=story_ids,
         upload_ids=[upload_id for upload_id, _ in uploads],
         uploads_end=max((datetime.fromisoformat(ends) for _, ends in uploads), default=None),

@@ -1,4 +1,4 @@
-"""Who has saved which post."""
+"""Saved posts."""
 
 from typing import Final
 from uuid import UUID
@@ -22,7 +22,7 @@ ADD: Final = """
 
 
 def add(db: Connection, *, post_id: UUID, viewer: Viewer) -> bool:
-    """Save a post, once; whether this did. Raises `PostNotFound` for one that the viewer may not see."""
+    """Save a post; False if it was saved before. Raises `PostNotFound` for one that the viewer may not see."""
     row = db.execute(ADD, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
     if row is None:
         raise PostNotFound
@@ -42,7 +42,7 @@ REMOVE: Final = """
 
 
 def remove(db: Connection, *, post_id: UUID, viewer: Viewer) -> bool:
-    """Save a post no more; whether it was saved. Raises as `add`, but never for one that was saved."""
+    """Remove a save; False if there was none. Raises as `add`, but never for a post that was saved."""
     row = db.execute(REMOVE, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
     if row is None:
         raise PostNotFound

@@ -1,6 +1,7 @@
-"""Sessions: the rows are authoritative, Valkey holds copies of them.
+"""Sessions (R-A1 to R-A3): PostgreSQL has the rows of record, and Valkey holds copies.
 
-The table holds hashes of session ids, so its content cannot be used to sign in.
+The table contains hashes of session ids, so that its content cannot be used to sign in
+(docs/decisions/0013-sessions-in-postgresql.md).
 """
 
 import hashlib
@@ -25,7 +26,7 @@ START: Final = """
 
 
 def start(db: Connection, *, user_id: UUID) -> str:
-    """Sign a user in; the new session's id, 256 random bits."""
+    """Start a session; returns its id, which has 256 random bits."""
     session_id = secrets.token_urlsafe(_ID_BYTES)
     values = {
         "id_hash": _hash(session_id),
@@ -47,7 +48,7 @@ FIND: Final = """
 
 
 def find(db: Connection, *, session_id: str) -> tuple[Session, int] | None:
-    """A live session and the seconds until its absolute end; its expiry is extended."""
+    """Find a live session and extend its expiry; returns it with the seconds until its absolute end, or None."""
     row = db.execute(FIND, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS}).fetchone()
     if row is None:
         return None
@@ -75,7 +76,7 @@ END: Final = """
 
 
 def end(db: Connection, *, session_id: str) -> Revocation | None:
-    """Sign out; the revocation that Valkey must apply, None when there was no such session."""
+    """End a session; returns the revocation that Valkey must apply, or None if there was no such session."""
     values = {"id_hash": _hash(session_id), "session_id": session_id, "revocation_id": new_id()}
     row = db.execute(END, values).fetchone()
     return Revocation(id=row[0], session_id=session_id) if row else None
@@ -85,7 +86,10 @@ REVOKE: Final = "INSERT INTO revocations (id, user_id) VALUES (%(revocation_id)s
 
 
 def reload_all(db: Connection, *, user_id: UUID) -> Revocation:
-    """Make Valkey read a user's sessions anew (a role changed, a ban is over); the revocation that it must apply."""
+    """Make Valkey read a user's sessions again, after a change of role or the end of a ban.
+
+    Returns the revocation that Valkey must apply.
+    """
     return _revoke(db, user_id, is_banned=False)
 
 
@@ -93,9 +97,10 @@ END_ALL: Final = "DELETE FROM sessions WHERE user_id = %(user_id)s"
 
 
 def end_all(db: Connection, *, user_id: UUID) -> Revocation:
-    """Sign a user out everywhere, who is banned or removed in this transaction; the revocation that Valkey must apply.
+    """End all sessions of a user who is banned or removed in this transaction.
 
-    The account's row must be locked against new sessions (`FOR UPDATE`).
+    Returns the revocation that Valkey must apply. The caller must have locked the account's row against new sessions
+    (`FOR UPDATE`).
     """
     db.execute(END_ALL, {"user_id": user_id})
     return _revoke(db, user_id, is_banned=True)
@@ -111,7 +116,7 @@ DELETE_REVOCATION: Final = "DELETE FROM revocations WHERE id = %(revocation_id)s
 
 
 def delete_revocation(db: Connection, *, revocation: Revocation) -> None:
-    """Remove a revocation that Valkey has applied; one that stays is applied again, which is harmless."""
+    """Delete a revocation that Valkey has applied; one that stays is applied again, which is harmless."""
     db.execute(DELETE_REVOCATION, {"revocation_id": revocation.id})
 
 
@@ -121,7 +126,7 @@ READ_REVOCATIONS: Final = """
       FROM revocations r LEFT JOIN users u ON u.id = r.user_id
      ORDER BY r.id
 """
-# Whether a user is banned now, not when the revocation was written: applied late, it tells no old story.
+# `is_banned` is the state now and not when the revocation was written, which may have been some time ago.
 
 
 def read_revocations(db: Connection) -> list[Revocation]:
@@ -135,7 +140,7 @@ DELETE_OLD_REVOCATIONS: Final = "DELETE FROM revocations WHERE created_at < now(
 
 
 def delete_expired(db: Connection, *, revocations_older_than_seconds: int = SESSION_SECONDS) -> int:
-    """Remove expired sessions, and revocations whose sessions have expired in Valkey too; rows removed."""
+    """Delete expired sessions, and revocations whose sessions have expired in Valkey too; returns their number."""
     expired = db.execute(DELETE_EXPIRED).rowcount
     return expired + db.execute(DELETE_OLD_REVOCATIONS, {"seconds": revocations_older_than_seconds}).rowcount
 

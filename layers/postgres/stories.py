@@ -1,4 +1,4 @@
-"""Stories and who viewed them. A story past its end is in no answer, whether its row is still there or not."""
+"""Stories and their views. No statement returns a story that has ended, even if its row still exists (R-S1)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,15 +24,14 @@ BEGIN: Final = """
     ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, expires_at = excluded.expires_at
      WHERE stories.expires_at = stories.created_at
 """
-# Truncated, as the column would round up: for half a millisecond the story would not have ended yet.
+# Truncated, because the column rounds up, and the story would not have ended for half a millisecond.
 
 
 def begin(db: Connection, *, story_id: UUID, user_id: UUID, filter_: Filter) -> None:
-    """The row of a story whose files are about to be stored; it has ended already, so nobody sees it.
+    """Create the row of a story whose files are about to be stored. It has ended already, so no reader sees it.
 
-    If they cannot be stored, or nobody is left to store them, the cleanup finds the row like any ended story's and
-    removes it with whatever files arrived: a file always has a row that names it. Beginning the same one again gives
-    its files time anew.
+    If the files are not stored, the cleanup removes the row and the files that exist, as for any ended story
+    (docs/decisions/0022-story-rows-first.md). May be repeated with the same id, which extends the time for the files.
     """
     db.execute(BEGIN, {"story_id": story_id, "user_id": user_id, "filter": filter_})
 
@@ -50,7 +49,7 @@ PUBLISH: Final = f"""
 
 
 class StoryRow(msgspec.Struct, frozen=True):
-    """The columns of `columns.STORY`, and whether the viewer has viewed it."""
+    """The columns of `columns.STORY`, and whether the viewer has viewed the story."""
 
     id: UUID
     user_id: UUID
@@ -61,7 +60,7 @@ class StoryRow(msgspec.Struct, frozen=True):
     has_viewed: bool
 
     def to_story(self) -> Story:
-        """The story as answers show it; its links end with it."""
+        """The story as answers show it; its links stop working when it ends."""
         end = datetime.fromisoformat(self.expires_at)
         return Story(
             id=self.id,
@@ -77,9 +76,9 @@ class StoryRow(msgspec.Struct, frozen=True):
 
 
 def publish(db: Connection, *, story_id: UUID) -> Story:
-    """Publish a begun story whose files are stored, for 24 h from now; the story as its owner sees it.
+    """Publish a story whose files are stored, for 24 h from now; returns it as its owner sees it.
 
-    A published story stays as it is. Raises `StoryNotFound` for one that was removed.
+    A published story is not changed. Raises `StoryNotFound` for one that was removed.
     """
     values = {"story_id": story_id, "seconds": limits.STORY_SECONDS}
     with db.cursor(row_factory=class_row(StoryRow)) as cursor:
@@ -104,28 +103,28 @@ READ_TRAY: Final = """
      WHERE active.story_count > 0 AND can_view(%(viewer_id)s, %(is_admin)s, u)
      ORDER BY u.id <> %(viewer_id)s, has_seen, active.latest_story_time DESC, u.id
 """
-# Two index probes per followed account. No cache: it would have to be right about ends, views, follows and privacy.
+# Two index lookups per followed account. It is not cached, as each story, view, follow and privacy change affects it.
 
 
 def read_tray(db: Connection, *, viewer: Viewer) -> list[StoryUser]:
-    """Who has stories for the viewer: the viewer first, then followed accounts, unseen before seen, latest first."""
+    """The accounts with active stories: the viewer, then followed accounts, unseen before seen, latest first."""
     with db.cursor(row_factory=class_row(StoryUser)) as cursor:
         return cursor.execute(READ_TRAY, viewer_values(viewer)).fetchall()
 
 
 class StoriesOfUser(Shape, frozen=True, kw_only=True):
-    """A user with the stories that live now, oldest first."""
+    """A user and their active stories, oldest first."""
 
     user: UserCard
     stories: list[Story]
 
 
 LIST_OF_USER: Final = f"""
-    SELECT seen.allowed, {CARD},
+    SELECT access.allowed, {CARD},
            {STORY}, u.id = %(viewer_id)s OR v.story_id IS NOT NULL AS has_viewed
       FROM users u
-     CROSS JOIN LATERAL (SELECT can_view(%(viewer_id)s, %(is_admin)s, u) AS allowed) AS seen
-      LEFT JOIN stories s ON s.user_id = u.id AND s.expires_at > now() AND seen.allowed
+     CROSS JOIN LATERAL (SELECT can_view(%(viewer_id)s, %(is_admin)s, u) AS allowed) AS access
+      LEFT JOIN stories s ON s.user_id = u.id AND s.expires_at > now() AND access.allowed
       LEFT JOIN story_views v ON v.story_id = s.id AND v.viewer_id = %(viewer_id)s
      WHERE u.id = %(user_id)s AND (u.banned_at IS NULL OR %(is_admin)s)
      ORDER BY s.created_at, s.id
@@ -133,7 +132,10 @@ LIST_OF_USER: Final = f"""
 
 
 def list_of_user(db: Connection, *, user_id: UUID, viewer: Viewer) -> StoriesOfUser:
-    """A user's stories; raises `NotAllowed` for a private account that the viewer may not view, or `UserNotFound`."""
+    """The active stories of a user.
+
+    Raises `NotAllowed` for a private account that the viewer may not view, and `UserNotFound`.
+    """
     rows = db.execute(LIST_OF_USER, {"user_id": user_id, **viewer_values(viewer)}).fetchall()
     if not rows:
         raise UserNotFound
@@ -152,13 +154,13 @@ LIST_OWN: Final = f"""
 
 
 def list_own(db: Connection, *, viewer: Viewer) -> list[Story]:
-    """The viewer's own stories, oldest first."""
+    """The viewer's own active stories, oldest first."""
     with db.cursor(row_factory=class_row(StoryRow)) as cursor:
         return [row.to_story() for row in cursor.execute(LIST_OWN, viewer_values(viewer))]
 
 
 class StoryOfUser(Shape, frozen=True, kw_only=True):
-    """A story with whose it is."""
+    """A story and its owner."""
 
     story: Story
     user: UserCard
@@ -183,11 +185,12 @@ def read(db: Connection, *, story_id: UUID, viewer: Viewer) -> StoryOfUser:
 
 
 class ViewResult(msgspec.Struct, frozen=True):
-    """What a view came to."""
+    """The result of recording a view."""
 
     is_own: bool
+    """Whether the viewer is the owner, whose views are not counted (R-S3)."""
     is_new: bool
-    """Counted: the viewer's first, and not the owner's."""
+    """Whether the view was counted: the first one of this viewer."""
 
 
 RECORD_VIEW: Final = """
@@ -208,12 +211,12 @@ RECORD_VIEW: Final = """
 
 
 def record_view(db: Connection, *, story_id: UUID, viewer: Viewer) -> ViewResult:
-    """Record that the viewer saw a story, once; raises `StoryNotFound` for one that is not theirs to see."""
+    """Record a view of a story; may be repeated. Raises `StoryNotFound` for one that the viewer may not see."""
     with db.cursor(row_factory=class_row(ViewResult)) as cursor:
-        viewed = cursor.execute(RECORD_VIEW, {"story_id": story_id, **viewer_values(viewer)}).fetchone()
-    if viewed is None:
+        result = cursor.execute(RECORD_VIEW, {"story_id": story_id, **viewer_values(viewer)}).fetchone()
+    if result is None:
         raise StoryNotFound
-    return viewed
+    return result
 
 
 LOCK_OWN: Final = """
@@ -234,16 +237,16 @@ LIST_VIEWERS: Final = f"""
 
 
 class ViewersOfStory(msgspec.Struct, frozen=True):
-    """Who saw a story, and whose it is."""
+    """The viewers of a story, and its owner."""
 
     author_id: UUID
     rows: list[Row[StoryViewer]]
 
 
 def list_viewers(db: Connection, *, story_id: UUID, viewer: Viewer, window: Window[tuple[str, UUID]]) -> ViewersOfStory:
-    """Who saw a story, the latest first: its owner's or an admin's to know.
+    """The viewers of a story, latest first. Its owner and admins may see them.
 
-    Raises `StoryNotFound` for one that the viewer may not see, `NotAllowed` for what is another's.
+    Raises `StoryNotFound` for a story that the viewer may not see, and `NotAllowed` for one of another owner.
     """
     author_id = _lock_own(db, story_id, viewer)
     after_time, after_id = window.after
@@ -257,9 +260,9 @@ END: Final = "UPDATE stories SET expires_at = created_at WHERE id = %(story_id)s
 
 
 def end(db: Connection, *, story_id: UUID, viewer: Viewer) -> UUID:
-    """Let a story's life be over: nobody sees it from now on. Whose it was.
+    """End a story, so that no reader sees it any more; returns the id of its owner.
 
-    Its row stays until its files are gone (`remove`, or the hourly cleanup). Raises as `list_viewers`.
+    Its row stays until its files are removed (`remove`, or the hourly cleanup). Raises as `list_viewers`.
     """
     author_id = _lock_own(db, story_id, viewer)
     db.execute(END, {"story_id": story_id})
@@ -270,7 +273,7 @@ REMOVE: Final = "DELETE FROM stories WHERE id = %(story_id)s AND expires_at <= n
 
 
 def remove(db: Connection, *, story_id: UUID) -> None:
-    """Remove the row of a story that has ended and whose files are gone."""
+    """Delete the row of a story that has ended and whose files were removed."""
     db.execute(REMOVE, {"story_id": story_id})
 
 
@@ -293,9 +296,9 @@ DELETE_EXPIRED: Final = """
 
 
 def delete_expired(db: Connection, *, older_than_seconds: float, at_most: int) -> list[UUID]:
-    """Remove the rows of stories that ended so long ago, their views with them; their ids.
+    """Delete the rows, with their views, of stories that ended more than this many seconds ago; returns their ids.
 
-    Two cleaners never take the same row.
+    Concurrent calls never delete the same row.
     """
     values = {"seconds": older_than_seconds, "at_most": at_most}
     return [row[0] for row in db.execute(DELETE_EXPIRED, values)]
@@ -307,5 +310,5 @@ def _card(columns: Sequence[Any]) -> UserCard:
 
 
 def _story(columns: Sequence[Any]) -> Story:
-    """The story in the columns after a card."""
+    """The story in the columns after those of a card."""
     return StoryRow(**dict(zip(StoryRow.__struct_fields__, columns[_CARD_COLUMNS:], strict=True))).to_story()

@@ -1,4 +1,4 @@
-"""Files sent straight to the object store: who may send which, and which post took them."""
+"""Uploads: files that clients send straight to the object store, and the posts that use them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from layers.postgres.connection import Connection
 
 
 class NewUpload(msgspec.Struct, frozen=True):
-    """A file that is about to be sent; size in bytes."""
+    """A file that a client is about to send; `size` is in bytes."""
 
     id: UUID
     size: int
@@ -29,17 +29,17 @@ COUNT_UNUSED: Final = """
 
 BEGIN: Final = """
     INSERT INTO uploads (id, user_id, size, media_type, expires_at)
-    SELECT given.id, %(user_id)s, given.size, given.media_type, %(expires_at)s
-      FROM unnest(%(ids)s::uuid[], %(sizes)s::integer[], %(types)s::text[]) AS given (id, size, media_type)
+    SELECT upload.id, %(user_id)s, upload.size, upload.media_type, %(expires_at)s
+      FROM unnest(%(ids)s::uuid[], %(sizes)s::integer[], %(types)s::text[]) AS upload (id, size, media_type)
     ON CONFLICT (id) DO UPDATE SET created_at = now(), expires_at = excluded.expires_at
 """
 
 
 def begin(db: Connection, *, user_id: UUID, uploads: Sequence[NewUpload], expires_at: datetime) -> None:
-    """Files that this user may send until then. Begun again under the same ids, they get their time anew.
+    """Create uploads that this user may send until `expires_at`; a repetition with the same ids extends their time.
 
-    Raises `TooMany` while `limits.UNUSED_UPLOADS` of the user's would be without a post; the transaction is the
-    caller's.
+    Raises `TooMany` if more than `limits.UNUSED_UPLOADS` uploads of the user would be without a post. Must be called in
+    a transaction, as it locks the account.
     """
     values = {
         "user_id": user_id,
@@ -47,29 +47,29 @@ def begin(db: Connection, *, user_id: UUID, uploads: Sequence[NewUpload], expire
         "sizes": [upload.size for upload in uploads],
         "types": [upload.media_type for upload in uploads],
         "expires_at": expires_at,
-        "kept_seconds": limits.UPLOAD_KEPT_SECONDS,
+        "kept_seconds": limits.UPLOAD_LIFETIME_SECONDS,
     }
     db.execute(LOCK_USER, values)
-    waiting, seconds = db.execute(COUNT_UNUSED, values).fetchone() or (0, 0)
-    if waiting + len(uploads) > limits.UNUSED_UPLOADS:
-        refusal = f"At most {limits.UNUSED_UPLOADS} files may wait for their posts; {waiting} do."
+    unused, seconds = db.execute(COUNT_UNUSED, values).fetchone() or (0, 0)
+    if unused + len(uploads) > limits.UNUSED_UPLOADS:
+        refusal = f"At most {limits.UNUSED_UPLOADS} uploads may be without a post; you have {unused}."
         raise TooMany("uploads", refusal, retry_after=max(1, seconds))
     db.execute(BEGIN, values)
 
 
 CHECK: Final = """
-    SELECT given.id
-      FROM unnest(%(upload_ids)s::uuid[]) WITH ORDINALITY AS given (id, position)
+    SELECT wanted.id
+      FROM unnest(%(upload_ids)s::uuid[]) WITH ORDINALITY AS wanted (id, position)
      WHERE NOT EXISTS (SELECT FROM uploads u
-                        WHERE u.id = given.id AND u.user_id = %(user_id)s
+                        WHERE u.id = wanted.id AND u.user_id = %(user_id)s
                           AND (u.post_id IS NULL OR u.post_id = %(post_id)s)
                           AND u.created_at > now() - %(seconds)s * interval '1 s')
-     ORDER BY given.position LIMIT 1
+     ORDER BY wanted.position LIMIT 1
 """
 
 
 def check(db: Connection, *, upload_ids: Sequence[UUID], user_id: UUID, post_id: UUID) -> None:
-    """Raises `Invalid` unless all of them are the user's and free for this post."""
+    """Raises `Invalid` unless all uploads belong to the user and are not used by another post."""
     row = db.execute(CHECK, _values(upload_ids, user_id, post_id)).fetchone()
     if row is not None:
         raise Invalid.field("uploads", f"{row[0]}: there is no such upload of yours, or it was used already")
@@ -87,7 +87,7 @@ TAKE: Final = """
 
 
 def take(db: Connection, *, upload_ids: Sequence[UUID], user_id: UUID, post_id: UUID) -> None:
-    """They are this post's now, in the transaction that creates it; raises `Invalid` if another took one first."""
+    """Assign uploads to a post, in the transaction that creates it; raises `Invalid` if another post uses one."""
     if db.execute(TAKE, _values(upload_ids, user_id, post_id)).rowcount != len(upload_ids):
         raise Invalid.field("uploads", "one of them was used already")
 
@@ -101,7 +101,10 @@ DELETE_OLD: Final = """
 
 
 def delete_old(db: Connection, *, older_than_seconds: float, at_most: int) -> list[UUID]:
-    """Remove the rows of uploads that old, used or not; their ids. Two cleaners never take the same row."""
+    """Delete the rows of uploads older than this many seconds, used or not; returns their ids.
+
+    Concurrent calls never delete the same row.
+    """
     values = {"seconds": older_than_seconds, "at_most": at_most}
     return [row[0] for row in db.execute(DELETE_OLD, values)]
 

@@ -1,4 +1,4 @@
-"""Accounts and what others see of them."""
+"""Accounts and their profiles."""
 
 from collections.abc import Collection
 from typing import Final
@@ -23,7 +23,7 @@ CREATE: Final = f"""
 def create(
     db: Connection, *, user_id: UUID, username: str, email: str, password_hash: str, display_name: str
 ) -> UserSelf:
-    """A new account; raises `AlreadyTaken` for a username or e-mail address in use."""
+    """Create an account; raises `AlreadyTaken` if the username or the e-mail address is in use."""
     values = {
         "user_id": user_id,
         "username": username,
@@ -49,7 +49,7 @@ READ_SELF: Final = f"""
 
 
 def read_self(db: Connection, *, user_id: UUID) -> UserSelf:
-    """The caller's own account."""
+    """The caller's own account; raises `UserNotFound`, also for a banned one."""
     with db.cursor(row_factory=class_row(UserSelf)) as cursor:
         found = cursor.execute(READ_SELF, {"user_id": user_id}).fetchone()
     if found is None:
@@ -72,7 +72,10 @@ READ_PROFILE: Final = """
 
 
 def read_profile(db: Connection, *, ref: UserRef, viewer: Viewer | None) -> UserProfile:
-    """An account's header, private accounts included; banned ones exist for admins alone."""
+    """The profile of an account, also of a private one.
+
+    Raises `UserNotFound`, also for a banned account unless the viewer is an admin.
+    """
     values = {"id": ref.id, "username": str(ref), **viewer_values(viewer)}
     with db.cursor(row_factory=class_row(UserProfile)) as cursor:
         found = cursor.execute(READ_PROFILE, values).fetchone()
@@ -92,18 +95,18 @@ SEARCH: Final = f"""
 
 
 def search(db: Connection, *, part: str, viewer: Viewer | None, at_most: int) -> list[UserCard]:
-    """Accounts whose username or display name contains the text, in any case; the most followed first."""
+    """Accounts whose username or display name contains the text, in any case; those with most followers first."""
     with db.cursor(row_factory=class_row(UserCard)) as cursor:
         return cursor.execute(SEARCH, {"part": part, **viewer_values(viewer), "at_most": at_most}).fetchall()
 
 
 class ProfilePatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a profile is to be changed; None leaves it as it is."""
+    """A change of a profile; None leaves a field unchanged."""
 
     display_name: str | None = None
-    """Empty: the username."""
+    """The empty string means the username."""
     bio: str | None = None
-    """Empty: none."""
+    """The empty string means no bio."""
     is_private: bool | None = None
     avatar_version: str | None = None
 
@@ -122,7 +125,7 @@ UPDATE: Final = f"""
 
 
 def update(db: Connection, *, user_id: UUID, change: ProfilePatch) -> UserSelf:
-    """Change a profile; the account as it is then. `updated_at` grows with each change, however quick they come."""
+    """Change a profile; returns the changed account, with a later `updated_at`. Raises `UserNotFound`."""
     values = {**msgspec.structs.asdict(change), "user_id": user_id}
     with db.cursor(row_factory=class_row(UserSelf)) as cursor:
         updated = cursor.execute(UPDATE, values).fetchone()
@@ -132,7 +135,7 @@ def update(db: Connection, *, user_id: UUID, change: ProfilePatch) -> UserSelf:
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What a login is checked against."""
+    """The data against which a login is checked."""
 
     user_id: UUID
     password_hash: str
@@ -147,7 +150,7 @@ READ_CREDENTIALS: Final = """
 
 
 def read_credentials(db: Connection, *, login: str) -> Credentials | None:
-    """The credentials of a username or e-mail address (folded); None when there is no such account."""
+    """The credentials for a username or an e-mail address, both in lower case; None if there is no such account."""
     with db.cursor(row_factory=class_row(Credentials)) as cursor:
         return cursor.execute(READ_CREDENTIALS, {"login": login}).fetchone()
 
@@ -159,7 +162,7 @@ READ_CARDS: Final = f"""
 
 
 def read_cards(db: Connection, *, user_ids: Collection[UUID]) -> dict[UUID, UserCard]:
-    """The cards of those of these accounts that exist and are not banned."""
+    """The cards of those of these accounts that exist and are not banned, by id."""
     with db.cursor(row_factory=class_row(UserCard)) as cursor:
         return {card.id: card for card in cursor.execute(READ_CARDS, {"user_ids": list(user_ids)})}
 
@@ -168,7 +171,7 @@ GRANT: Final = "UPDATE users SET role = %(role)s, updated_at = now() WHERE usern
 
 
 def grant(db: Connection, *, username: str, role: Role) -> UUID:
-    """Give an account a role; its id."""
+    """Change the role of an account; returns its id. Raises `UserNotFound`."""
     row = db.execute(GRANT, {"username": username, "role": role}).fetchone()
     if row is None:
         raise UserNotFound

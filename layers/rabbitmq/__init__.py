@@ -1,1 +1,1 @@
-"""RabbitMQ: publishing with confirms and the retries of queue triggers."""
+"""RabbitMQ: publishing with publisher confirms, and the retries of failed messages."""

@@ -1,4 +1,4 @@
-"""The environment's one connection to RabbitMQ, opened at first use."""
+"""The connection of each thread to RabbitMQ, opened at first use."""
 
 import logging
 import threading
@@ -19,46 +19,47 @@ from layers.core.settings import settings
 _CONNECT_SECONDS = 1
 _ANSWER_SECONDS = 2
 _HEARTBEAT_SECONDS = 60
-"""Nobody answers heartbeats while an environment is idle or frozen, so the broker closes its connection after two or
-three minutes. That is wanted: no dead connection stays behind, and the next publish notices and opens another."""
+"""An idle or frozen environment does not answer heartbeats, so the broker closes its connection after two to three
+minutes. This is intended: no dead connections remain, and the next publish opens a new one."""
 
 UNAVAILABLE_ERRORS = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
-"""What pika raises when the broker is away, refuses or does not answer (`TimeoutError` is an `OSError`)."""
+"""What pika raises if the broker is unavailable, refuses or does not answer (`TimeoutError` is an `OSError`)."""
 
 _breaker = Breaker("rabbitmq", failure_ratio=0.5, volume=3, reset_seconds=2)
 _local = threading.local()
 
 
 class _OpenChannel(msgspec.Struct, frozen=True):
-    """A connection with its channel, on which the broker confirms each message."""
+    """A connection and its channel, on which the broker confirms each message."""
 
     connection: pika.BlockingConnection
     channel: BlockingChannel
 
 
 def publish(*, queue: str, body: bytes, properties: pika.BasicProperties) -> None:
-    """Put a message into a queue; returns once the broker has confirmed that it keeps it.
+    """Publish a message to a queue; returns after the broker has confirmed it.
 
-    Raises `StoreUnavailable` when the broker is away, does not answer within 2 s, refuses, or has no such queue.
-    A connection that died while idle is replaced: the message may then arrive twice, never not at all.
+    Raises `StoreUnavailable` if the broker is unavailable, does not answer within 2 s, refuses, or has no such queue.
+    If the connection was closed while idle, the message is published again on a new one, and may arrive twice.
     """
     with _breaker.guard(), _driver_errors():
-        link, is_fresh = _open()
+        open_channel, is_new = _open()
         try:
-            _publish(link, queue, body, properties)
+            _publish(open_channel, queue, body, properties)
         except pika.exceptions.AMQPConnectionError:
-            if is_fresh:
+            if is_new:
                 raise
             _drop()
             _publish(_open()[0], queue, body, properties)
 
 
 def queue_depth(queue: str) -> int:
-    """Messages ready in a queue; raises `StoreUnavailable`, or `LookupError` for a queue that does not exist."""
+    """The number of ready messages in a queue; raises `StoreUnavailable`, or `LookupError` for an unknown queue."""
     with _breaker.guard(), _driver_errors():
-        link, _ = _open()
-        with _deadline(link):
-            channel = link.connection.channel()  # one of its own: the broker closes it when there is no such queue
+        open_channel, _ = _open()
+        with _deadline(open_channel):
+            # A separate channel, because the broker closes it if there is no such queue.
+            channel = open_channel.connection.channel()
             try:
                 declared = channel.queue_declare(queue, passive=True)
             except pika.exceptions.ChannelClosedByBroker as error:
@@ -73,58 +74,60 @@ def close() -> None:
 
 
 def parameters(*, heartbeat_seconds: int = _HEARTBEAT_SECONDS) -> pika.URLParameters:
-    """How to connect: RABBITMQ_URL with short timeouts."""
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs with tracebacks what it then raises
-    found = pika.URLParameters(settings().rabbitmq_url)
-    found.heartbeat = heartbeat_seconds
-    found.socket_timeout = _CONNECT_SECONDS
-    found.stack_timeout = _ANSWER_SECONDS
-    found.blocked_connection_timeout = _ANSWER_SECONDS
-    found.connection_attempts = 1
-    return found
+    """The connection parameters: RABBITMQ_URL with short timeouts."""
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs the errors that it also raises
+    parsed = pika.URLParameters(settings().rabbitmq_url)
+    parsed.heartbeat = heartbeat_seconds
+    parsed.socket_timeout = _CONNECT_SECONDS
+    parsed.stack_timeout = _ANSWER_SECONDS
+    parsed.blocked_connection_timeout = _ANSWER_SECONDS
+    parsed.connection_attempts = 1
+    return parsed
 
 
-def _publish(link: _OpenChannel, queue: str, body: bytes, properties: pika.BasicProperties) -> None:
-    with _deadline(link):
-        link.channel.basic_publish(exchange="", routing_key=queue, body=body, properties=properties, mandatory=True)
+def _publish(open_channel: _OpenChannel, queue: str, body: bytes, properties: pika.BasicProperties) -> None:
+    with _deadline(open_channel):
+        open_channel.channel.basic_publish(
+            exchange="", routing_key=queue, body=body, properties=properties, mandatory=True
+        )
 
 
 def _open() -> tuple[_OpenChannel, bool]:
-    """The connection, and whether it was opened just now."""
-    held: _OpenChannel | None = getattr(_local, "link", None)
-    if held is not None and _is_alive(held):
-        return held, False
+    """The connection, and whether this call has opened it."""
+    open_channel: _OpenChannel | None = getattr(_local, "channel", None)
+    if open_channel is not None and _is_alive(open_channel):
+        return open_channel, False
     _drop()
     connection = pika.BlockingConnection(parameters())
     channel = connection.channel()
     channel.confirm_delivery()
-    _local.link = _OpenChannel(connection, channel)
-    return _local.link, True
+    _local.channel = _OpenChannel(connection, channel)
+    return _local.channel, True
 
 
-def _is_alive(link: _OpenChannel) -> bool:
-    """Whether the broker has not closed the idle connection: it would have said so on the socket."""
+def _is_alive(open_channel: _OpenChannel) -> bool:
+    """Whether the idle connection is still open: a broker that has closed it has sent that on the socket."""
     try:
-        link.connection.process_data_events(time_limit=0)
+        open_channel.connection.process_data_events(time_limit=0)
     except pika.exceptions.AMQPError:
         return False
-    return bool(link.connection.is_open and link.channel.is_open)
+    return bool(open_channel.connection.is_open and open_channel.channel.is_open)
 
 
 def _drop() -> None:
-    held: _OpenChannel | None = getattr(_local, "link", None)
-    _local.link = None
-    if held is not None and not held.connection.is_closed:
-        # Closed below pika: its own close() waits for an answer that a stuck broker never gives.
+    open_channel: _OpenChannel | None = getattr(_local, "channel", None)
+    _local.channel = None
+    if open_channel is not None and not open_channel.connection.is_closed:
+        # Closed without pika's close(), which waits for an answer that a broken broker may never send.
         with suppress(Exception):
-            held.connection._impl._terminate_stream(ConnectionAbortedError())  # noqa: SLF001
-            held.connection.process_data_events(time_limit=1)  # returns at once: this lets go of the sockets
+            open_channel.connection._impl._terminate_stream(ConnectionAbortedError())  # noqa: SLF001
+            open_channel.connection.process_data_events(time_limit=1)  # returns at once; it closes the sockets
 
 
 @contextmanager
-def _deadline(link: _OpenChannel) -> Iterator[None]:
-    """Give up after 2 s: pika waits for a confirm without end, and only timers of its own loop can stop that."""
-    loop = link.connection._impl.ioloop  # noqa: SLF001
+def _deadline(open_channel: _OpenChannel) -> Iterator[None]:
+    """Raise `TimeoutError` in the block after 2 s: pika has no timeout for confirms, but timers in its loop."""
+    loop = open_channel.connection._impl.ioloop  # noqa: SLF001
     timer = loop.call_later(_ANSWER_SECONDS, _raise_timeout)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Messages of the `aws:rmq` event, and the headers with which failed ones are tried again."""
+"""Messages of the `aws:rmq` event, and the headers for retries."""
 
 import base64
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ ATTEMPT_HEADER: Final = "x-attempt"
 TRACE_HEADER: Final = "x-trace-id"
 ERROR_HEADER: Final = "x-error"
 WAITS_MS: Final = (1000, 2000, 4000)
-"""Milliseconds before the second, third and fourth attempt."""
+"""The delays before the second, third and fourth attempt, in milliseconds."""
 
 _LONGEST_NUMBER: Final = 3
 
 
 class QueueMessage(msgspec.Struct, frozen=True):
-    """One message of an event."""
+    """A message of an event."""
 
     queue: str
     body: bytes
@@ -24,7 +24,7 @@ class QueueMessage(msgspec.Struct, frozen=True):
     redelivered: bool
 
     def header(self, name: str) -> str | None:
-        """A header's value as text; AWS gives strings as lists of bytes."""
+        """The value of a header as text, or None; AWS passes strings as lists of bytes."""
         headers = self.properties.get("headers")
         value = headers.get(name) if isinstance(headers, Mapping) else None
         if isinstance(value, Mapping) and "bytes" in value:
@@ -33,9 +33,9 @@ class QueueMessage(msgspec.Struct, frozen=True):
 
     @property
     def attempt(self) -> int:
-        """0 at the first attempt."""
-        given = self.header(ATTEMPT_HEADER) or "0"
-        return int(given) if given.isascii() and given.isdigit() and len(given) <= _LONGEST_NUMBER else 0
+        """The number of earlier attempts: 0 at the first attempt."""
+        text = self.header(ATTEMPT_HEADER) or "0"
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0
 
     @property
     def is_last_attempt(self) -> bool:
@@ -48,10 +48,10 @@ def read_messages(event: Mapping[str, Any]) -> list[QueueMessage]:
     return [
         QueueMessage(
             queue=source.split("::")[0],
-            body=base64.b64decode(given["data"]),
-            properties=given.get("basicProperties") or {},
-            redelivered=bool(given.get("redelivered")),
+            body=base64.b64decode(message["data"]),
+            properties=message.get("basicProperties") or {},
+            redelivered=bool(message.get("redelivered")),
         )
-        for source, several in event["rmqMessagesByQueue"].items()
-        for given in several
+        for source, messages in event["rmqMessagesByQueue"].items()
+        for message in messages
     ]

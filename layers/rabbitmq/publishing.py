@@ -1,4 +1,4 @@
-"""Publishing of events right after the commit that keeps them in the outbox."""
+"""Publishing of events of the outbox."""
 
 import pika
 import pika.spec
@@ -11,7 +11,7 @@ from layers.rabbitmq.messages import TRACE_HEADER
 
 
 def publish(event: OutboxEvent) -> bool:
-    """Publish an event; False if the broker did not confirm it, and the sweeper must publish it later."""
+    """Publish an event; False if the broker has not confirmed it, and then it must be published later."""
     properties = pika.BasicProperties(
         content_type="application/json",
         delivery_mode=pika.spec.PERSISTENT_DELIVERY_MODE,

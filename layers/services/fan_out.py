@@ -21,7 +21,7 @@ def fan_out(published: PostPublished) -> None:
     """
     timelines.push([published.author_id], published.post_id)
     with autocommit() as db:
-        is_merged_at_read = feeds.has_very_many_followers(db, author_id=published.author_id)
+        is_merged_at_read = feeds.has_many_followers(db, author_id=published.author_id)
     if is_merged_at_read:
         timelines.push_popular(published.author_id, published.post_id)
     else:
@@ -37,7 +37,7 @@ def show_again(author_id: UUID) -> None:
     For an author with many followers, the older posts come back within an hour, when timelines are built again.
     """
     with autocommit() as db:
-        is_merged_at_read = feeds.has_very_many_followers(db, author_id=author_id)
+        is_merged_at_read = feeds.has_many_followers(db, author_id=author_id)
     if not is_merged_at_read:
         for followers in read_followers(author_id):
             timelines.add_followed_for_all(followers, author_id)

@@ -48,14 +48,14 @@ def _describe(entries: Sequence[InboxEntry], viewer: Viewer) -> list[Conversatio
     members = {entry.conversation_id: [entry.other_user_id] for entry in entries if entry.other_user_id}
     members |= {group.id: group.member_ids for group in groups.values()}
     everyone = {user_id for user_ids in members.values() for user_id in user_ids}
-    hidden, known = people.find_hidden(everyone, viewer), people.read_people(everyone)
+    hidden, persons = people.find_hidden(everyone, viewer), people.read_people(everyone)
     visible = [entry for entry in entries if entry.other_user_id not in hidden and entry.conversation_id in members]
     unread = _count_unread([entry for entry in visible if entry.has_unread], except_of=hidden | {viewer.id})
     return [
         _conversation(
             entry,
             groups.get(entry.conversation_id),
-            [known[id_] for id_ in members[entry.conversation_id] if id_ in known and id_ not in hidden],
+            [persons[id_] for id_ in members[entry.conversation_id] if id_ in persons and id_ not in hidden],
             unread=unread.get(entry.conversation_id, 0),
             shows_last=entry.last_sender_id not in hidden,
         )

@@ -6,7 +6,7 @@ an hour after they were built, whether they are read or not. So the effect of a 
 most an hour, and posts are not pushed to inactive users. Building them again takes one statement in PostgreSQL.
 
 Posts may be pushed while a timeline is being built. Therefore the list is created with a mark before PostgreSQL is
-read: it receives pushes, which are merged with the result in the end. If the viewer follows or unfollows an account
+read: it receives pushes, which are merged with the posts that were read. If the viewer follows or unfollows an account
 meanwhile, the mark is removed and the build is discarded.
 
 Posts of authors with many followers are not pushed: `author:{id}` has their recent posts, and reads merge them
@@ -68,8 +68,8 @@ READ: Final = Script("order", "read_page")
 def read(viewer_id: UUID, *, before: bytes | None, limit: int) -> TimelinePage:
     """A page with what Valkey has of its posts, in one round trip. Raises `StoreUnavailable`.
 
-    If there is no timeline, this call marks it as being built: the caller must call `build`. Otherwise the timeline is
-    busy until the mark expires.
+    If there is no timeline, this call marks it as being built, and the caller must call `build`; if it does not, the
+    timeline is busy until the mark expires.
     """
     token = secrets.token_bytes(_TOKEN_BYTES)
     return _parse_page(READ(viewer_id.bytes, before or b"", limit, token, _BUILD_SECONDS), token)
