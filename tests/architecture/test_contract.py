@@ -303,7 +303,7 @@ def _contract() -> str:
         (limits.STORY_GRACE_SECONDS // 3600, "expired more than {} h ago"),
         (limits.UPLOAD_SECONDS // 60, "type, for {} min"),
         (limits.UPLOAD_USABLE_SECONDS // 60, "of an upload for {} min"),
-        (limits.UPLOAD_KEPT_SECONDS // 60, "removed after {} min"),
+        (limits.UPLOAD_LIFETIME_SECONDS // 60, "removed after {} min"),
         (limits.UNUSED_UPLOADS, "more than {} uploads"),
         (limits.JPEG_PIXELS // 1_000_000, "over {} megapixels"),
         (limits.PIXELS // 1_000_000, "or {} megapixels"),

@@ -1,6 +1,6 @@
 """The home feed of the working tree against that of an earlier commit, in one run.
 
-python -m tests.bench.feed_versions [--commit HEAD~1] [--rounds 50]
+python -m tests.bench.feed_versions [--commit HEAD~1] [--rounds 150]
 
 Each version is read by a process of its own (`feed_reader`), with its own Valkey database and the same rows in
 PostgreSQL. A hit is a page of 20 posts that Valkey has; a rebuild is the same page after everything was removed from
@@ -30,7 +30,7 @@ from tests.bench.feed_data import full_feed
 from tests.support.people import Person
 from tests.support.stack import ROOT, load_environment
 
-_CALLS: Final = {"hit": 50, "rebuild": 6, "request": 50}
+_CALLS: Final = {"hit": 20, "rebuild": 3, "request": 20}
 """How often each version is called in a round: short rounds, so that other loads of the machine affect both alike."""
 _DATABASES: Final = {"old": 14, "new": 15}
 _NO_LIMITS: Final = {"general": [10**9, 1], "feed": [10**9, 1]}
@@ -98,7 +98,7 @@ def main() -> None:
     """Measure both versions in turn and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commit", default="HEAD~1", help="the earlier version")
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=150)
     arguments = parser.parse_args()
     load_environment()
     with ExitStack() as stack:

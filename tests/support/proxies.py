@@ -1,8 +1,9 @@
 """Stores behind toxiproxy, so that a test can end, refuse and stall their connections.
 
-Each pytest process has one toxiproxy server, started at first use; the kernel ends it with that process.
+Each pytest process has one toxiproxy server, started at first use and ended with the process, by the kernel if need be.
 """
 
+import atexit
 import functools
 import subprocess
 from collections.abc import Iterator
@@ -140,6 +141,12 @@ def _post(path: str, **body: object) -> dict[str, str]:
     return found
 
 
+def _stop(process: subprocess.Popen[bytes], client: httpx.Client) -> None:
+    client.close()
+    process.kill()
+    process.wait()
+
+
 @functools.cache
 def _client() -> httpx.Client:
     """The API of this process's toxiproxy server."""
@@ -147,6 +154,7 @@ def _client() -> httpx.Client:
     command = ["setpriv", "--pdeathsig", "KILL", str(pins.toxiproxy()), "-host", "127.0.0.1", "-port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5)
+    atexit.register(_stop, process, client)
 
     def answers() -> bool:
         assert process.poll() is None, "toxiproxy has ended"

@@ -11,6 +11,7 @@ from functions.comments import create_comment
 from functions.messages import leave_group
 from functions.posts import delete_post, like_post, save_post
 from functions.stories import delete_story, view_story
+from layers.core.ids import new_id
 from layers.media import photos, renditions, story_media
 from layers.media.renditions import RenderedPhoto
 from layers.postgres import bans
@@ -104,6 +105,9 @@ class World:
             if name not in ("anonymous", "owner")
         }
         self.owned = {state: made(state, self.viewers) for state in STATES}
+        for state, owned in self.owned.items():
+            if state != "deleted":
+                _render(owned)
         _ban(self.viewers["banned"])
 
     def viewer(self, name: str, owned: Owned) -> Person | None:
@@ -111,13 +115,16 @@ class World:
         return owned.owner if name == "owner" else self.viewers.get(name)
 
 
-def viewer_named(name: str, state: str) -> tuple[Owned, Person | None]:
-    """An account of its own in that state, and such a viewer, without relations to any other account."""
+def viewer_named(name: str, state: str, *, has_conversation: bool = True) -> tuple[Owned, Person | None]:
+    """An account of its own in that state, and such a viewer, without relations to any other account.
+
+    The post and the story have no pictures, and the account a conversation only if it is asked for: both take time.
+    """
     if name in ("anonymous", "owner"):
-        owned = made(state, {})
+        owned = made(state, {}, has_conversation=has_conversation)
         return owned, owned.owner if name == "owner" else None
     person = new_person(name, role="admin" if name == "admin" else "user")
-    owned = made(state, {name: person})
+    owned = made(state, {name: person}, has_conversation=has_conversation)
     if name == "banned":
         _ban(person)
     return owned, person
@@ -143,7 +150,7 @@ def made_group() -> tuple[Owned, dict[str, Person]]:
     return owned, viewers | {"creator": owned.owner}
 
 
-def made(state: str, viewers: Mapping[str, Person]) -> Owned:
+def made(state: str, viewers: Mapping[str, Person], *, has_conversation: bool = True) -> Owned:
     """An account in that state with all that it owns, and each viewer's relation to it."""
     token = secrets.token_hex(4)
     owner, neighbour, requester = new_person(f"own_{state[:6]}"), new_person("nb"), new_person("req")
@@ -157,9 +164,10 @@ def made(state: str, viewers: Mapping[str, Person]) -> Owned:
     _commented(neighbour, post_id, f"reply-{token}", parentCommentId=str(comment))
     story_id = new_story(owner)
     call(view_story, session_id=neighbour.session_id, path={"story_id": story_id})
-    _rendered(post_id, story_id)
-    conversation_id = opened(owner, neighbour)
-    message = sent(neighbour, conversation_id, f"message-{token}")
+    conversation_id, message_id = new_id(), new_id()
+    if has_conversation:
+        conversation_id = opened(owner, neighbour)
+        message_id = UUID(sent(neighbour, conversation_id, f"message-{token}")["messageId"])
     follow(neighbour, owner)
     follow(owner, neighbour)
     owned = Owned(
@@ -174,8 +182,8 @@ def made(state: str, viewers: Mapping[str, Person]) -> Owned:
         reply=f"reply-{token}",
         story_id=story_id,
         conversation_id=conversation_id,
-        message_id=UUID(message["messageId"]),
-        message=message["content"],
+        message_id=message_id,
+        message=f"message-{token}",
     )
     _settle(owned, viewers)
     return owned
@@ -211,9 +219,10 @@ def _settle(owned: Owned, viewers: Mapping[str, Person]) -> None:
         _ban(owner)
 
 
-def _rendered(post_id: UUID, story_id: UUID) -> None:
-    photos.write_renditions(post_id, 0, _photo())
-    story_media.save(story_id, _story())
+def _render(owned: Owned) -> None:
+    """Store the pictures of the post and the story."""
+    photos.write_renditions(owned.post_id, 0, _photo())
+    story_media.save(owned.story_id, _story())
 
 
 @functools.cache

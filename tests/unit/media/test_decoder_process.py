@@ -113,7 +113,7 @@ def test_killed_in_the_middle_the_order_is_tried_once_more(slow_picture: bytes) 
     asked.join(60)
 
     assert isinstance(asked.outcome, UnreadableImage)  # the second try ran to its end, here the CPU limit
-    assert "too much work" in str(asked.outcome)
+    assert "too much time" in str(asked.outcome)
 
 
 def test_killed_twice_from_outside_trying_later_makes_sense(slow_picture: bytes) -> None:
@@ -127,7 +127,7 @@ def test_killed_twice_from_outside_trying_later_makes_sense(slow_picture: bytes)
 
 
 def test_a_picture_made_to_be_slow_ends_at_its_cpu_limit_and_is_hopeless(slow_picture: bytes) -> None:
-    with pytest.raises(UnreadableImage, match="too much work"):
+    with pytest.raises(UnreadableImage, match="too much time"):
         decoder_process.render(_order(slow_picture, cpu_seconds=1), slow_picture)
 
     assert len(render_photo(pictures.jpeg(64, 48)).renditions) == 8

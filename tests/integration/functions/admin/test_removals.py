@@ -292,7 +292,7 @@ def test_with_the_store_away_the_account_goes_and_its_files_follow(
     assert _remove(admin, owner.person).status == 200
     assert _do(owner.person, get_me).status == 401
     owner.grow_older(seconds=3600)
-    assert sweep_posts.handler({"id": "sweep"}, None)["abandoned"] == "storage is away"
+    assert sweep_posts.handler({"id": "sweep"}, None)["abandoned"] == "storage is unavailable"
     assert len(owner.abandoned()) == 2
 
     store_proxy.open()

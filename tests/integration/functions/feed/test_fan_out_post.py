@@ -10,7 +10,7 @@ import pytest
 from functions.feed import fan_out_post
 from layers.core.events import PostPublished
 from layers.core.settings import settings
-from layers.postgres import feeds
+from layers.services import fan_out
 from tests.support.feed_posts import feed, feed_ids, published
 from tests.support.people import Person, follow, new_person
 from tests.support.stores import valkey
@@ -60,7 +60,7 @@ def test_no_timeline_is_made_for_those_who_are_not_there(ada: Person, grace: Per
 
 
 def test_followers_are_read_in_batches(grace: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "_BATCH", 2)
+    monkeypatch.setattr(fan_out, "_BATCH", 2)
     readers = [new_person("reader") for _ in range(5)]
     for reader in readers:
         follow(reader, grace)

@@ -89,7 +89,7 @@ def test_a_hundred_files_of_one_account_may_wait_for_their_posts_and_no_more_at_
     refused = [reply for reply in replies if reply.status == 429]
 
     assert sorted(reply.status for reply in replies) == [201] * 10 + [429] * 2
-    assert 3590 < int(refused[0].headers["retry-after"]) <= limits.UPLOAD_KEPT_SECONDS
+    assert 3590 < int(refused[0].headers["retry-after"]) <= limits.UPLOAD_LIFETIME_SECONDS
     assert metrics.RATE_LIMIT_HITS.labels("uploads")._value.get() == refused_before + 2
     used = next(reply for reply in replies if reply.status == 201).json["uploads"][0]
     assert put(used, PHOTO).status_code == 200
@@ -273,8 +273,8 @@ def test_without_the_database_it_is_503(ada: Person, proxies: Proxies) -> None:
 def test_unused_uploads_are_removed_an_hour_after_they_were_asked_for(ada: Person) -> None:
     sent, young = send(ada, PHOTO, PHOTO)
     never_sent = ask_one(ada, 5)["id"]
-    grow_older(sent, never_sent, seconds=limits.UPLOAD_KEPT_SECONDS + 1)
-    grow_older(young, seconds=limits.UPLOAD_KEPT_SECONDS - 60)
+    grow_older(sent, never_sent, seconds=limits.UPLOAD_LIFETIME_SECONDS + 1)
+    grow_older(young, seconds=limits.UPLOAD_LIFETIME_SECONDS - 60)
     delete_unused_uploads.handler({"id": "x"}, None)
 
     assert [has_row(each) for each in (sent, never_sent, young)] == [False, False, True]
@@ -287,7 +287,7 @@ def test_what_is_sent_again_after_its_post_was_made_is_removed_too(ada: Person) 
     assert create(ada, upload["id"]).status == 202
     assert not is_stored(upload["id"])
     assert put(upload, PHOTO).status_code == 200
-    grow_older(upload["id"], seconds=limits.UPLOAD_KEPT_SECONDS + 1)
+    grow_older(upload["id"], seconds=limits.UPLOAD_LIFETIME_SECONDS + 1)
     delete_unused_uploads.handler({"id": "x"}, None)
 
     assert (is_stored(upload["id"]), has_row(upload["id"])) == (False, False)
@@ -295,7 +295,7 @@ def test_what_is_sent_again_after_its_post_was_made_is_removed_too(ada: Person) 
 
 def test_without_the_object_store_the_rows_stay_for_the_next_hour(ada: Person, store_proxy: Proxy) -> None:
     [upload_id] = send(ada, PHOTO)
-    grow_older(upload_id, seconds=limits.UPLOAD_KEPT_SECONDS + 1)
+    grow_older(upload_id, seconds=limits.UPLOAD_LIFETIME_SECONDS + 1)
     store_proxy.close()
     with pytest.raises(StoreUnavailable):
         delete_unused_uploads.handler({"id": "x"}, None)

@@ -179,8 +179,8 @@ def test_an_upload_that_is_not_to_be_had_is_400_and_named(ada: Person, grace: Pe
         ({"location": "x" * 256}, "location"),
         ({"filters": ["sepia"]}, "filters"),
         ({"filters": "none"}, "filters"),
-        ({"tags": ["white space"]}, "tags"),
-        ({"tags": ["x" * 51]}, "tags"),
+        ({"tags": ["white space"]}, "tags[0]"),
+        ({"tags": ["x" * 51]}, "tags[0]"),
         ({"tags": [f"t{number}" for number in range(31)]}, "tags"),
         ({"tags": "sun"}, "tags"),
         ({"uploads": []}, "uploads"),
@@ -257,16 +257,16 @@ def test_without_the_object_store_it_is_503_and_the_uploads_stay_free(ada: Perso
 
 @contextmanager
 def _just_before_copying(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> Iterator[None]:
-    """Something happens between the look at the uploads and their copying."""
-    looked = uploads.inspect
+    """Something happens after the uploads were inspected and before they are copied."""
+    inspect = uploads.inspect
 
-    def look(upload_ids: Sequence[UUID]) -> list[uploads.StoredUpload]:
-        arrived = looked(upload_ids)
+    def inspect_and_interrupt(upload_ids: Sequence[UUID]) -> list[uploads.StoredUpload]:
+        stored = inspect(upload_ids)
         happens()
-        return arrived
+        return stored
 
     with monkeypatch.context() as patched:
-        patched.setattr(uploads, "look", look)
+        patched.setattr(uploads, "inspect", inspect_and_interrupt)
         yield
 
 

@@ -197,8 +197,8 @@ def test_with_the_store_away_nothing_fails_and_all_else_goes_on(ada: Person, awa
     session_id = sessions_revoked(ada)
     done = sweep()
 
-    assert done["pictures"] == "storage is away"
-    assert all(isinstance(done[part], int) for part in ("sessions", "notes"))
+    assert done["pictures"] == "storage is unavailable"
+    assert all(isinstance(done[part], int) for part in ("sessions", "events"))
     assert stuck.status == "processing"
     assert session_id not in still_revoked()
 
@@ -209,7 +209,7 @@ def test_with_valkey_away_posts_are_published_all_the_same(ada: Person, away: st
     session_id = sessions_revoked(ada)
     done = sweep()
 
-    assert done["sessions"] == "valkey is away"
+    assert done["sessions"] == "valkey is unavailable"
     assert post.status == "published"
     assert session_id in still_revoked()
 

@@ -114,7 +114,7 @@ def test_not_exactly_one_file_is_400_and_says_so(ada: Person, uploads: list[Uplo
     reply = _create(ada, *uploads)
 
     assert (reply.status, reply.json["errors"][0]["field"]) == (400, "media")
-    assert "exactly 1 picture" in reply.json["error"]
+    assert "exactly 1 file" in reply.json["error"]
     assert rows_of(ada) == []
 
 

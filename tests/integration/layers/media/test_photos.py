@@ -131,11 +131,11 @@ def test_minios_notification_tells_post_place_and_trace() -> None:
     }
     upload = msgspec.json.decode(msgspec.json.encode(body), type=UploadNotification)
 
-    assert (upload.original_key, upload.place, upload.size) == (key, PictureRef(post_id, 7), 1234)
+    assert (upload.original_key, upload.picture, upload.size) == (key, PictureRef(post_id, 7), 1234)
     assert upload.trace_id == "a-trace"
 
 
 @pytest.mark.parametrize("key", ["originals/x.jpg", f"processed/large/{UUID(int=0)}_1080.jpg", "", "../../etc"])
 def test_no_other_key_is_an_originals(key: str) -> None:
-    with pytest.raises(ValueError, match="no original"):
+    with pytest.raises(ValueError, match="not the key of an original"):
         photos.parse_original_key(key)
