@@ -106,5 +106,5 @@ lock: ## resolve pyproject.toml into requirements.lock again, and LocalStack's *
 	@for name in requirements runtime; do .venv/bin/uv pip compile --quiet --python-version 3.13 --generate-hashes \
 		--no-header --no-annotate infra/localstack/$$name.in --output-file infra/localstack/$$name.lock; done
 
-rules: ## write tests/RULES.md, which test covers which rule of the HTTP contract
-	@$(PYTHON) -m tests.rules
+rules: ## write docs/contract/coverage.md, the tests of each rule, from the last run of `make test`
+	@$(PYTHON) -m tests.rules write

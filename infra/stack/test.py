@@ -6,6 +6,7 @@ The last line of the output is `N passed, N failed, N skipped`. A skipped test f
 """
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from infra.stack import venvs
-from infra.stack.profiles import CLONE
+from infra.stack.profiles import CLONE, profile
 
 _SUMMARY = re.compile(r" in \d+\.\d+s( \(.+\))?( =+)?$")
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
@@ -24,6 +25,7 @@ _STACK = [sys.executable, "-m", "infra.stack"]
 _MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "infra.migrate"]
 _PYTEST = [sys.executable, "-m", "pytest", "-rsxX"]
 _LOCALSTACK = [sys.executable, "-m", "infra.localstack", "up", "--profile", "test"]
+_RULES = [sys.executable, "-m", "tests.rules"]
 _EXECUTOR = [
     *("env", f"PYTHONPATH={venvs.executor()}"),
     f"PROCESS_EXECUTOR_RUNTIMES=python3.13={venvs.RUNTIME.python}",
@@ -38,7 +40,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seconds: dict[str, float] = {}
     counts: Counter[str] = Counter()
-    succeeded = True
+    succeeded = _run([*_RULES, "clear"])
+    os.environ["PHOTOGRAM_RULE_OUTCOMES"] = str(profile("test").state / "rule-outcomes")  # recorded by every suite
     try:
         _run([*_STACK, "down", "--profile", "test"])  # function hosts of an earlier start would receive tests' messages
         with _timed("lint, while the stores start", seconds), _background(["make", "lint"]) as lint:
@@ -62,6 +65,8 @@ def main() -> int:
                     succeeded &= run_suite([*_PYTEST, *suites], counts)
             with _timed("the process executor's tests", seconds):
                 succeeded &= run_suite(_EXECUTOR, counts)
+            with _timed("the rules of the contract that the tests proved", seconds):
+                succeeded &= _run([*_RULES, "check"])
     finally:
         with _timed("stopping the stack", seconds):
             _run([*_STACK, "down", "--profile", "test"])

@@ -3,9 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
+from types import TracebackType
 from typing import Final
 
 from layers.core import metrics
@@ -50,30 +49,21 @@ class Breaker:
             return BreakerState.HALF_OPEN
         return self._state
 
-    @contextmanager
-    def guard(self, store: str | None = None, *, part: bool = False) -> Iterator[None]:
-        """Run one call in the block; raises `StoreUnavailable` at once while the breaker is open.
+    def guard(self, store: str | None = None, *, part: bool = False) -> "Guard":
+        """Run one call in a `with` block; raises `StoreUnavailable` at once while the breaker is open.
 
         With `part`, the block is only one part of a call: its failure counts, its success does not. With `store`, only
         failures of that store count, because the block may use other stores too.
         """
-        self._enter()
-        try:
-            yield
-        except StoreUnavailable as error:
-            self._record(succeeded=store is not None and error.store != store)
-            raise
-        except BaseException:
-            self._leave(part=part)
-            raise
-        self._leave(part=part)
+        return Guard(self, store, part)
 
-    def _enter(self) -> None:
+    def enter(self) -> None:
+        """Begin a call; raises `StoreUnavailable` unless the breaker is closed or this call is the trial."""
+        if self._state is BreakerState.CLOSED:
+            return
         with self._lock:
             thread = threading.get_ident()
-            if self._state is BreakerState.CLOSED or (
-                self._state is BreakerState.HALF_OPEN and self._trial_thread == thread
-            ):
+            if self._state is BreakerState.HALF_OPEN and self._trial_thread == thread:
                 return
             wait = self._reset_seconds - (time.monotonic() - self._opened_at)
             if self._state is BreakerState.OPEN and wait <= 0:
@@ -83,16 +73,12 @@ class Breaker:
         self._events["rejected"].inc()
         raise StoreUnavailable(self.name, retry_after=max(1, round(wait)))
 
-    def _leave(self, *, part: bool) -> None:
-        if not part:
-            self._record(succeeded=True)
-        elif self._state is BreakerState.HALF_OPEN:
-            with self._lock:
-                self._state = BreakerState.OPEN  # the outcome is not known yet: the next call decides
-                metrics.BREAKER_STATE.labels(self.name).set(BreakerState.OPEN)
-
-    def _record(self, *, succeeded: bool) -> None:
+    def record(self, *, succeeded: bool) -> None:
+        """Count the outcome of a call."""
         self._events["success" if succeeded else "failure"].inc()
+        if succeeded and self._state is BreakerState.CLOSED:  # no lock: this is nearly every call
+            self._outcomes.append(True)
+            return
         with self._lock:
             if self._state is BreakerState.HALF_OPEN:
                 self._outcomes.clear()
@@ -101,8 +87,15 @@ class Breaker:
             self._outcomes.append(succeeded)
             failures = self._outcomes.count(False)
             fails = len(self._outcomes) >= self._volume and failures >= self._failure_ratio * len(self._outcomes)
-            if not succeeded and fails and self._state is BreakerState.CLOSED:
+            if fails and not succeeded and self._state is BreakerState.CLOSED:
                 self._change(BreakerState.OPEN)
+
+    def abandon_trial(self) -> None:
+        """Leave the outcome of a trial to the next call: only a part of this one has succeeded."""
+        with self._lock:
+            if self._state is BreakerState.HALF_OPEN:
+                self._state = BreakerState.OPEN
+                metrics.BREAKER_STATE.labels(self.name).set(BreakerState.OPEN)
 
     def _change(self, state: BreakerState) -> None:
         self._state = state
@@ -112,3 +105,27 @@ class Breaker:
         self._events[
             {BreakerState.CLOSED: "close", BreakerState.OPEN: "open", BreakerState.HALF_OPEN: "half_open"}[state]
         ].inc()
+
+
+class Guard:
+    """One call under a breaker. A class, as it costs half of what a generator does, and every cached feed has two."""
+
+    __slots__ = ("_breaker", "_part", "_store")
+
+    def __init__(self, breaker: Breaker, store: str | None, part: bool) -> None:  # noqa: FBT001 (called by `guard` alone)
+        self._breaker = breaker
+        self._store = store
+        self._part = part
+
+    def __enter__(self) -> None:
+        self._breaker.enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, StoreUnavailable):
+            self._breaker.record(succeeded=self._store is not None and error.store != self._store)
+        elif self._part:
+            self._breaker.abandon_trial()
+        else:
+            self._breaker.record(succeeded=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from psycopg.rows import class_row
+from psycopg.rows import args_row
 
 from layers.core import media_links
 from layers.core.feed_posts import FeedEntry, FeedSources, FragmentBody, FragmentPicture
@@ -112,7 +112,7 @@ def has_many_followers(db: Connection, *, author_id: UUID) -> bool:
 
 
 def _fetch(db: Connection, statement: str, values: Mapping[str, object]) -> list[FeedEntry]:
-    with db.cursor(row_factory=class_row(PostRow)) as cursor:
+    with db.cursor(row_factory=args_row(PostRow)) as cursor:
         return [_entry(row) for row in cursor.execute(statement, values)]
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 
 from layers.core.errors import NotAllowed, PostNotFound
 from layers.core.events import OutboxEvent, PostPublished
@@ -86,7 +86,7 @@ READ_MANY: Final = f"""
 def read_many(db: Connection, *, post_ids: Sequence[UUID], viewer: Viewer | None) -> list[Post]:
     """Those of the posts that the viewer may see, in no order."""
     values = {"post_ids": list(post_ids), **viewer_values(viewer)}
-    with db.cursor(row_factory=class_row(PostRow)) as cursor:
+    with db.cursor(row_factory=args_row(PostRow)) as cursor:
         return [row.to_post() for row in cursor.execute(READ_MANY, values)]
 
 

@@ -10,7 +10,7 @@ import msgspec
 RESULTS_VARIABLE: Final = "BENCH_RESULTS"
 """The environment variable with the file in which `python -m tests.bench` collects the results of all benchmarks."""
 
-_COLUMNS: Final = "{:<15} {:<58} {:>9} {:>14}  {}"
+_COLUMNS: Final = "{:<19} {:<58} {:>9} {:>14}  {}"
 
 
 class Aim(msgspec.Struct, frozen=True, kw_only=True):

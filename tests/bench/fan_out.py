@@ -1,6 +1,6 @@
-"""Fan-out of one post to 20,000 followers, against pipelines of the same work.
+"""Fan-out of one post to 5,000 followers, against pipelines of the same work.
 
-python -m tests.bench.fan_out [--followers 20000] [--rounds 7]
+python -m tests.bench.fan_out [--followers 5000] [--rounds 7]
 
 Ours is `timelines.push` in the batches of `layers.services.fan_out`. The baseline does for each follower what a
 timeline needs at least, `LPUSHX` and `LTRIM`, with redis-py's pipelines of the same batch size: it also makes one round
@@ -36,7 +36,7 @@ AIMS: Final = (RATIO,)
 def main() -> None:
     """Measure both sides in turn and print the ratio of their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--followers", type=int, default=20_000)
+    parser.add_argument("--followers", type=int, default=5000, help="at most some 10,000 fit in Valkey's 256 MB")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     load_environment()
@@ -65,11 +65,11 @@ def main() -> None:
             push_by_script()
             push_by_pipelines()
             rounds = [(_measure(push_by_script), _measure(push_by_pipelines)) for _ in range(arguments.rounds)]
-            lengths = client.llen(timeline_keys[0]), client.llen(keys[0])
+            lengths = [client.llen(key) for key in (*timeline_keys[::_SLACK], *keys[::_SLACK])]
         finally:
             for some in batched(timeline_keys + keys, _BATCH, strict=False):
                 client.unlink(*some)
-    assert lengths == (timelines.MAX_ENTRIES + 1 + arguments.rounds + 1, timelines.MAX_ENTRIES)
+    assert min(lengths) >= timelines.MAX_ENTRIES, "Valkey has evicted timelines"
     for name, sides in zip(("fan-out", "pipelines"), zip(*rounds, strict=True), strict=True):
         wall, cpu = (statistics.median(values) for values in zip(*sides, strict=True))
         rate = arguments.followers / wall

@@ -129,9 +129,9 @@ def test_everything_is_counted_by_its_state() -> None:
 
 
 def _put(queue: str) -> None:
-    """A message that is gone in three seconds."""
+    """A message that leaves the queue after a minute, when the test is over."""
     with channel() as opened:
-        opened.basic_publish("", queue, b"{}", pika.BasicProperties(delivery_mode=2, expiration="3000"), mandatory=True)
+        opened.basic_publish("", queue, b"{}", pika.BasicProperties(delivery_mode=2, expiration="60000"), mandatory=True)
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -142,7 +142,7 @@ def test_dead_letters_of_every_queue_are_counted(admin: Person, queue: str) -> N
         after = _stats(admin)["queue"]
         return bool(after["deadLetter"] == before["deadLetter"] + 1)
 
-    assert until(counted, every=1)
+    assert until(counted, seconds=40, every=1)
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -153,7 +153,7 @@ def test_waiting_messages_of_every_queue_are_counted(admin: Person, queue: str) 
         after = _stats(admin)["queue"]
         return after == before | {"depth": before["depth"] + 1}
 
-    assert until(counted, every=1)
+    assert until(counted, seconds=40, every=1)
 
 
 def test_storage_holds_the_bytes_of_all_objects(admin: Person) -> None:
