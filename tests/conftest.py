@@ -28,24 +28,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def closed_connections() -> Iterator[None]:
-    """Whoever joined over HTTP during a test leaves with it."""
+    """The HTTP clients of a test are closed with it."""
     yield
     Caller.leave()
 
 
 @pytest.fixture
 def ada() -> Person:
-    """Somebody."""
+    """A signed-in account."""
     return new_person("ada")
 
 
 @pytest.fixture
 def grace() -> Person:
-    """Somebody else."""
+    """Another signed-in account."""
     return new_person("grace")
 
 
 @pytest.fixture
 def admin() -> Person:
-    """Somebody who may do more."""
+    """A signed-in admin."""
     return new_person("admin", role="admin")

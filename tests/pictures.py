@@ -14,7 +14,7 @@ QUARTERS = ((220, 30, 30), (30, 200, 30), (30, 30, 220), (240, 240, 240))
 """Red, green, blue and white: upper left, upper right, lower left, lower right of the upright picture."""
 
 SECRETS = ("SecretPhone", "SecretMaker", "SecretXmp", "SecretComment")
-"""What a phone writes into its files and nobody else may read."""
+"""Texts that a phone writes into its files, and that no rendition may hold."""
 
 _HEIC = (
     "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAaFtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"

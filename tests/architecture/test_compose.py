@@ -26,30 +26,30 @@ def file() -> dict[str, Any]:
     return parsed
 
 
-def test_the_compose_file_is_valid_by_the_schema(file):
+def test_the_compose_file_is_valid_by_the_schema(file: dict[str, Any]) -> None:
     validator = Draft202012Validator(json.loads(SCHEMA.read_text()))
     assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(file)] == []
 
 
-def test_the_schema_refuses_an_invalid_file(file):
+def test_the_schema_refuses_an_invalid_file(file: dict[str, Any]) -> None:
     validator = Draft202012Validator(json.loads(SCHEMA.read_text()))
     invalid = file | {"services": {"postgres": {"imagine": "postgres:17"}}}
     assert not validator.is_valid(invalid)
 
 
-def test_compose_runs_the_same_programs_as_the_native_stack(file):
+def test_compose_runs_the_same_programs_as_the_native_stack(file: dict[str, Any]) -> None:
     assert set(file["services"]) == set(compose.SERVICES)
     assert set(configs.FILES) <= set(compose.SERVICES)
 
 
-def test_every_configuration_file_that_compose_names_is_rendered_for_the_native_stack():
+def test_every_configuration_file_that_compose_names_is_rendered_for_the_native_stack() -> None:
     named = set(re.findall(r"\$\{STATE\}/config/([\w.]+)", TEXT))
     rendered = {Path(name).name for names in configs.FILES.values() for name in names}
     assert named <= rendered | {"enabled_plugins"}
     assert {"postgresql.conf", "valkey.conf", "rabbitmq.conf", "cassandra.yaml", "nginx.conf"} <= named
 
 
-def test_every_variable_of_the_compose_file_is_written(tmp_path, monkeypatch):
+def test_every_variable_of_the_compose_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHOTOGRAM_STATE", str(tmp_path))
     stack = profile("run")
     stack.state.mkdir(parents=True)
@@ -59,6 +59,6 @@ def test_every_variable_of_the_compose_file_is_written(tmp_path, monkeypatch):
     assert set(re.findall(r"\$\{(\w+)\}", TEXT)) == written
 
 
-def test_no_program_publishes_a_port_to_other_machines(file):
+def test_no_program_publishes_a_port_to_other_machines(file: dict[str, Any]) -> None:
     assert all("ports" not in service for service in file["services"].values())
     assert all(service["network_mode"] == "host" for service in file["services"].values())

@@ -32,7 +32,7 @@ def _differences(original: object, copy: object, path: tuple[str, ...] = ()) -> 
 
 
 def _expected() -> set[tuple[str, ...]]:
-    paths = {("Globals", "Function", "Environment", "Variables", "LIVE_ENDPOINT_URL")}
+    paths: set[tuple[str, ...]] = {("Globals", "Function", "Environment", "Variables", "LIVE_ENDPOINT_URL")}
     for name, resource in ORIGINAL["Resources"].items():
         place = ("Resources", name)
         if name in UNSUPPORTED:

@@ -147,7 +147,7 @@ OF_LAMBDA = {"boto3", "botocore"}
 
 
 @each_layer
-def test_a_layer_brings_the_packages_that_it_imports(layer: str) -> None:
+def test_a_layer_contains_the_packages_that_it_imports(layer: str) -> None:
     foreign = {name for name in _imported(layer) if name not in sys.stdlib_module_names | {"layers"}}
     brought = {**_required("core"), **_required(layer)}
     foreign -= OF_LAMBDA if layer == "core" else set()

@@ -35,14 +35,14 @@ def test_every_row_has_every_cell(rows: dict[str, Row], states: tuple[str, ...],
         assert all(list(cells) == list(viewers) for cells in row.cells.values()), name
 
 
-def test_a_cell_is_one_of_the_few_words() -> None:
+def test_a_cell_is_one_of_the_known_values() -> None:
     words = {cell for _, row in ALL_ROWS for cells in row.cells.values() for cell in cells.values()}
 
     assert words == {"+", "-", ".", "400", "401", "403", "404"}
 
 
 @pytest.mark.parametrize(("name", "row"), ALL_ROWS, ids=lambda each: each if isinstance(each, str) else "")
-def test_a_row_with_a_plus_says_what_it_shows_or_does(name: str, row: Row) -> None:
+def test_a_row_with_a_plus_states_what_it_shows_or_does(name: str, row: Row) -> None:
     has_plus = any(cell == "+" for cells in row.cells.values() for cell in cells.values())
 
     assert has_plus == bool(row.shows or row.does)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from layers.postgres.connection import transaction
-from tests.support.feed_posts import aged_id, published
+from tests.support.feed_posts import aged_id, publish_post
 from tests.support.people import Person, follow, new_person
 
 AUTHORS: Final = 100
@@ -24,7 +24,7 @@ def full_feed() -> Iterator[Person]:
         for author in authors:
             follow(viewer, author)
             for _ in range(POSTS_PER_AUTHOR):
-                published(author, aged_id(now - random.randrange(_MONTH_MS)))
+                publish_post(author, aged_id(now - random.randrange(_MONTH_MS)))
         with transaction() as db:
             db.execute("ANALYZE posts, post_media, follows, users")
         yield viewer

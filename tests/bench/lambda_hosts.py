@@ -31,7 +31,7 @@ from infra.stack.profiles import profile
 from infra.template_map import Function
 from tests.bench.aims import Aim, report
 from tests.bench.http_load import raw_granian, requests_per_second
-from tests.support.http import front_door
+from tests.support.http import nginx_origin
 from tests.support.stack import ROOT, load_environment
 
 _LOCALSTACK: Final = [sys.executable, "-m", "infra.localstack", "--profile", "test"]
@@ -95,12 +95,12 @@ def _invoke(function: Function, event: dict[str, Any]) -> tuple[float, str]:
 
 
 def _measure_hosts(rounds: int, seconds: int) -> dict[Aim, float]:
-    body = httpx.get(front_door() + _PATH).content
+    body = httpx.get(nginx_origin() + _PATH).content
     with tempfile.TemporaryDirectory() as folder, raw_granian(Path(folder), body) as (_, port), _proxy_route() as proxy:
         urls = {
             "LocalStack, proxy route to a static file": proxy,
             "LocalStack, API Gateway to Lambda": cloud.api_url() + _PATH,
-            "gateway behind nginx": front_door() + _PATH,
+            "gateway behind nginx": nginx_origin() + _PATH,
             "raw granian": f"http://127.0.0.1:{port}{_PATH}",
         }
         rates: dict[str, list[float]] = {name: [] for name in urls}
@@ -126,7 +126,7 @@ def _proxy_route() -> Iterator[str]:
         resource = gateway.create_resource(restApiId=api_id, parentId=root["id"], pathPart=_STATIC)["id"]
         method = {"restApiId": api_id, "resourceId": resource, "httpMethod": "GET"}
         gateway.put_method(**method, authorizationType="NONE")
-        gateway.put_integration(**method, type="HTTP_PROXY", integrationHttpMethod="GET", uri=f"{front_door()}/docs/")
+        gateway.put_integration(**method, type="HTTP_PROXY", integrationHttpMethod="GET", uri=f"{nginx_origin()}/docs/")
         gateway.create_deployment(restApiId=api_id, stageName="Prod")
         yield f"{gateway.meta.endpoint_url}/_aws/execute-api/{api_id}/Prod/{_STATIC}"
     finally:

@@ -4,13 +4,13 @@ import httpx
 import pytest
 
 from infra import demo
-from tests.support.http import front_door
+from tests.support.http import nginx_origin
 
 
 @pytest.mark.timeout(300)
 def test_the_demo_is_whole_credits_its_photographers_and_is_made_once() -> None:
-    demo.fill(front_door())
-    with httpx.Client(base_url=f"{front_door()}/api/v1", timeout=30) as ada:
+    demo.create(nginx_origin())
+    with httpx.Client(base_url=f"{nginx_origin()}/api/v1", timeout=30) as ada:
         ada.post("/auth/login", json={"username": "ada", "password": demo.PASSWORD}).raise_for_status()
         posts = ada.get("/feed?limit=100").json()["posts"]
         tray = ada.get("/stories/tray").json()["users"]
@@ -21,16 +21,16 @@ def test_the_demo_is_whole_credits_its_photographers_and_is_made_once() -> None:
         assert any(len(post["media"]) > 1 for post in posts)
         assert any(post["likeCount"] for post in posts)
         assert all(httpx.get(post["profilePictureUrl"]).status_code == 200 for post in posts)
-        assert sum(post["commentCount"] for post in posts) == sum(2 if each.reply else 1 for each in demo.REMARKS)
+        assert sum(post["commentCount"] for post in posts) == sum(2 if each.reply else 1 for each in demo.COMMENTS)
         assert {user["username"] for user in tray} == {member.username for member in demo.MEMBERS if member.story}
         assert httpx.get(posts[0]["media"][0]["mediaUrl"]).status_code == 200
 
-        demo.fill(front_door())
+        demo.create(nginx_origin())
 
         assert [post["id"] for post in ada.get("/feed?limit=100").json()["posts"]] == ids
 
 
-def test_without_a_front_door_the_demo_says_what_to_look_at(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_nginx_the_demo_prints_what_to_check(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["demo", "--url", "http://127.0.0.1:9"])
         assert demo.main() == 1

@@ -1,4 +1,4 @@
-"""The page at /docs: the API's description for people, wholly from this host."""
+"""The page at /docs: the description of the API for people, served by this host alone."""
 
 import os
 import re
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from infra import template_map
-from tests.support.http import front_door
+from tests.support.http import nginx_origin
 
 PARTS = ("", "/docs.js", "/docs.css", "/icon.svg", "/viewer/swagger-ui-bundle.js", "/viewer/swagger-ui.css")
 
@@ -21,7 +21,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> str:
     command = ["chromium", "--headless", "--disable-gpu", f"--user-data-dir={profile}", "--virtual-time-budget=20000"]
     command += ["--no-sandbox"] if os.geteuid() == 0 else []
     told = subprocess.run(
-        [*command, "--dump-dom", f"{front_door()}/docs"], check=True, capture_output=True, text=True, timeout=100
+        [*command, "--dump-dom", f"{nginx_origin()}/docs"], check=True, capture_output=True, text=True, timeout=100
     )
     return told.stdout
 
@@ -40,8 +40,8 @@ def test_the_introduction_is_on_the_page(rendered: str) -> None:
 
 @pytest.mark.rule("R-OA2")
 @pytest.mark.parametrize("part", PARTS)
-def test_the_page_and_its_parts_lie_here_and_may_ask_nobody_else(part: str) -> None:
-    answer = httpx.get(f"{front_door()}/docs{part}")
+def test_the_page_and_its_files_are_served_here_and_load_from_no_other_host(part: str) -> None:
+    answer = httpx.get(f"{nginx_origin()}/docs{part}")
     policy = answer.headers["content-security-policy"]
 
     assert (answer.status_code, answer.headers["x-content-type-options"]) == (200, "nosniff")
@@ -57,11 +57,11 @@ def test_the_page_names_no_other_host() -> None:
     assert [path.name for path in own if "://" in path.read_text()] == []
 
 
-def test_what_is_not_there_is_a_problem_and_not_the_web_client() -> None:
-    answer = httpx.get(f"{front_door()}/docs/nothing")
+def test_an_unknown_path_of_the_page_is_a_problem_document() -> None:
+    answer = httpx.get(f"{nginx_origin()}/docs/nothing")
 
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
 def test_it_can_only_be_read() -> None:
-    assert httpx.post(f"{front_door()}/docs").status_code == 405
+    assert httpx.post(f"{nginx_origin()}/docs").status_code == 405

@@ -8,29 +8,29 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.support.http import Caller, front_door
+from tests.support.http import Caller, nginx_origin
 
 NAMES = ("X-Forwarded-For", "X-Real-IP", "True-Client-IP", "X-Client-IP", "CF-Connecting-IP", "X-Cluster-Client-IP")
 WRONG = {"username": "nobody_at_all", "password": "wrong one"}
 
 
 def _somewhere() -> httpx.Client:
-    """Somebody at an address that nobody else has."""
+    """A client with an address of its own."""
     own = ".".join(str(random.randint(1, 254)) for _ in range(3))
     transport = httpx.HTTPTransport(local_address=f"127.{own}")
-    return httpx.Client(base_url=f"{front_door()}/api/v1", transport=transport, timeout=30)
+    return httpx.Client(base_url=f"{nginx_origin()}/api/v1", transport=transport, timeout=30)
 
 
 @pytest.fixture
 def here() -> Iterator[httpx.Client]:
-    """Somebody."""
+    """A client."""
     with _somewhere() as client:
         yield client
 
 
 @pytest.fixture
 def elsewhere() -> Iterator[httpx.Client]:
-    """Somebody at another address."""
+    """A client with another address."""
     with _somewhere() as client:
         yield client
 
@@ -56,7 +56,7 @@ def test_a_forged_x_forwarded_for_changes_nothing(here: httpx.Client, elsewhere:
 
 
 @pytest.mark.rule("R-L4")
-def test_nobody_closes_the_door_to_another_address(here: httpx.Client, elsewhere: httpx.Client) -> None:
+def test_failures_from_one_address_do_not_block_another(here: httpx.Client, elsewhere: httpx.Client) -> None:
     address = elsewhere._transport._pool._local_address  # type: ignore[attr-defined]
     forged = _tries(here, *[{"X-Forwarded-For": address, "X-Real-IP": address}] * 6)
 
@@ -74,7 +74,7 @@ def test_a_forged_address_does_not_refresh_the_general_limit(here: httpx.Client)
 
 @pytest.mark.rule("R-L3")
 def test_counts_are_shared_by_all_api_instances() -> None:
-    ada, front = Caller("ada"), urlsplit(front_door())
+    ada, front = Caller("ada"), urlsplit(nginx_origin())
     assert front.port
     urls = [f"http://{front.hostname}:{front.port + number}/api/v1" for number in range(4)]
     statuses = [ada.http.get(f"{urls[number % 4]}/feed").status_code for number in range(62)]
@@ -85,4 +85,4 @@ def test_counts_are_shared_by_all_api_instances() -> None:
 
 @pytest.mark.rule("R-L6")
 def test_health_has_no_limit() -> None:
-    assert "ratelimit-limit" not in httpx.get(f"{front_door()}/api/health").headers
+    assert "ratelimit-limit" not in httpx.get(f"{nginx_origin()}/api/health").headers

@@ -1,13 +1,13 @@
-"""What the front door and the gateway answer themselves, in the contract's shape."""
+"""The answers of nginx and of the gateway have the shape of the contract."""
 
 import httpx
 import pytest
 
-from tests.support.http import Caller, front_door
+from tests.support.http import Caller, nginx_origin
 
 
 def test_an_unknown_route_a_wrong_method_and_a_huge_body_are_problem_documents() -> None:
-    with httpx.Client(base_url=front_door()) as http:
+    with httpx.Client(base_url=nginx_origin()) as http:
         for answer, status in (
             (http.get("/api/v1/nothing/here"), 404),
             (http.delete("/api/v1/auth/login"), 405),
@@ -19,7 +19,7 @@ def test_an_unknown_route_a_wrong_method_and_a_huge_body_are_problem_documents()
 
 
 def test_a_preflight_of_an_allowed_origin_is_answered_and_a_foreign_one_is_not() -> None:
-    with httpx.Client(base_url=front_door()) as http:
+    with httpx.Client(base_url=nginx_origin()) as http:
         asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
         allowed = http.options("/api/v1/posts", headers={"origin": "http://localhost:5173", **asked})
         foreign = http.options("/api/v1/posts", headers={"origin": "https://evil.example", **asked})
@@ -33,7 +33,7 @@ def test_a_preflight_of_an_allowed_origin_is_answered_and_a_foreign_one_is_not()
 @pytest.mark.rule("R-M1")
 @pytest.mark.parametrize("path", ["/stories", "/posts"])
 @pytest.mark.parametrize(("size", "status"), [(10 * 1024 * 1024 + 1, 413), (0, 400)])
-def test_an_empty_picture_or_one_above_ten_mebibytes_is_refused_by_its_name(path: str, size: int, status: int) -> None:
+def test_the_refusal_of_an_empty_or_too_large_picture_names_it(path: str, size: int, status: int) -> None:
     answer = Caller().http.post(path, files={"media": ("holiday.jpg", b"\0" * size)})
 
     assert answer.status_code == status

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from infra import template_map
-from tests.support.http import Caller, front_door
+from tests.support.http import Caller, nginx_origin
 from tests.support.services import process, running
 from tests.support.waiting import until
 
@@ -47,9 +47,11 @@ def test_deeply_nested_json_is_400_on_every_route_that_takes_json(caller: Caller
     for name in ("post_id", "conversation_id", "message_id"):
         concrete = concrete.replace(name, "1f0d2c3e-4b5a-11f1-8000-0242ac120002")
     headers = {"content-type": "application/json"}
-    with httpx.Client(base_url=front_door()) as anonymous:
+    with httpx.Client(base_url=nginx_origin()) as anonymous:
         answers = [anonymous.request(method, concrete, content=body, headers=headers) for body in BODIES]
-    answers += [caller.http.request(method, front_door() + concrete, content=body, headers=headers) for body in BODIES]
+    answers += [
+        caller.http.request(method, nginx_origin() + concrete, content=body, headers=headers) for body in BODIES
+    ]
 
     assert {answer.status_code for answer in answers} <= {400, 401, 404}
     assert before
@@ -58,7 +60,7 @@ def test_deeply_nested_json_is_400_on_every_route_that_takes_json(caller: Caller
 
 def test_a_flood_of_nested_json_leaves_the_api_answering() -> None:
     before = environments()
-    with httpx.Client(base_url=front_door()) as http:
+    with httpx.Client(base_url=nginx_origin()) as http:
         for _ in range(100):
             answer = http.post("/api/v1/auth/login", content=BODIES[0], headers={"content-type": "application/json"})
             assert answer.status_code == 400

@@ -17,7 +17,7 @@ def _statuses(caller: Caller) -> list[int]:
 
 @pytest.mark.rule("R-A3")
 @pytest.mark.parametrize("instance", range(len(INSTANCES)))
-def test_a_session_that_was_logged_out_on_one_instance_is_dead_on_all(instance: int) -> None:
+def test_logout_on_one_instance_ends_the_session_on_all(instance: int) -> None:
     ada = Caller("ada")
     session_id = ada.http.cookies["session_id"]
     assert _statuses(ada) == [200, 200, 200]
@@ -29,7 +29,7 @@ def test_a_session_that_was_logged_out_on_one_instance_is_dead_on_all(instance: 
 
 @pytest.mark.rule("R-A3")
 @pytest.mark.parametrize("instance", range(len(INSTANCES)))
-def test_the_sessions_of_an_account_that_was_banned_on_one_instance_are_dead_on_all(instance: int) -> None:
+def test_a_ban_on_one_instance_ends_the_sessions_on_all(instance: int) -> None:
     ada, admin = Caller("ada"), Caller("admin")
     with transaction() as db:
         users.grant(db, username=admin.username, role="admin")

@@ -1,4 +1,4 @@
-"""Live connections: through the front door, from a function to who listens."""
+"""Live connections: through nginx, from a function to its listeners."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ from layers.postgres import users
 from layers.postgres.connection import transaction
 from tests.pictures import phone_photo
 from tests.support import services
-from tests.support.http import PASSWORD, Caller, front_door
+from tests.support.http import PASSWORD, Caller, nginx_origin
 from tests.support.stores import valkey
 from tests.support.waiting import until
 
@@ -95,7 +95,7 @@ class Listener:
         self._session = aiohttp.ClientSession()
         headers = {"cookie": self._cookie} | ({"origin": self._origin} if self._origin else {})
         try:
-            self._socket = await self._session.ws_connect(f"{front_door()}/live", headers=headers)
+            self._socket = await self._session.ws_connect(f"{nginx_origin()}/live", headers=headers)
         except aiohttp.WSServerHandshakeError:
             await self._session.close()
             raise
@@ -163,7 +163,7 @@ def test_a_message_a_read_mark_typing_and_a_reaction_arrive_at_once(ada: Caller,
 
 
 @pytest.mark.rule("R-E2", "R-E3")
-def test_who_comes_back_gets_what_was_missed_without_a_gap_or_a_repeat(ada: Caller, grace: Caller, talk: str) -> None:
+def test_resuming_gives_the_missed_events_without_a_gap_or_a_repeat(ada: Caller, grace: Caller, talk: str) -> None:
     with listening(grace) as listener:
         listener.resumed()
         _sent(ada, talk, "0")
@@ -209,7 +209,7 @@ def test_frames_are_at_most_32_kib_and_their_events_ascend(ada: Caller, grace: C
 
 
 @pytest.mark.rule("R-E3")
-def test_resuming_after_an_event_that_is_not_kept_begins_anew(ada: Caller, grace: Caller, talk: str) -> None:
+def test_resuming_after_an_event_that_is_not_kept_gives_reset(ada: Caller, grace: Caller, talk: str) -> None:
     with listening(grace) as listener:
         assert listener.resumed("1-1")["reset"] is True
         message = _sent(ada, talk, "next")
@@ -231,7 +231,7 @@ def test_polling_gives_the_same_events(ada: Caller, grace: Caller, talk: str) ->
 
 
 @pytest.mark.rule("R-E4")
-def test_typing_is_told_to_who_listens_and_kept_for_nobody(ada: Caller, grace: Caller, talk: str) -> None:
+def test_typing_is_sent_to_listeners_and_not_kept(ada: Caller, grace: Caller, talk: str) -> None:
     begins = grace.http.get("/live/events").json()["lastId"]
     ada.http.post(f"/messages/conversations/{talk}/typing")
 
@@ -239,7 +239,7 @@ def test_typing_is_told_to_who_listens_and_kept_for_nobody(ada: Caller, grace: C
 
 
 @pytest.mark.rule("R-E1")
-def test_nobody_connects_without_a_session_or_from_a_foreign_page(grace: Caller) -> None:
+def test_connecting_needs_a_session_and_no_foreign_origin(grace: Caller) -> None:
     nobody = Caller("nobody")
     nobody.http.post("/auth/logout")
     with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
@@ -251,7 +251,7 @@ def test_nobody_connects_without_a_session_or_from_a_foreign_page(grace: Caller)
 
 
 @pytest.mark.rule("R-E5")
-def test_after_signing_out_nothing_more_is_heard(ada: Caller, grace: Caller, talk: str) -> None:
+def test_after_logout_no_events_are_sent(ada: Caller, grace: Caller, talk: str) -> None:
     with listening(grace) as listener:
         listener.resumed()
         grace.http.post("/auth/logout")
@@ -260,7 +260,7 @@ def test_after_signing_out_nothing_more_is_heard(ada: Caller, grace: Caller, tal
 
 
 @pytest.mark.rule("R-E5")
-def test_after_a_ban_nothing_more_is_heard(ada: Caller, grace: Caller, talk: str) -> None:
+def test_after_a_ban_no_events_are_sent(ada: Caller, grace: Caller, talk: str) -> None:
     with listening(grace) as listener:
         listener.resumed()
         with transaction() as db:
@@ -274,7 +274,7 @@ def test_after_a_ban_nothing_more_is_heard(ada: Caller, grace: Caller, talk: str
 
 
 @pytest.mark.rule("R-E4")
-def test_an_outsider_hears_nothing(ada: Caller, grace: Caller, talk: str) -> None:
+def test_an_outsider_receives_no_events(ada: Caller, grace: Caller, talk: str) -> None:
     outsider = Caller("outsider")
     with listening(outsider) as listener:
         listener.resumed()
@@ -284,7 +284,7 @@ def test_an_outsider_hears_nothing(ada: Caller, grace: Caller, talk: str) -> Non
 
 
 @pytest.mark.rule("R-E6")
-def test_what_is_not_understood_is_said(grace: Caller) -> None:
+def test_an_unknown_action_is_answered_with_an_error(grace: Caller) -> None:
     with listening(grace) as listener:
         listener.say(action="dance")
         assert listener.frame()["type"] == "error"
@@ -302,7 +302,7 @@ def test_a_connection_that_valkey_has_forgotten_is_closed_when_it_pings(grace: C
         until(lambda: listener.is_closed, seconds=5)
 
 
-def test_a_listener_hears_again_after_its_function_was_killed(ada: Caller, grace: Caller, talk: str) -> None:
+def test_a_listener_receives_events_again_after_its_function_was_killed(ada: Caller, grace: Caller, talk: str) -> None:
     for process in services.process("live").children():
         if "functions.live.receive.handler" in process.cmdline():
             process.kill()
@@ -322,7 +322,7 @@ def test_an_account_listens_over_twenty_connections_and_no_more(grace: Caller) -
         assert refusal.value.status == 429
 
 
-def test_fifty_listeners_hear_it_all_within_seconds() -> None:
+def test_fifty_listeners_receive_all_events_within_seconds() -> None:
     ada, others = Caller("ada"), [Caller("member") for _ in range(5)]
     body = {"name": "Crowd", "userIds": [other.id for other in others]}
     group = ada.http.post("/messages/groups", json=body).json()["conversationId"]
@@ -338,7 +338,7 @@ def test_fifty_listeners_hear_it_all_within_seconds() -> None:
 
 
 @pytest.mark.rule("R-E4")
-def test_one_owns_post_is_told_when_it_is_published(ada: Caller) -> None:
+def test_the_author_gets_an_event_when_a_post_is_published(ada: Caller) -> None:
     with listening(ada) as listener:
         listener.resumed()
         post_id = ada.upload(phone_photo())["post_id"]
@@ -349,7 +349,7 @@ def test_one_owns_post_is_told_when_it_is_published(ada: Caller) -> None:
 
 
 @pytest.mark.rule("R-E4")
-def test_one_owns_post_is_told_when_it_has_failed(ada: Caller) -> None:
+def test_the_author_gets_an_event_when_a_post_has_failed(ada: Caller) -> None:
     whole = phone_photo()
     with listening(ada) as listener:
         listener.resumed()

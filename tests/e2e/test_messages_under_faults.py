@@ -12,7 +12,7 @@ from tests.support.waiting import until
 
 @pytest.fixture
 def talk() -> tuple[Caller, Caller, str]:
-    """Two people and the place where they talk."""
+    """Two accounts and the path of their conversation."""
     ada, grace = Caller("ada"), Caller("grace")
     opened = ada.http.post("/messages/conversations", json={"recipientId": grace.id}).json()
     return ada, grace, f"/messages/conversations/{opened['conversationId']}"
@@ -28,15 +28,15 @@ def _contents(caller: Caller, place: str) -> list[str]:
 def test_without_cassandra_messages_are_503_at_once_and_all_else_works(talk: tuple[Caller, Caller, str]) -> None:
     ada, grace, place = talk
     assert ada.http.post(place, json={"content": "before"}).status_code == 201
-    with services.stopped("cassandra"):
-        for ask in (
-            lambda: ada.http.get("/messages/conversations"),
-            lambda: ada.http.get(place),
-            lambda: ada.http.post(place, json={"content": "lost"}),
-            lambda: ada.http.post("/messages/conversations", json={"recipientId": grace.id}),
+    with services.stop("cassandra"):
+        for method, path, body in (
+            ("GET", "/messages/conversations", None),
+            ("GET", place, None),
+            ("POST", place, {"content": "lost"}),
+            ("POST", "/messages/conversations", {"recipientId": grace.id}),
         ):
             started = time.monotonic()
-            reply = ask()
+            reply = ada.http.request(method, path, json=body)
             assert reply.status_code == 503, reply.text
             assert int(reply.headers["retry-after"]) >= 1
             assert time.monotonic() - started < 6

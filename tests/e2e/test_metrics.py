@@ -73,7 +73,7 @@ def test_every_metric_of_the_original_is_served_under_its_name_and_labels() -> N
     until(lambda: set(NAMES) <= _names(), seconds=30, every=1)  # a store's size is left out where it takes too long
 
 
-def test_routes_are_templates_and_never_hold_an_id() -> None:
+def test_route_labels_are_templates_without_ids() -> None:
     _happen()
     labels = dict.fromkeys(value for _, given in _SAMPLE.findall(_exposed()) for _, value in _LABEL.findall(given))
 
@@ -81,5 +81,5 @@ def test_routes_are_templates_and_never_hold_an_id() -> None:
     assert "/api/v1/posts/{post_id}/like" in labels
 
 
-def test_the_front_door_does_not_publish_them() -> None:
+def test_nginx_does_not_publish_metrics() -> None:
     assert httpx.get(f"{os.environ['OWN_ORIGINS'].split(',')[0]}/metrics").status_code == 404

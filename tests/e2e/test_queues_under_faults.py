@@ -8,7 +8,8 @@ import pika
 import psutil
 import pytest
 
-from infra.rabbitmq.definitions import PHOTO_UPLOADED, PHOTOS
+from infra.rabbitmq.definitions import PHOTOS
+from layers.core.events import PHOTO_UPLOADED
 from tests.pictures import phone_photo
 from tests.support import services
 from tests.support.http import Caller
@@ -62,14 +63,14 @@ def shown(follower: Caller, post_id: str, *, seconds: float) -> None:
 
 @pytest.mark.rule("R-D1")
 @pytest.mark.timeout(300)
-def test_with_minios_events_lost_or_rabbitmq_stopped_posts_are_in_their_followers_feeds_within_120_s(
+def test_with_minios_events_lost_or_rabbitmq_down_posts_are_in_their_followers_feeds_within_120_s(
     author: Caller, follower: Caller
-):
+) -> None:
     with photo_events_lost():
         untold = author.upload(phone_photo(), phone_photo())["post_id"]
     started = time.monotonic()
     in_flight = [author.upload(phone_photo())["post_id"] for _ in range(3)]
-    with services.stopped("rabbitmq"):
+    with services.stop("rabbitmq"):
         lost = author.upload(phone_photo())["post_id"]
         for post_id in (untold, *in_flight, lost):
             shown(follower, post_id, seconds=PROMISED_SECONDS - (time.monotonic() - started))
@@ -89,7 +90,9 @@ def takes_the_usual_way(author: Caller) -> bool:
         return False
 
 
-def test_kill_9_of_the_consumers_environments_loses_no_post_and_publishes_each_once(author: Caller, follower: Caller):
+def test_kill_9_of_the_consumers_environments_loses_no_post_and_publishes_each_once(
+    author: Caller, follower: Caller
+) -> None:
     uploaded, killed = [], 0
     for _ in range(6):
         uploaded.append(author.upload(phone_photo())["post_id"])
@@ -102,7 +105,7 @@ def test_kill_9_of_the_consumers_environments_loses_no_post_and_publishes_each_o
     assert author.http.get("/auth/me").json()["user"]["postCount"] == len(uploaded)
 
 
-def test_kill_9_of_the_whole_consumer_loses_no_post(author: Caller, follower: Caller):
+def test_kill_9_of_the_whole_consumer_loses_no_post(author: Caller, follower: Caller) -> None:
     uploaded = [author.upload(phone_photo())["post_id"] for _ in range(3)]
     services.process("consumer").kill()
     uploaded.append(author.upload(phone_photo())["post_id"])
@@ -112,8 +115,10 @@ def test_kill_9_of_the_whole_consumer_loses_no_post(author: Caller, follower: Ca
 
 
 @pytest.mark.timeout(180)
-def test_with_the_worker_stopped_uploads_are_accepted_and_done_when_it_is_back(author: Caller, follower: Caller):
-    with services.stopped("consumer"):
+def test_with_the_worker_stopped_uploads_are_accepted_and_done_when_it_is_back(
+    author: Caller, follower: Caller
+) -> None:
+    with services.stop("consumer"):
         waiting = author.upload(phone_photo())["post_id"]
         until(has_messages, seconds=10)
     shown(follower, waiting, seconds=USUAL_SECONDS * 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.pictures import phone_photo
-from tests.support.http import front_door
+from tests.support.http import nginx_origin
 from tests.support.waiting import until
 
 README: Final = (Path(__file__).parents[2] / "README.md").read_text()
@@ -23,7 +23,9 @@ def _commands() -> list[str]:
     tour = README.partition("## A tour of five minutes")[2].partition("\n## ")[0]
     name = f"you_{secrets.token_hex(5)}"
     return [
-        command.replace("http://localhost:3000", front_door()).replace('"you"', f'"{name}"').replace("you@", f"{name}@")
+        command.replace("http://localhost:3000", nginx_origin())
+        .replace('"you"', f'"{name}"')
+        .replace("you@", f"{name}@")
         for block in _BLOCK.findall(tour)
         for command in _COMMAND.findall(block)
     ]

@@ -84,7 +84,7 @@ _TEXT_OR_NULL = (str, type(None))
 
 @pytest.fixture
 def author() -> Iterator[Client]:
-    """Somebody who shares."""
+    """An account that creates posts."""
     client = Client()
     with client.http:
         yield client
@@ -92,14 +92,14 @@ def author() -> Iterator[Client]:
 
 @pytest.fixture
 def reader() -> Iterator[Client]:
-    """Somebody who looks."""
+    """An account that reads."""
     client = Client()
     with client.http:
         yield client
 
 
 def test_every_page_of_the_reference_client_gets_what_it_reads(author: Client, reader: Client) -> None:
-    # Nobody is signed in when the first page loads: 401 is the normal answer, with an error to show.
+    # Without a session 401 is the normal answer to the first page, with an error to show.
     refused = reader.http.get("/auth/me", headers={"content-type": "application/json"})
     assert (refused.status_code, bool(refused.json()["error"])) == (401, True)
     ada, grace = author.register("Ada"), reader.register("Grace")

@@ -8,7 +8,7 @@ import pytest
 
 from infra.stack.profiles import profile
 from layers.postgres.connection import transaction
-from tests.support.http import front_door
+from tests.support.http import nginx_origin
 from tests.support.waiting import until
 
 
@@ -23,7 +23,7 @@ def test_no_log_holds_a_password_or_its_hash() -> None:
     trace_id = f"trace-{secrets.token_hex(8)}"
     registration = {"username": name, "email": f"{name}@example.org", "password": right}
     bad_email = registration | {"email": "nobody"}
-    with httpx.Client(base_url=f"{front_door()}/api/v1", headers={"x-trace-id": trace_id}) as http:
+    with httpx.Client(base_url=f"{nginx_origin()}/api/v1", headers={"x-trace-id": trace_id}) as http:
         statuses = [
             http.post("/auth/register", json=bad_email).status_code,
             http.post("/auth/register", json=registration).status_code,

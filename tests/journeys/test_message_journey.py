@@ -1,4 +1,4 @@
-"""Two people talk; whoever polls hears of it, and nobody else reads it."""
+"""Two accounts exchange messages; polling gives the events, and others read nothing."""
 
 import io
 from typing import Any
@@ -20,7 +20,7 @@ def ada() -> Caller:
 
 @pytest.fixture
 def grace() -> Caller:
-    """Whom she writes to."""
+    """The recipient."""
     return Caller("grace")
 
 
@@ -40,7 +40,7 @@ def _said(reader: Caller, talk: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.rule("R-DM1")
-def test_only_who_takes_part_reads_and_an_answer_comes_back(ada: Caller, grace: Caller, talk: str) -> None:
+def test_participants_exchange_messages_and_others_get_404(ada: Caller, grace: Caller, talk: str) -> None:
     ada.http.post(talk, json={"content": "Hello <there>"}).raise_for_status()
     [inbox] = grace.http.get("/messages/conversations").json()["conversations"]
     assert (inbox["otherUsername"], inbox["lastMessagePreview"], inbox["unreadCount"]) == (
@@ -58,7 +58,7 @@ def test_only_who_takes_part_reads_and_an_answer_comes_back(ada: Caller, grace: 
     assert (outsider.http.get(talk).status_code, outsider.http.get(talk).content) == (404, unknown.content)
 
 
-def test_whoever_polls_hears_of_a_message(ada: Caller, grace: Caller, talk: str) -> None:
+def test_a_poll_returns_the_event_of_a_message(ada: Caller, grace: Caller, talk: str) -> None:
     begun = grace.http.get("/live/events").json()
     sent = ada.http.post(talk, json={"content": "Are you there?"}).json()["message"]
 

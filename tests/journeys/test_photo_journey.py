@@ -1,6 +1,7 @@
 """The main job: a photo travels from a phone to a follower's feed."""
 
 import io
+from functools import partial
 
 import httpx
 import pytest
@@ -67,7 +68,7 @@ def test_a_photo_sent_straight_to_the_store_is_published_too(author: Caller, fol
 
 
 @pytest.mark.rule("R-F4")
-def test_a_post_is_nobody_elses_until_it_is_published(author: Caller, follower: Caller) -> None:
+def test_a_post_is_visible_to_its_author_alone_until_it_is_published(author: Caller, follower: Caller) -> None:
     post_id = author.upload(phone_photo())["post_id"]
     while not author.published(post_id):
         seen = follower.post(post_id)
@@ -117,7 +118,7 @@ def test_likes_show_at_once_in_post_and_feed(author: Caller, follower: Caller) -
 
 
 @pytest.mark.rule("R-I5")
-def test_follow_and_unfollow_show_in_the_very_next_feed(author: Caller) -> None:
+def test_follow_and_unfollow_show_in_the_next_feed(author: Caller) -> None:
     post_id = author.upload(phone_photo())["post_id"]
     until(lambda: author.published(post_id), seconds=30)
     reader = Caller("reader")
@@ -138,7 +139,7 @@ def test_a_published_or_deleted_post_shows_in_a_warm_feed_within_5_s(author: Cal
     until(lambda: follower.in_feed(post_id) is None, seconds=5, every=0.5)
 
 
-def test_a_deleted_post_is_gone_at_once_and_its_files_with_it(author: Caller, follower: Caller) -> None:
+def test_a_deleted_post_and_its_files_are_removed_at_once(author: Caller, follower: Caller) -> None:
     post_id = author.upload(phone_photo())["post_id"]
     shown = until(lambda: follower.in_feed(post_id), seconds=50, every=1)
     url = shown["media"][0]["mediaUrl"]
@@ -155,8 +156,7 @@ def test_a_deleted_post_is_gone_at_once_and_its_files_with_it(author: Caller, fo
 def test_no_media_link_works_without_its_signature_or_leads_to_the_uploaded_file(author: Caller) -> None:
     post_id, other_id = (author.upload(phone_photo())["post_id"] for _ in range(2))
     url, other_url = (
-        until(lambda each=each: author.published(each), seconds=30)["media"][0]["mediaUrl"]
-        for each in (post_id, other_id)
+        until(partial(author.published, each), seconds=30)["media"][0]["mediaUrl"] for each in (post_id, other_id)
     )
     base, signature, expiry, scope, key = _parts(url)
     other_key = _parts(other_url)[-1]

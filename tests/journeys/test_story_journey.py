@@ -1,4 +1,4 @@
-"""A story's day: told, seen, counted, ended, cleared away. Its time passes by moving the row, not by waiting."""
+"""A story is created, viewed, counted, expires and is removed. Time passes by moving the row, not by waiting."""
 
 import io
 from typing import Any
@@ -17,21 +17,21 @@ from tests.support.waiting import until
 
 
 @pytest.fixture
-def teller() -> Caller:
-    """Who tells a story."""
-    return Caller("teller")
+def author() -> Caller:
+    """The author of a story."""
+    return Caller("author")
 
 
 @pytest.fixture
-def friend(teller: Caller) -> Caller:
-    """Who follows the teller."""
+def friend(author: Caller) -> Caller:
+    """A follower of the author."""
     friend = Caller("friend")
-    friend.follow(teller)
+    friend.follow(author)
     return friend
 
 
-def _tell(teller: Caller, picture: bytes, **texts: str) -> dict[str, Any]:
-    answer = teller.http.post("/stories", files={"media": ("story.jpg", picture)}, data=texts)
+def _create_story(author: Caller, picture: bytes, **texts: str) -> dict[str, Any]:
+    answer = author.http.post("/stories", files={"media": ("story.jpg", picture)}, data=texts)
     assert answer.status_code == 201, answer.text
     story: dict[str, Any] = answer.json()["story"]
     return story
@@ -44,34 +44,34 @@ def _tray(viewer: Caller) -> list[tuple[str, bool]]:
     return [(user["username"], user["hasSeen"]) for user in tray["users"]]
 
 
-def _stories(viewer: Caller, teller: Caller) -> list[dict[str, Any]]:
-    answer = viewer.http.get(f"/stories/user/{teller.id}")
+def _stories(viewer: Caller, author: Caller) -> list[dict[str, Any]]:
+    answer = viewer.http.get(f"/stories/user/{author.id}")
     assert answer.status_code == 200, answer.text
     stories: list[dict[str, Any]] = answer.json()["stories"]
     return stories
 
 
 @pytest.mark.rule("R-S1")
-def test_a_story_is_seen_counted_and_after_24_hours_gone_for_everybody(teller: Caller, friend: Caller) -> None:
-    story = _tell(teller, phone_photo(), filter="lark")
-    assert (_tray(teller), _tray(friend)) == ([(teller.username, True)], [(teller.username, False)])
-    [seen] = _stories(friend, teller)
+def test_a_story_is_viewed_counted_and_gone_for_all_after_24_hours(author: Caller, friend: Caller) -> None:
+    story = _create_story(author, phone_photo(), filter="lark")
+    assert (_tray(author), _tray(friend)) == ([(author.username, True)], [(author.username, False)])
+    [seen] = _stories(friend, author)
     assert (seen["id"], seen["filterApplied"], seen["hasViewed"]) == (story["id"], "lark", False)
     viewed = friend.http.post(f"/stories/{story['id']}/view").json()
     assert (viewed["idempotent"], viewed["tracked"]) == (False, True)
-    assert [(each["hasViewed"], each["viewCount"]) for each in _stories(friend, teller)] == [(True, 1)]
-    assert _tray(friend) == [(teller.username, True)]
+    assert [(each["hasViewed"], each["viewCount"]) for each in _stories(friend, author)] == [(True, 1)]
+    assert _tray(friend) == [(author.username, True)]
 
     grow_older(UUID(story["id"]), seconds=STORY_SECONDS)
 
-    for viewer in (teller, friend):
+    for viewer in (author, friend):
         assert _tray(viewer) == []
-        assert _stories(viewer, teller) == []
+        assert _stories(viewer, author) == []
         assert viewer.http.post(f"/stories/{story['id']}/view").status_code == 404
 
 
-def test_a_storys_pictures_are_uncropped_stripped_and_within_1080_by_1920(teller: Caller) -> None:
-    story = _tell(teller, phone_photo(width=1500, height=3000))
+def test_a_storys_pictures_are_uncropped_stripped_and_within_1080_by_1920(author: Caller) -> None:
+    story = _create_story(author, phone_photo(width=1500, height=3000))
     picture, thumbnail = httpx.get(story["mediaUrl"]), httpx.get(story["thumbnailUrl"])
 
     assert [answer.headers["content-type"] for answer in (picture, thumbnail)] == ["image/jpeg"] * 2
@@ -82,19 +82,19 @@ def test_a_storys_pictures_are_uncropped_stripped_and_within_1080_by_1920(teller
 
 
 @pytest.mark.rule("R-S1")
-def test_a_link_to_a_story_ends_with_the_story(teller: Caller, friend: Caller) -> None:
-    story = _tell(teller, phone_photo(width=400, height=300))
+def test_a_link_to_a_story_ends_with_the_story(author: Caller, friend: Caller) -> None:
+    story = _create_story(author, phone_photo(width=400, height=300))
     grow_older(UUID(story["id"]), seconds=STORY_SECONDS - 3)
-    [last] = _stories(friend, teller)
+    [last] = _stories(friend, author)
     assert httpx.get(last["mediaUrl"]).status_code == 200
 
     until(lambda: httpx.get(last["mediaUrl"]).status_code == 403)
-    assert _stories(friend, teller) == []
+    assert _stories(friend, author) == []
 
 
 @pytest.mark.rule("R-S2")
-def test_an_hour_after_its_end_the_cleanup_removes_the_files_too(teller: Caller) -> None:
-    story, other = (_tell(teller, phone_photo(width=400, height=300)) for _ in range(2))
+def test_an_hour_after_its_end_the_cleanup_removes_the_files_too(author: Caller) -> None:
+    story, other = (_create_story(author, phone_photo(width=400, height=300)) for _ in range(2))
     grow_older(UUID(story["id"]), seconds=STORY_SECONDS + STORY_GRACE_SECONDS + 1)
     assert httpx.get(story["mediaUrl"]).status_code == 200
     delete_expired_stories.handler({"source": "aws.events", "detail-type": "Scheduled Event"}, None)
@@ -106,19 +106,19 @@ def test_an_hour_after_its_end_the_cleanup_removes_the_files_too(teller: Caller)
 
 
 @pytest.mark.rule("R-M7")
-def test_no_story_link_works_for_another_story(teller: Caller) -> None:
-    first, second = (_tell(teller, phone_photo(width=400, height=300))["mediaUrl"] for _ in range(2))
+def test_no_story_link_works_for_another_story(author: Caller) -> None:
+    first, second = (_create_story(author, phone_photo(width=400, height=300))["mediaUrl"] for _ in range(2))
     assert [httpx.get(link).status_code for link in (first, second)] == [200, 200]
     forged = first.rpartition("/stories/")[0] + "/stories/" + second.rpartition("/stories/")[2]
 
     assert httpx.get(forged).status_code == 403
 
 
-def test_a_bad_story_is_refused_with_a_reason_and_nobody_sees_anything(teller: Caller, friend: Caller) -> None:
-    answer = teller.http.post("/stories", files={"media": ("holiday.jpg", b"GIF89a" + b"\0" * 100)})
+def test_a_bad_story_is_refused_with_a_reason_and_is_not_shown(author: Caller, friend: Caller) -> None:
+    answer = author.http.post("/stories", files={"media": ("holiday.jpg", b"GIF89a" + b"\0" * 100)})
     assert answer.status_code == 415
     assert "holiday.jpg" in answer.json()["error"]
     with httpx.Client(base_url=api()) as nobody:
         assert nobody.post("/api/v1/stories", files={"media": ("a.jpg", phone_photo())}).status_code == 401
 
-    assert (_tray(teller), _tray(friend)) == ([], [])
+    assert (_tray(author), _tray(friend)) == ([], [])

@@ -7,6 +7,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ def _health() -> Any:
     return httpx.get(f"{api()}/api/health", timeout=30).json()
 
 
+def _has_status(status: str) -> bool:
+    return bool(_health()["status"] == status)
+
+
 def test_a_function_is_invoked_by_name_with_its_sample_event() -> None:
     done = _run("infra.invoke", "health/get_health", "--host", "localstack")
 
@@ -97,7 +102,7 @@ def test_a_changed_function_runs_without_a_deployment(edited: Path) -> None:
     for status in ("first", "second", "third"):
         edited.write_text(ANSWERING.format(status))
 
-        until(lambda status=status: _health()["status"] == status, seconds=10)
+        until(partial(_has_status, status), seconds=10)
 
 
 def test_a_function_cannot_import_a_layer_that_it_does_not_declare(tmp_path: Path) -> None:

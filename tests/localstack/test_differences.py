@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.pictures import phone_photo
-from tests.support.http import Caller, api, front_door
+from tests.support.http import Caller, api, nginx_origin
 from tests.support.stack import ROOT
 
 
@@ -15,7 +15,7 @@ from tests.support.stack import ROOT
 def both() -> Iterator[tuple[httpx.Client, httpx.Client]]:
     """Clients of the local HTTP hosts and of LocalStack's API."""
     with (
-        httpx.Client(base_url=front_door(), timeout=30) as local,
+        httpx.Client(base_url=nginx_origin(), timeout=30) as local,
         httpx.Client(base_url=api(), timeout=30) as localstack,
     ):
         yield local, localstack

@@ -8,7 +8,7 @@ import base64
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -24,8 +24,8 @@ from infra.events.rest import decode_reply
 from infra.invoke import read_event, with_path
 from infra.localstack import functions
 from infra.template_map import Function
-from tests.integration.visibility.world import Owned, made
-from tests.support.http import front_door
+from tests.integration.visibility.world import Owned, make_owned
+from tests.support.http import nginx_origin
 
 ROUTES = sorted(
     (route for route in template_map.routes() if not route.is_alias), key=lambda route: route.path.endswith("/logout")
@@ -61,7 +61,7 @@ def _invoke_in_localstack(function: Function, event: dict[str, Any]) -> Answer:
 def _request_gateway(_: Function, event: dict[str, Any]) -> Answer:
     answer = httpx.request(
         event["httpMethod"],
-        f"{front_door()}{_target(event)}",
+        f"{nginx_origin()}{_target(event)}",
         headers=event["headers"],
         content=_body(event),
         timeout=30,
@@ -141,9 +141,9 @@ def _event(function: Function, world: Owned) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", params=WAYS)
-def way(request: pytest.FixtureRequest) -> Iterator[tuple[Way, Owned, Owned]]:
+def way(request: pytest.FixtureRequest) -> tuple[Way, Owned, Owned]:
     """A way to call functions, with a world for it and another one for `make invoke`."""
-    return WAYS[request.param], made("public", {}), made("public", {})
+    return WAYS[request.param], make_owned("public", {}), make_owned("public", {})
 
 
 @pytest.mark.parametrize("function", [route.function for route in ROUTES], ids=lambda function: function.name)

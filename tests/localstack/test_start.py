@@ -9,7 +9,9 @@ from tests.support import services
 def test_it_listens_on_loopback_alone() -> None:
     port = profile("test").ports.localstack
     listening = {
-        each.laddr.ip for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == port
+        each.laddr.ip
+        for each in psutil.net_connections("tcp")
+        if each.laddr and each.status == "LISTEN" and each.laddr.port == port
     }
 
     assert listening == {"127.0.0.1"}

@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +35,10 @@ class Upload(msgspec.Struct, frozen=True):
     declared: str = "image/jpeg"
 
 
+type Form = tuple[Sequence[Upload], Mapping[str, str]]
+"""The files and texts of a multipart body."""
+
+
 def sample(module: ModuleType) -> dict[str, Any]:
     """The sample event of a function."""
     area, name = module.__name__.split(".")[-2:]
@@ -45,11 +50,11 @@ def call(
     module: ModuleType,
     *,
     session_id: str | None = None,
-    path: dict[str, object] | None = None,
-    query: dict[str, object] | None = None,
+    path: Mapping[str, object] | None = None,
+    query: Mapping[str, object] | None = None,
     body: object = None,
-    form: tuple[list[Upload], dict[str, str]] | None = None,
-    headers: dict[str, str] | None = None,
+    form: Form | None = None,
+    headers: Mapping[str, str] | None = None,
     address: str = "192.0.2.1",
 ) -> Reply:
     """One request to an HTTP handler; what is not given has nothing of the sample but method and path."""
@@ -76,7 +81,7 @@ def call(
     return Reply(status=reply["statusCode"], headers=reply["headers"], body=content)
 
 
-def multipart(files: list[Upload], texts: dict[str, str]) -> tuple[str, bytes]:
+def multipart(files: Sequence[Upload], texts: Mapping[str, str]) -> tuple[str, bytes]:
     """Boundary and body of a form: files first, text after, as browsers append them."""
     boundary = secrets.token_hex(16)
     parts = [

@@ -42,8 +42,8 @@ def aged_id(milliseconds: int) -> UUID:
     return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62) | secrets.randbits(62))
 
 
-def published(author: Person, post_id: UUID | None = None, *, pictures: int = 1, status: str = "published") -> UUID:
-    """A post's rows; nothing is told to Valkey."""
+def publish_post(author: Person, post_id: UUID | None = None, *, pictures: int = 1, status: str = "published") -> UUID:
+    """Write a post's rows, and nothing to Valkey."""
     post_id = post_id or new_id()
     values = {
         "post_id": post_id,
@@ -67,9 +67,9 @@ def deliver(post_id: UUID, author_id: UUID, follower_ids: Sequence[UUID] | None)
         timelines.push(follower_ids, post_id)
 
 
-def told(author: Person, *readers: Person, post_id: UUID | None = None) -> UUID:
+def publish_to(author: Person, *readers: Person, post_id: UUID | None = None) -> UUID:
     """A post's rows, and its id in the author's and the readers' timelines."""
-    made = published(author, post_id)
+    made = publish_post(author, post_id)
     deliver(made, author.id, [reader.id for reader in readers])
     return made
 
@@ -106,7 +106,7 @@ class Trips(msgspec.Struct):
 
 
 @contextmanager
-def counted_trips() -> Iterator[Trips]:
+def count_trips() -> Iterator[Trips]:
     """Round trips of this thread's connections in the block, counted by Valkey's monitor and by the cursors."""
     trips = Trips()
     _run_something()

@@ -1,4 +1,4 @@
-"""People who use the API over HTTP, through the front door."""
+"""Accounts that use the API over HTTP, through nginx."""
 
 import os
 import secrets
@@ -9,18 +9,18 @@ import httpx
 PASSWORD = "correct horse battery"
 
 
-def front_door() -> str:
-    """Where the stack's front door answers."""
+def nginx_origin() -> str:
+    """The origin of nginx."""
     return os.environ["OWN_ORIGINS"].split(",")[0]
 
 
 def api() -> str:
-    """Where the API answers: at the front door, or in LocalStack when the tests run with `--host localstack`."""
-    return os.environ.get("PHOTOGRAM_API") or front_door()
+    """The origin of the API: nginx, or LocalStack when the tests run with `--host localstack`."""
+    return os.environ.get("PHOTOGRAM_API") or nginx_origin()
 
 
 class Caller:
-    """Somebody with a cookie jar; registered and signed in from the start."""
+    """An account with a cookie jar; registered and signed in from the start."""
 
     _present: ClassVar[list[httpx.Client]] = []
 
@@ -35,7 +35,7 @@ class Caller:
 
     @classmethod
     def leave(cls) -> None:
-        """Close everybody's connections."""
+        """Close the connections of all callers."""
         while cls._present:
             cls._present.pop().close()
 

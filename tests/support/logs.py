@@ -12,7 +12,7 @@ from layers.core.logging import logger
 
 
 @contextmanager
-def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+def capture_log() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """A function that gives the lines written by this process since the block began, decoded, oldest first."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)

@@ -15,14 +15,14 @@ def ask(module: ModuleType, person: Person, conversation_id: object, **given: An
     return call(module, session_id=person.session_id, path=path, **given)
 
 
-def opened(person: Person, other: Person) -> UUID:
+def open_pair(person: Person, other: Person) -> UUID:
     """Their conversation."""
     reply = call(open_conversation, session_id=person.session_id, body={"recipientId": str(other.id)})
     assert reply.status == 201, reply.body
     return UUID(reply.json["conversationId"])
 
 
-def opened_group(person: Person, *others: Person, name: str = "Hikers") -> UUID:
+def create_group(person: Person, *others: Person, name: str = "Hikers") -> UUID:
     """A group of them all."""
     body = {"name": name, "userIds": [str(other.id) for other in others]}
     reply = call(open_group, session_id=person.session_id, body=body)
@@ -30,7 +30,7 @@ def opened_group(person: Person, *others: Person, name: str = "Hikers") -> UUID:
     return UUID(reply.json["conversationId"])
 
 
-def sent(person: Person, conversation_id: UUID, content: str = "Hello", **given: object) -> dict[str, Any]:
+def send_text(person: Person, conversation_id: UUID, content: str = "Hello", **given: object) -> dict[str, Any]:
     """A message that was accepted."""
     reply = ask(send_message, person, conversation_id, body={"content": content, **given})
     assert reply.status == 201, reply.body

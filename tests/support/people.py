@@ -1,4 +1,4 @@
-"""People to test with: each test gets its own, under names that nobody else has."""
+"""Accounts to test with: each test creates its own, with unique names."""
 
 import secrets
 from uuid import UUID
@@ -10,7 +10,7 @@ from layers.core.models import Role, Viewer
 from layers.postgres import follows, sessions, users
 from layers.postgres.connection import transaction
 
-NO_PASSWORD = "!"  # no password matches: what hashing costs is no matter of most tests; logins register for real
+NO_PASSWORD = "!"  # matches no password: most tests do not log in, and hashing is slow
 
 
 class Person(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
 from infra.rabbitmq import definitions
+from layers.core.events import PHOTO_UPLOADED
 from layers.rabbitmq.connection import parameters
 from tests.support.waiting import until
 
@@ -73,19 +74,19 @@ def _got(opened: BlockingChannel, queue: str) -> tuple[Any, Any, bytes] | None:
     return got if got[0] else None
 
 
-def ready(queue: str) -> int:
-    """Messages that nobody has taken yet."""
+def count_ready(queue: str) -> int:
+    """The number of messages that no consumer has taken yet."""
     with channel() as opened:
         return int(opened.queue_declare(queue, passive=True).method.message_count)
 
 
 @contextmanager
-def told() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+def watch_notifications() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """The object store's notifications from now on, read from a queue of the test's own."""
     seen: list[dict[str, Any]] = []
     with channel() as opened:
         queue = opened.queue_declare("", exclusive=True).method.queue
-        opened.queue_bind(queue, definitions.PHOTOS, definitions.PHOTO_UPLOADED)
+        opened.queue_bind(queue, definitions.PHOTOS, PHOTO_UPLOADED)
 
         def read() -> list[dict[str, Any]]:
             while (found := opened.basic_get(queue, auto_ack=True))[2] is not None:

@@ -35,8 +35,8 @@ def running() -> set[str]:
 
 
 @contextmanager
-def stopped(part: str) -> Iterator[None]:
-    """The part is away for a while; at the end it is back and answers."""
+def stop(part: str) -> Iterator[None]:
+    """Stop a part of the stack; at the end it is back and answers."""
     with _supervisor() as calls:
         calls.stopProcess(part)
     try:
@@ -48,17 +48,17 @@ def stopped(part: str) -> Iterator[None]:
 
 
 @contextmanager
-def resting(part: str) -> Iterator[None]:
+def stop_if_running(part: str) -> Iterator[None]:
     """As `stopped`, for a part that may not be running anyway."""
     with _supervisor() as calls:
         is_running = calls.getProcessInfo(part)["statename"] == "RUNNING"
-    with stopped(part) if is_running else nullcontext():
+    with stop(part) if is_running else nullcontext():
         yield
 
 
 def restart(part: str) -> None:
     """The part goes and comes back."""
-    with stopped(part):
+    with stop(part):
         pass
 
 

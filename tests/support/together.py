@@ -10,7 +10,7 @@ from layers.valkey import connection as valkey
 
 
 def together[Given, Got](function: Callable[[Given], Got], given: Iterable[Given]) -> list[Got]:
-    """The function's answer for each, all begun at once, each on connections of its own."""
+    """The function's answer for each, all called at once, each on connections of its own."""
     several = list(given)
     start = threading.Barrier(len(several))
 

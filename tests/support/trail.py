@@ -1,4 +1,4 @@
-"""What the audit trail says of an admin."""
+"""The audit trail of an admin."""
 
 from typing import Any
 from uuid import UUID

@@ -107,13 +107,13 @@ def picture() -> bytes:
     return file.getvalue()
 
 
-def begin(author: Person, *files: bytes | None, is_told: bool = False, seconds: float = 0) -> Begun:
+def begin(author: Person, *files: bytes | None, is_notified: bool = False, seconds: float = 0) -> Begun:
     """A post so many seconds old, with these originals; None is one that did not arrive.
 
-    Unless `is_told`, the originals lie where the store tells nobody of them, so that no other worker takes them.
+    Unless `is_notified`, the originals lie where the store does not notify, so that no other worker takes them.
     """
     post_id = new_id()
-    folder = f"originals/{time_of(post_id):%Y/%m/%d}" if is_told else f"untold/{secrets.token_hex(4)}"
+    folder = f"originals/{time_of(post_id):%Y/%m/%d}" if is_notified else f"unnotified/{secrets.token_hex(4)}"
     keys = [f"{folder}/{post_id}-{number}.jpg" for number in range(len(files))]
     with transaction() as db:
         posts.create(

@@ -1,4 +1,4 @@
-"""Every request that changes something, by function: one that succeeds, by somebody new, on something new."""
+"""Every request that changes something, by function: one that succeeds, by a new account, on new content."""
 
 import importlib
 import secrets
@@ -50,8 +50,8 @@ from tests import pictures
 from tests.integration.exactness.lists import name_of
 from tests.support import direct_uploads
 from tests.support.calls import Reply, Upload, call
-from tests.support.feed_posts import published
-from tests.support.messages import opened, opened_group, sent
+from tests.support.feed_posts import publish_post
+from tests.support.messages import create_group, open_pair, send_text
 from tests.support.people import Person, new_person
 from tests.support.stories import new_story
 
@@ -108,7 +108,7 @@ def _form(module: ModuleType, field: str, **texts: object) -> Prepare:
 def _on_post(module: ModuleType, *before: ModuleType, by_admin: bool = False, **body: object) -> Prepare:
     def prepare() -> Change:
         actor = new_person("actor", role="admin" if by_admin else "user")
-        path: dict[str, object] = {"post_id": published(new_person("author"))}
+        path: dict[str, object] = {"post_id": publish_post(new_person("author"))}
         for each in before:
             assert call(each, session_id=actor.session_id, path=path).status == 200
         return Change(module, actor, path, body or None)
@@ -119,7 +119,7 @@ def _on_post(module: ModuleType, *before: ModuleType, by_admin: bool = False, **
 def _on_own_post(module: ModuleType) -> Prepare:
     def prepare() -> Change:
         actor = new_person("actor")
-        return Change(module, actor, {"post_id": published(actor)})
+        return Change(module, actor, {"post_id": publish_post(actor)})
 
     return prepare
 
@@ -184,7 +184,7 @@ def _post_of_uploads() -> Change:
 def _in_talk(module: ModuleType, **body: object) -> Prepare:
     def prepare() -> Change:
         actor = new_person("actor")
-        return Change(module, actor, {"conversation_id": opened(actor, new_person("other"))}, body or None)
+        return Change(module, actor, {"conversation_id": open_pair(actor, new_person("other"))}, body or None)
 
     return prepare
 
@@ -199,7 +199,7 @@ def _on_message(module: ModuleType, **body: object) -> Prepare:
         assert talk.person
         conversation_id = talk.path["conversation_id"]
         assert isinstance(conversation_id, UUID)
-        message_id = sent(talk.person, conversation_id)["messageId"]
+        message_id = send_text(talk.person, conversation_id)["messageId"]
         if module is mark_read:
             return msgspec.structs.replace(talk, body={"lastMessageId": message_id})
         return msgspec.structs.replace(talk, path={**talk.path, "message_id": message_id})
@@ -210,7 +210,7 @@ def _on_message(module: ModuleType, **body: object) -> Prepare:
 def _in_group(module: ModuleType, **body: object) -> Prepare:
     def prepare() -> Change:
         actor = new_person("actor")
-        group = opened_group(actor, new_person("other"), new_person("other"))
+        group = create_group(actor, new_person("other"), new_person("other"))
         return Change(module, actor, {"conversation_id": group}, body or None)
 
     return prepare

@@ -1,4 +1,4 @@
-"""What exactness tests need around them: no rate limit where limits are not the matter."""
+"""Fixtures of the exactness tests."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ ACTIONS = ("general", "login", "post_create", "like", "comment", "follow", "feed
 
 @pytest.fixture
 def unlimited(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nobody is refused for being quick."""
+    """No rate limit is reached."""
     monkeypatch.setenv("RATE_LIMITS", json.dumps({action: [10**9, 1] for action in ACTIONS}))
     _forget()
     yield

@@ -30,7 +30,7 @@ from layers.core.models import Page
 from layers.postgres.connection import transaction
 from layers.valkey import fragments
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import aged_id, deliver, published
+from tests.support.feed_posts import aged_id, deliver, publish_post
 from tests.support.people import Person, follow, new_person
 from tests.support.stories import new_story
 
@@ -64,7 +64,7 @@ class Ground(msgspec.Struct, frozen=True):
 
     reader: Person
     other: Person
-    """Somebody else who may read the list, or has one of the same kind."""
+    """Another account that may read the list, or has one of the same kind."""
     path: dict[str, object] = {}
     query: dict[str, object] = {}
     values: dict[str, object] = {}
@@ -234,7 +234,7 @@ def _strangers() -> Ground:
 
 
 def _of_post() -> Ground:
-    post_id, owner = published(new_person("author")), new_person("owner")
+    post_id, owner = publish_post(new_person("author")), new_person("owner")
     ground: dict[str, object] = {"post": post_id, "owner": owner.id}
     return Ground(new_person("reader"), new_person("other"), {"post_id": post_id}, values=ground)
 

@@ -13,7 +13,7 @@ type Pair = tuple[UUID, UUID]
 
 
 class Account(msgspec.Struct, eq=False):
-    """Somebody of the run."""
+    """An account of the run."""
 
     person: Person
     is_private: bool = False
@@ -152,7 +152,7 @@ class World:
         return {follower for follower, followed in self.follows if followed == owner}
 
     def following(self, owner: UUID) -> set[UUID]:
-        """Whom somebody follows."""
+        """The accounts that this one follows."""
         return {followed for follower, followed in self.follows if follower == owner}
 
     def posts_of(self, author: UUID, status: str = "published") -> list[UUID]:

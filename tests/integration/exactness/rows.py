@@ -1,4 +1,4 @@
-"""What the database holds about somebody or something, in a form that can be compared."""
+"""The rows about an account or a thing, in a form that can be compared."""
 
 import functools
 import re

@@ -1,4 +1,4 @@
-"""Accounts are safe: no foreign page writes in somebody's name, and how long a login is refused for tells nothing."""
+"""No foreign page writes for a signed-in account, and logins do not show which usernames exist."""
 
 import importlib
 from uuid import UUID
@@ -21,7 +21,7 @@ GET_ROUTES = [route for route in template_map.routes() if route.method not in co
 
 @pytest.fixture(autouse=True)
 def _unlimited(unlimited: None) -> None:
-    """Limits are not the matter here."""
+    """These tests are not about limits."""
 
 
 def _own() -> list[str]:
@@ -51,7 +51,7 @@ def test_a_foreign_page_changes_nothing_on_any_unsafe_route(way: str) -> None:
     for reply in replies:
         assert reply.json["error"]
         assert not {"access-control-allow-origin", "set-cookie"} & set(reply.headers)
-    assert change.send(headers={"Origin": _own()[0]}).status < 300  # registered, too: nobody had taken the name
+    assert change.send(headers={"Origin": _own()[0]}).status < 300  # a registration too: its name is still free
 
 
 @each_way
@@ -78,16 +78,16 @@ def test_a_foreign_page_may_ask_but_not_read(route: template_map.Route, admin: P
 
 
 @pytest.mark.rule("R-A6")
-def test_an_unknown_user_costs_what_a_wrong_password_costs(unlimited: None) -> None:
+def test_an_unknown_user_takes_the_same_hashing_as_a_wrong_password(unlimited: None) -> None:
     passwords._placeholder_hash.cache_clear()
     known = CHANGES["auth/login"]()
     assert known.send({"password": "wrong one"}).status == 401
 
-    assert passwords._placeholder_hash.cache_info().currsize == 1  # made by whoever comes first, known or not
+    assert passwords._placeholder_hash.cache_info().currsize == 1  # made by the first attempt, of a known user or not
     assert passwords._placeholder_hash().split("$")[:4] == passwords.hash_password(PASSWORD).split("$")[:4]
 
 
 @pytest.mark.rule("R-A6")
-def test_no_password_is_that_of_an_unknown_user() -> None:
+def test_no_password_matches_the_hash_that_stands_for_unknown_users() -> None:
     for password in ("", "!", PASSWORD):
         assert call(login, body={"username": "nobody_at_all", "password": password}).status == 401

@@ -16,7 +16,7 @@ from tests.integration.exactness import rows
 from tests.integration.exactness.changes import CHANGES, Change, fields, unsafe_functions, ways
 from tests.integration.exactness.lists import LISTS, crowd, listed
 from tests.support.calls import Reply, Upload, call
-from tests.support.feed_posts import published
+from tests.support.feed_posts import publish_post
 from tests.support.people import Person, new_person
 
 each_way = pytest.mark.parametrize("way", CHANGES)
@@ -25,7 +25,7 @@ KIB = 1024
 
 @pytest.fixture(autouse=True)
 def _unlimited(unlimited: None) -> None:
-    """Limits are not the matter here."""
+    """These tests are not about limits."""
 
 
 def _texts(described: msgspec.inspect.Type) -> bool:
@@ -50,7 +50,7 @@ def test_every_way_of_every_unsafe_route_is_in_this_suite() -> None:
     assert {way for module in unsafe_functions().values() for way in ways(module)} == set(CHANGES)
 
 
-def test_bodies_take_the_contracts_members_alone() -> None:
+def test_bodies_accept_only_the_members_of_the_contract() -> None:
     assert set(FIELDS) == set(BOUNDS) | ELSEWHERE | set(LISTS_OF) | OTHERS
 
 
@@ -73,7 +73,7 @@ BY_TYPE: dict[str, object] = {
 
 
 def _forged(victim: Person) -> dict[str, object]:
-    """All that any row or answer holds, with values that nobody may give it, in both spellings."""
+    """Every field of every row and answer, with values that no caller may set, in both spellings."""
     with transaction() as db:
         of_rows = {name: victim.id if kind == "uuid" else BY_TYPE.get(kind) for name, kind in db.execute(COLUMNS)}
     kinds = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, models.Shape)]
@@ -101,7 +101,7 @@ def _left(change: Change, reply: Reply) -> list[str]:
 @each_way
 def test_no_member_beyond_the_contracts_changes_anything(way: str) -> None:
     victim = new_person("victim")
-    published(victim)
+    publish_post(victim)
     before, plain = rows.about(victim.id), CHANGES[way]()
     expected = plain.send()
     accepted = {field.encode_name for field in plain.fields} | {upload.field for upload in plain.files}
@@ -190,13 +190,13 @@ def _of_length(field: str, length: int) -> str:
 
 
 @pytest.mark.rule("R-V2")
-def test_every_text_of_every_body_has_a_bound() -> None:
+def test_every_text_of_every_body_has_a_maximum_length() -> None:
     assert set(BOUNDS) | ELSEWHERE == set(TEXTS)
 
 
 @pytest.mark.rule("R-V2")
 @pytest.mark.parametrize(("way", "field"), BOUNDS)
-def test_so_many_characters_pass_and_one_more_is_400(way: str, field: str) -> None:
+def test_the_maximum_length_passes_and_one_character_more_is_400(way: str, field: str) -> None:
     most = BOUNDS[way, field]
     around = "" if field == "password" or (way, field) in AS_SENT else " \n"
     fits = CHANGES[way]().send({field: around + _of_length(field, most) + around})
@@ -209,7 +209,7 @@ def test_so_many_characters_pass_and_one_more_is_400(way: str, field: str) -> No
 
 @pytest.mark.rule("R-V2")
 @each_text
-def test_no_text_is_too_long_to_be_refused(way: str, field: str) -> None:
+def test_a_text_of_60_kib_is_refused(way: str, field: str) -> None:
     status = CHANGES[way]().send({field: "x" * 60 * KIB}).status
 
     assert status in ((200, 202, 400, 401) if (way, field) in ELSEWHERE else (400,))
@@ -230,7 +230,7 @@ def _lists(described: msgspec.inspect.Type) -> bool:
     return isinstance(inner, (msgspec.inspect.ListType, msgspec.inspect.VarTupleType, msgspec.inspect.SetType))
 
 
-def test_every_list_of_every_body_has_a_bound() -> None:
+def test_every_list_of_every_body_has_a_maximum_length() -> None:
     assert set(LISTS_OF) == set(fields(_lists))
 
 
@@ -285,7 +285,7 @@ OTHERS = {
 }
 """Members that are bounded by their kind."""
 
-# Any JSON at all is answered in words.
+# No JSON causes a server error.
 
 ODD: tuple[object, ...] = (
     None,
@@ -308,7 +308,7 @@ BROKEN = ("[]", '"text"', "null", "{", '{"a": "\\ud800"', "\x00", "{}" * 2, "[" 
 
 
 @pytest.mark.parametrize(("way", "field"), FIELDS)
-def test_a_member_of_another_kind_is_no_failure_of_ours(way: str, field: str) -> None:
+def test_no_value_of_another_type_causes_a_server_error(way: str, field: str) -> None:
     change = CHANGES[way]()
     statuses = {repr(value): change.send({field: value}).status for value in ODD}
 
@@ -352,7 +352,7 @@ def _queries() -> Mapping[str, Callable[[dict[str, object]], Reply]]:
 
 @pytest.mark.rule("R-F6")
 @pytest.mark.parametrize("name", _queries())
-def test_whatever_a_query_says_is_no_failure_of_ours(name: str) -> None:
+def test_no_query_value_causes_a_server_error(name: str) -> None:
     ask = _queries()[name]
     module: Any = search_users if name == "users/search_users" else LISTS[name].module
     names = [field.encode_name for field in msgspec.structs.fields(module.handler.signature.query)]

@@ -31,7 +31,7 @@ FEW = 7
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who calls: a user, from an address that nobody else has."""
+    """A user with a client address of its own."""
 
     person: Person
     address: str
@@ -43,13 +43,13 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 def new_caller() -> Caller:
-    """Somebody new, from somewhere new."""
+    """A new user with a new address."""
     return Caller(new_person("caller"), f"test-{secrets.token_hex(6)}")
 
 
 @pytest.fixture
 def caller() -> Caller:
-    """Somebody."""
+    """A new user with a new address."""
     return new_caller()
 
 
@@ -59,7 +59,7 @@ type Call = Callable[[Caller, int], Reply]
 def _asked(
     module: ModuleType, *, body: object = None, has_form: bool = False, **path: Callable[[Caller], object]
 ) -> Call:
-    """A call that costs little; whether it succeeds is no matter of the limits (R-L5)."""
+    """A cheap call; limits count it whether it succeeds or not (R-L5)."""
 
     def ask(caller: Caller, _number: int) -> Reply:
         return call(
@@ -248,7 +248,7 @@ def test_a_401_counts_only_for_general(caller: Caller, limited: object) -> None:
 
 
 @pytest.mark.rule("R-L5")
-def test_taking_back_is_not_limited(caller: Caller, limited: Callable[..., None]) -> None:
+def test_undoing_is_not_limited(caller: Caller, limited: Callable[..., None]) -> None:
     limited(like=(1, 60))
     for _ in range(3):
         _like_post(caller, 0)
@@ -316,7 +316,7 @@ def test_each_refusal_raises_the_counter_of_its_action(
 
 
 @pytest.mark.rule("R-L4")
-def test_a_login_that_succeeds_takes_no_place_and_one_that_is_refused_does(caller: Caller, limited: object) -> None:
+def test_a_successful_login_is_not_counted_and_a_failed_one_is(caller: Caller, limited: object) -> None:
     malformed = [call(login, address=caller.address, body={"username": "x"}) for _ in range(7)]
     wrong = [_wrong_password(caller, number) for number in range(6)]
 

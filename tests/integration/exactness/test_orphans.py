@@ -93,7 +93,7 @@ class Household:
         self.statuses: Counter[tuple[str, int]] = Counter()
 
     def turn(self) -> None:
-        """Something happens; now and then the store goes away in its middle."""
+        """Something happens; now and then the store goes down during it."""
         act = self.chance.choice(self._acts())
         with self._outage() if self.chance.random() < 0.3 else contextlib.nullcontext():
             act()
@@ -189,7 +189,7 @@ class Household:
             together(_done, acts)
 
     def leave(self) -> None:
-        """An account is removed, and somebody new comes."""
+        """An account is removed, and a new one takes its place."""
         gone = self.chance.choice(self.people)
         mode: dict[str, object] = {"mode": "delete"}
         reply = call(remove_user, session_id=self.admin.session_id, path={"user": gone.id}, query=mode)
@@ -248,7 +248,7 @@ class Household:
 
     @contextlib.contextmanager
     def _outage(self) -> Iterator[None]:
-        """The store goes away some milliseconds from now, or at once; in the end it is back and trusted."""
+        """The store goes down some milliseconds from now, or at once; at the end it is back and its breaker closed."""
         leaving = threading.Timer(self.chance.choice([0, 0.005, 0.01, 0.02, 0.04]), self.proxy.close)
         leaving.start()
         try:
@@ -270,7 +270,7 @@ class Household:
             self.begun[post_id] = Begun(post_id, author, [row[0] for row in found])
 
     def _learn(self) -> None:
-        """Ids of what was begun, also where the answer was a refusal."""
+        """Ids of what was created, also where the answer was a refusal."""
         with transaction() as db:
             self.ids |= {str(row[0]) for row in db.execute(IN_WORK, [self._ids()])}
 

@@ -39,7 +39,7 @@ changes = st.lists(st.tuples(slots, st.one_of(st.none(), st.integers(0, 8))), ma
 
 @pytest.fixture(autouse=True)
 def _unlimited(unlimited: None) -> None:
-    """Limits are not the matter here."""
+    """These tests are not about limits."""
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ from tests.integration.exactness.looks import Look
 from tests.integration.exactness.model import Account, Comment, Post, Story, Viewer, World
 from tests.support.calls import Reply, call
 from tests.support.deliveries import deliver
-from tests.support.feed_posts import published
+from tests.support.feed_posts import publish_post
 from tests.support.people import new_person
 from tests.support.soak import EXAMPLES, bounded
 from tests.support.stores import valkey
@@ -57,7 +57,7 @@ LIMITS = (2, 3, 100, 100)
 people = st.integers(0, PEOPLE)
 """The last is an admin."""
 two = st.sampled_from([*itertools.permutations(range(PEOPLE + 1), 2), (0, 0)])
-"""Who does something to whom, seldom to herself."""
+"""The actor and the target of an action, seldom the same account."""
 admins_mostly = st.sampled_from([PEOPLE, PEOPLE, PEOPLE, 0])
 
 
@@ -90,7 +90,7 @@ NEEDS: dict[str, Callable[["WorldMachine"], object]] = {
 
 
 class Act(msgspec.Struct, frozen=True):
-    """Something that somebody may do."""
+    """An action."""
 
     do: Callable[..., None]
     needs: str
@@ -127,7 +127,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Everybody anew."""
+        """New accounts."""
         TOLD.runs += 1
         self.world, self.word = World(), secrets.token_hex(4)
         self.steps, self.reads = -1, 0
@@ -138,7 +138,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
-        """Somebody does something."""
+        """Perform an action."""
         self.data = data
         chosen = data.draw(st.sampled_from([each for each in ACTS if NEEDS[each.needs](self)]), label="act")
         chosen.do(self, **{name: data.draw(strategy, label=name) for name, strategy in chosen.given.items()})
@@ -177,7 +177,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @act(often=2, pair=two)
     def accept(self, pair: tuple[int, int]) -> None:
-        """Let somebody follow who asked to."""
+        """Accept a follow request."""
         asking, viewer = self._asked(pair)
         follow = (asking.id, viewer.id)
         reply = self._do(accept_follow_request, viewer, user=asking.id)
@@ -190,7 +190,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @act(pair=two)
     def decline(self, pair: tuple[int, int]) -> None:
-        """Do not let somebody follow who asked to."""
+        """Decline a follow request."""
         asking, viewer = self._asked(pair)
         reply = self._do(decline_follow_request, viewer, user=asking.id)
         if not self._refused(reply, viewer):
@@ -219,7 +219,7 @@ class WorldMachine(RuleBasedStateMachine):
     def publish(self, who: int) -> None:
         """A post is made and published, and reaches its readers."""
         author = self.accounts[who]
-        post = Post(published(author.person), author.id, "published")
+        post = Post(publish_post(author.person), author.id, "published")
         self.world.posts[post.id] = post
         self._fan_out(post)
 
@@ -227,7 +227,7 @@ class WorldMachine(RuleBasedStateMachine):
     def upload(self, who: int) -> None:
         """A post waits for its renditions."""
         author = self.accounts[who]
-        post = Post(published(author.person, status="processing"), author.id, "processing")
+        post = Post(publish_post(author.person, status="processing"), author.id, "processing")
         self.world.posts[post.id] = post
 
     @act(needs="processing", fails=st.booleans())
@@ -371,7 +371,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @act(who=admins_mostly, whom=people)
     def ban(self, who: int, whom: int) -> None:
-        """Ban somebody, or try to: nobody is signed in to that account any more."""
+        """Ban an account, or try to: its sessions end."""
         viewer, target = self.accounts[who], self.accounts[whom]
         reply = self._do(remove_user, viewer, user=target.id)
         if not viewer.is_admin:
@@ -386,7 +386,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @act(often=3, who=admins_mostly, whom=people)
     def unban(self, who: int, whom: int) -> None:
-        """Let somebody in again; old sessions stay dead."""
+        """End a ban; the old sessions stay ended."""
         viewer, target = self.accounts[who], self.accounts[whom]
         reply = self._do(unban_user, viewer, user=target.id)
         if not viewer.is_admin:
@@ -402,7 +402,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @act(who=people, whom=st.integers(0, PEOPLE - 1))
     def remove(self, who: int, whom: int) -> None:
-        """Remove an account with all that is its, or mostly try to; somebody new takes its place."""
+        """Remove an account and its content, or try to; a new account takes its place."""
         viewer, target = self.accounts[who], self.accounts[whom]
         reply = self._do(remove_user, viewer, query={"mode": "delete"}, user=target.id)
         if not viewer.is_admin:
@@ -417,7 +417,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @act(needs="posts", who=admins_mostly)
     def take_down(self, who: int) -> None:
-        """Delete anybody's post, or try to."""
+        """Delete a post of any account, or try to."""
         viewer, post = self.accounts[who], self._post()
         reply = self._do(remove_post, viewer, post_id=post.id)
         if not viewer.is_admin or post.status == "deleted":
@@ -453,7 +453,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @invariant()
     def counters_equal_the_rows(self) -> None:
-        """R-I3; and somebody's next feed is right."""
+        """R-I3; and the next feed of one account is right."""
         if not hasattr(self, "accounts"):
             return
         self.steps += 1
@@ -464,7 +464,7 @@ class WorldMachine(RuleBasedStateMachine):
             self._compare(looks.feed(self.world, reader), reader)
 
     def teardown(self) -> None:
-        """Every read of the admin, of nobody and of one or two more, and the world ends."""
+        """Every read of the admin, of an anonymous caller and of one or two others; then the run ends."""
         if not hasattr(self, "accounts"):
             return
         try:
@@ -523,7 +523,7 @@ class WorldMachine(RuleBasedStateMachine):
             who.add(viewer.id)
 
     def _let_go(self, module: ModuleType, viewer: Account, post: Post, who: set[UUID]) -> None:
-        """What she has a viewer may give up, also of what she may not see any more."""
+        """A viewer can undo an own like or save, also of what they can no longer see."""
         reply = self._do(module, viewer, post_id=post.id)
         if post.status != "published" or not (viewer.id in who or self.world.may_touch(viewer, post)):
             self._refused(reply, viewer, 404)
@@ -546,7 +546,7 @@ class WorldMachine(RuleBasedStateMachine):
         return [post for post in self.world.posts.values() if post.status == status]
 
     def _asked(self, pair: tuple[int, int]) -> tuple[Account, Account]:
-        """Somebody who asked to follow somebody, or, perhaps, this pair."""
+        """A pair with a pending follow request, or, perhaps, this pair."""
         asking, viewer = (self.accounts[number].id for number in pair)
         asking, viewer = self.data.draw(st.sampled_from([*sorted(self.world.requests), (asking, viewer)]))
         return self.world.accounts[asking], self.world.accounts[viewer]

@@ -18,7 +18,7 @@ from infra import template_map
 from layers.postgres.connection import transaction
 from tests.integration.exactness.lists import LISTS, OF_MESSAGES, Listed, crowd, listed, name_of
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import Trips, counted_trips, forget_feed, published, told
+from tests.support.feed_posts import Trips, count_trips, forget_feed, publish_post, publish_to
 from tests.support.people import Person, follow, new_person
 from tests.support.stores import valkey
 from tests.support.stories import new_story
@@ -30,7 +30,7 @@ type Ask = Callable[[], Reply]
 
 @pytest.fixture(autouse=True)
 def _unlimited(unlimited: None) -> None:
-    """Limits are not the matter here."""
+    """These tests are not about limits."""
 
 
 @pytest.fixture
@@ -49,14 +49,14 @@ def _cost(ask: Ask, *, before: Callable[[], object] = lambda: None) -> tuple[Tri
     before()
     ask()
     before()
-    with counted_trips() as trips:
+    with count_trips() as trips:
         reply = ask()
     assert reply.status < 300, reply.body
     return trips, reply
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_page_of_fifty_costs_as_much_as_one_of_one(rows: Listed) -> None:
+def test_a_page_of_fifty_takes_as_many_statements_as_one_of_one(rows: Listed) -> None:
     one, short = _cost(lambda: rows.ask(limit=1))
     many, long = _cost(lambda: rows.ask(limit=MANY))
 
@@ -96,7 +96,7 @@ FIXED = {"posts/list_filters"}
 
 
 @pytest.mark.parametrize("module", UNPAGED, ids=lambda module: module.__name__)
-def test_a_list_of_fifty_costs_as_much_as_one_of_one(module: ModuleType) -> None:
+def test_a_list_of_fifty_takes_as_many_statements_as_one_of_one(module: ModuleType) -> None:
     items, prepare = UNPAGED[module]
     costs = []
     for count in (1, MANY):
@@ -124,10 +124,10 @@ def test_every_list_that_is_read_is_measured_here() -> None:
     assert lists - known - OF_MESSAGES == set()
 
 
-def test_a_post_of_ten_pictures_costs_as_much_as_one_of_one(ada: Person) -> None:
+def test_a_post_of_ten_pictures_takes_as_many_statements_as_one_of_one(ada: Person) -> None:
     costs = []
     for pictures in (1, 10):
-        post_id = published(ada, pictures=pictures)
+        post_id = publish_post(ada, pictures=pictures)
         trips, reply = _cost(lambda: call(get_post, session_id=ada.session_id, path={"post_id": post_id}))  # noqa: B023
         assert len(reply.json["post"]["media"]) == pictures
         costs.append((trips.statements, trips.valkey))
@@ -135,14 +135,14 @@ def test_a_post_of_ten_pictures_costs_as_much_as_one_of_one(ada: Person) -> None
     assert costs[0] == costs[1]
 
 
-def test_turning_public_costs_the_same_for_fifty_requests_as_for_one() -> None:
+def test_turning_public_takes_as_many_statements_for_fifty_requests_as_for_one() -> None:
     costs = []
     for count in (1, MANY):
         shy = new_person("shy", private=True)
         with transaction() as db, db.cursor() as cursor:
             asking = [(who, shy.id) for who in crowd()[:count]]
             cursor.executemany("INSERT INTO follow_requests (requester_id, target_id) VALUES (%s, %s)", asking)
-        with counted_trips() as trips:
+        with count_trips() as trips:
             reply = call(update_profile, session_id=shy.session_id, body={"isPrivate": False})
         assert reply.json["user"]["followerCount"] == count
         costs.append(trips.statements)
@@ -150,22 +150,22 @@ def test_turning_public_costs_the_same_for_fifty_requests_as_for_one() -> None:
     assert costs[0] == costs[1]
 
 
-def test_deleting_a_comment_costs_the_same_with_fifty_replies_as_with_one(ada: Person) -> None:
-    post_id, costs = published(ada), []
+def test_deleting_a_comment_takes_as_many_statements_with_fifty_replies_as_with_one(ada: Person) -> None:
+    post_id, costs = publish_post(ada), []
     for count in (1, MANY):
         path: dict[str, object] = {"post_id": post_id}
         made = call(create_comment, session_id=ada.session_id, path=path, body={"content": "x"}).json["comment"]
         for _ in range(count):
             body = {"content": "y", "parentCommentId": made["id"]}
             assert call(create_comment, session_id=ada.session_id, path=path, body=body).status == 201
-        with counted_trips() as trips:
+        with count_trips() as trips:
             assert call(delete_comment, session_id=ada.session_id, path={"comment_id": made["id"]}).status == 200
         costs.append(trips.statements)
 
     assert costs[0] == costs[1]
 
 
-def test_ten_uploads_cost_as_much_as_one(ada: Person) -> None:
+def test_ten_uploads_take_as_many_statements_as_one(ada: Person) -> None:
     file = {"size": 1000, "type": "image/jpeg"}
     costs = []
     for count in (1, 10):
@@ -180,12 +180,12 @@ def test_ten_uploads_cost_as_much_as_one(ada: Person) -> None:
 
 @pytest.fixture
 def reader() -> tuple[Person, list[UUID]]:
-    """Somebody whose feed has more than two long pages, by several authors, and its posts, newest first."""
+    """An account whose feed has more than two long pages, by several authors, and its posts, newest first."""
     reader, authors = new_person("reader"), [new_person("author") for _ in range(3)]
     for author in authors:
         follow(reader, author)
     call(get_feed, session_id=reader.session_id)  # from now on the timeline is there, and receives
-    posts = [told(authors[number % 3], reader) for number in range(2 * MANY + 3)]
+    posts = [publish_to(authors[number % 3], reader) for number in range(2 * MANY + 3)]
     return reader, posts[::-1]
 
 

@@ -26,7 +26,7 @@ from layers.postgres.connection import transaction
 from layers.valkey import connection as valkey_connection
 from tests.integration.exactness.counters import wrong_counters
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import published
+from tests.support.feed_posts import publish_post
 from tests.support.people import Person, new_person
 from tests.support.stories import new_story
 from tests.support.together import together
@@ -39,7 +39,7 @@ type Act = Callable[[Person], Reply]
 
 @pytest.fixture(autouse=True)
 def _unlimited(unlimited: None) -> None:
-    """Limits are not the matter here."""
+    """These tests are not about limits."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ def _comment(person: Person, post_id: UUID, *, parent: object = None, key: str |
 @pytest.fixture
 def place(ada: Person) -> Place:
     """A post with a comment, and a story."""
-    post_id = published(ada)
+    post_id = publish_post(ada)
     return Place(ada, post_id, UUID(_comment(ada, post_id).json["comment"]["id"]), new_story(ada))
 
 
@@ -105,7 +105,7 @@ def test_twenty_at_once_by_one_user_count_once(what: str, place: Place, grace: P
 
 @pytest.mark.rule("R-I1")
 @pytest.mark.parametrize("what", TAKING_BACK)
-def test_twenty_at_once_taking_back_count_once(what: str, place: Place, grace: Person, admin: Person) -> None:
+def test_twenty_removals_at_once_count_once(what: str, place: Place, grace: Person, admin: Person) -> None:
     ADDING[what](place)(grace)
     ADDING[what](place)(admin)
 
@@ -126,7 +126,7 @@ def test_twenty_users_at_once_count_twenty(what: str, place: Place) -> None:
 
 @pytest.mark.rule("R-I2")
 @pytest.mark.parametrize("what", ADDING)
-def test_adding_and_taking_back_at_once_ends_with_counters_equal_to_rows(what: str, place: Place) -> None:
+def test_adding_and_removing_at_once_ends_with_counters_equal_to_rows(what: str, place: Place) -> None:
     people = [new_person("many") for _ in range(4)]
     acts = [ADDING[what](place), TAKING_BACK.get(what, ADDING[what])(place)]
     turns = [(acts[number % 2], person) for number in range(5) for person in people]
@@ -167,7 +167,7 @@ def test_a_request_is_accepted_or_declined_or_withdrawn_but_once(grace: Person) 
         _act(decline_follow_request, user=grace.id)(shy)
 
 
-def test_turning_public_while_people_ask_leaves_nobody_waiting() -> None:
+def test_turning_public_during_requests_leaves_no_request_pending() -> None:
     shy, people = new_person("shy", private=True), [new_person("asks") for _ in range(12)]
 
     def turn(person: Person | None) -> int:
@@ -192,14 +192,14 @@ def test_twenty_comments_at_once_with_one_key_are_one(place: Place, grace: Perso
     assert wrong_counters([place.owner.id]) == []
 
 
-def test_one_of_several_who_take_a_name_at_once_gets_it() -> None:
+def test_of_several_registrations_of_one_name_at_once_one_succeeds() -> None:
     name = f"taken_{secrets.token_hex(4)}"
     bodies = [{"username": name, "email": f"{n}{name}@example.org", "password": "a good one"} for n in range(4)]
 
     assert Counter(together(lambda body: call(register, body=body).status, bodies)) == {201: 1, 409: 3}
 
 
-# Storms: everybody does everything at the same moment.
+# Many accounts act on the same things at once.
 
 
 def _storm(seed: int, acts: list[Callable[[random.Random], Reply]]) -> Counter[int]:
@@ -219,7 +219,7 @@ def _storm(seed: int, acts: list[Callable[[random.Random], Reply]]) -> Counter[i
 @pytest.mark.parametrize("seed", range(3))
 def test_a_storm_of_likes_comments_and_deletes_leaves_counters_equal_to_rows(seed: int) -> None:
     people = [new_person("storm") for _ in range(4)]
-    posts = [published(people[number % 2]) for number in range(4)]
+    posts = [publish_post(people[number % 2]) for number in range(4)]
     comments = [UUID(_comment(people[0], post).json["comment"]["id"]) for post in posts for _ in range(2)]
 
     def comment(chance: random.Random) -> Reply:

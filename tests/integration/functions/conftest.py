@@ -13,7 +13,7 @@ from tests.support.proxies import Proxies, Proxy, proxy_to, through_proxies
 
 @pytest.fixture
 def proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxies]:
-    """This thread talks to PostgreSQL and Valkey through proxies that the test can close."""
+    """This thread reaches PostgreSQL and Valkey through proxies that the test can close."""
     with through_proxies(monkeypatch) as proxies:
         yield proxies
 

@@ -14,8 +14,8 @@ from functions.feed import get_feed
 from functions.posts import create_post, like_post
 from tests import pictures
 from tests.support.calls import Reply, Upload, call, multipart, sample
-from tests.support.feed_posts import published
-from tests.support.logs import logged
+from tests.support.feed_posts import publish_post
+from tests.support.logs import capture_log
 from tests.support.people import Person
 
 COMMENT = {"content": "voil\u00e0 \U0001f5dd"}
@@ -54,10 +54,10 @@ def _requests(post_id: UUID) -> list[Sent]:
 
 @pytest.mark.rule("R-O3")
 def test_each_request_writes_one_line_with_what_it_was_and_how_it_was_answered(ada: Person) -> None:
-    for sent in _requests(published(ada)):
+    for sent in _requests(publish_post(ada)):
         session_id = None if sent.is_anonymous else ada.session_id
         trace_id = str(uuid4())
-        with logged() as lines:
+        with capture_log() as lines:
             reply = call(sent.module, session_id=session_id, headers={"x-trace-id": trace_id}, **sent.given)
         found = [line for line in lines() if line["message"] == "request"]
 

@@ -42,14 +42,14 @@ def test_who_is_signed_in_has_the_new_role_with_the_next_request_and_stays_signe
         assert status() == seen
 
 
-def test_nothing_is_left_to_tell_valkey(ada: Person) -> None:
+def test_no_revocation_is_left_for_valkey(ada: Person) -> None:
     grant(username=ada.username, role="verified")
 
     with transaction() as db:
         assert db.execute("SELECT FROM revocations WHERE user_id = %s", [ada.id]).fetchone() is None
 
 
-def test_the_command_tells_what_it_did(ada: Person) -> None:
+def test_the_command_prints_what_it_did(ada: Person) -> None:
     done = _run("--user", f" {ada.username.upper()}", "--role", "verified")
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""MinIO tells RabbitMQ of new originals, and of nothing else."""
+"""MinIO notifies RabbitMQ of new originals, and of nothing else."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,15 +10,17 @@ import boto3
 import pika
 import pytest
 from botocore.config import Config
+from mypy_boto3_s3.client import S3Client
 
-from infra.rabbitmq.definitions import PHOTO_UPLOADED, PHOTOS
+from infra.rabbitmq.definitions import PHOTOS
+from layers.core.events import PHOTO_UPLOADED
 from layers.core.settings import settings
 from tests.support import services
 from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def store():
+def store() -> S3Client:
     return boto3.client(
         "s3",
         endpoint_url=settings().s3_endpoint_url,
@@ -49,12 +51,12 @@ def notified_keys() -> Iterator[Callable[[], list[str]]]:
         connection.close()
 
 
-def put(store, key: str) -> str:
+def put(store: S3Client, key: str) -> str:
     store.put_object(Bucket=settings().s3_bucket, Key=key, Body=b"x", Metadata={"trace-id": "t-1"})
     return key
 
 
-def test_a_new_original_is_told_and_nothing_else_is(store):
+def test_only_new_originals_are_notified(store: S3Client) -> None:
     with notified_keys() as keys:
         for other in ("processed/small", "uploads", "stories/2026/01/02", "avatars"):
             put(store, f"{other}/{uuid4()}")
@@ -63,14 +65,14 @@ def test_a_new_original_is_told_and_nothing_else_is(store):
         assert all(key.startswith("originals/") for key in keys())
 
 
-def test_minio_starts_and_stores_while_rabbitmq_is_away_and_tells_again_once_it_is_back(store):
-    with services.stopped("rabbitmq"):
+def test_minio_stores_while_rabbitmq_is_down_and_notifies_again_when_it_is_back(store: S3Client) -> None:
+    with services.stop("rabbitmq"):
         services.restart("minio")
         put(store, f"originals/2026/01/02/{uuid4()}-0")
     with notified_keys() as keys:
 
-        def is_told() -> bool:
+        def is_notified() -> bool:
             put(store, f"originals/2026/01/02/{uuid4()}-0")
             return bool(keys())
 
-        until(is_told, seconds=30, every=0.5)
+        until(is_notified, seconds=30, every=0.5)

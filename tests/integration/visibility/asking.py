@@ -82,7 +82,7 @@ def ask(
     values = _values(name, scene)
     if unknown:
         values |= {each: new_id() for each, value in values.items() if isinstance(value, UUID)}
-    effect = EFFECTS.get(row.does, lambda _: False)
+    effect = EFFECTS[row.does]
     was_so = effect(scene)
     reply = _send(name, row, scene, values)
     return Asked(reply, was_so, effect(scene), _marks(row.shows, scene, values))

@@ -1,4 +1,4 @@
-"""Stores that a test can take away."""
+"""Fixtures of the visibility tests."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.support.stores import valkey
 
 @pytest.fixture
 def proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxies]:
-    """This thread talks to PostgreSQL and Valkey through proxies that the test can close."""
+    """This thread reaches PostgreSQL and Valkey through proxies that the test can close."""
     valkey()  # the test's own client never goes through a proxy
     with through_proxies(monkeypatch) as proxies:
         yield proxies

@@ -130,7 +130,7 @@ def _has_group(scene: Scene) -> bool:
 
 def _has_name(scene: Scene) -> bool:
     """The neighbour's list has the group under the token."""
-    return _group_of_neighbour(scene)["name"] == scene.token
+    return bool(_group_of_neighbour(scene)["name"] == scene.token)
 
 
 def _has_left(scene: Scene) -> bool:
@@ -167,6 +167,7 @@ _RELATION: Final = """
 """
 
 EFFECTS: Final[dict[str, Effect]] = {
+    "": lambda _: False,
     "like": _row(_LIKE),
     "unlike": _no_row(_LIKE),
     "save": _row(_SAVE),

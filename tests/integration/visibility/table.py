@@ -54,7 +54,7 @@ POST_READ: Final = _cells(
     expired=           "404   404   404   +     404   +     404   +",
     owner_banned=      "404   404   404   404   404   404   404   +",
 )
-"""R-P1: a single resource, or what hangs on one: 404 as for one that does not exist. Anybody may ask (R-P3)."""
+"""R-P1: a single resource, or what hangs on one: 404 as for one that does not exist. No session is needed (R-P3)."""
 
 POST_WRITE: Final = _cells(
     public=            "401   +     +     +     +     +     401   +",

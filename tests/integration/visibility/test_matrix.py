@@ -11,7 +11,7 @@ import pytest
 from layers.core.settings import settings
 from tests.integration.visibility.asking import CANONICAL, READS, SUCCESSES, ask, check
 from tests.integration.visibility.table import ROWS, STATES, VIEWERS
-from tests.integration.visibility.world import World, viewer_named
+from tests.integration.visibility.world import World, make_viewer
 from tests.support.calls import Reply
 
 CREATE_STORY = "POST /api/v1/stories"
@@ -44,7 +44,7 @@ def test_each_cell_of_the_table(world: World, browser: httpx.Client, name: str, 
     person = world.viewer(viewer, owned)
     is_fresh = row.uses_up and row.cells[state][viewer] in SUCCESSES
     if is_fresh:
-        owned, person = viewer_named(viewer, state, has_conversation="/messages/" in name)
+        owned, person = make_viewer(viewer, state, has_conversation="/messages/" in name)
     asked = ask(name, owned, person, prepare=is_fresh)
 
     check(name, state, viewer, asked, owned)

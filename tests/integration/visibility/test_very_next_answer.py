@@ -11,7 +11,7 @@ from functions.stories import delete_story
 from functions.users import accept_follow_request, decline_follow_request, follow_user, unfollow_user, update_profile
 from tests.integration.visibility.asking import READS, ask, check
 from tests.integration.visibility.table import ROWS
-from tests.integration.visibility.world import Owned, viewer_named
+from tests.integration.visibility.world import Owned, make_viewer
 from tests.support.calls import call
 from tests.support.people import Person, new_person
 from tests.support.proxies import Proxies
@@ -110,9 +110,9 @@ CHANGES = [
 @pytest.mark.rule("R-P4", "R-P6", "R-I5")
 @pytest.mark.parametrize("meanwhile", ["warm", "without valkey", "valkey lost all"])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
-def test_the_very_next_answer_obeys(change: Change, meanwhile: str, proxies: Proxies) -> None:
+def test_the_next_answer_obeys(change: Change, meanwhile: str, proxies: Proxies) -> None:
     state, viewer = change.before
-    owned, person = viewer_named(viewer, state)
+    owned, person = make_viewer(viewer, state)
     for _ in range(2):  # the second time from whatever was kept
         for name in READS:
             check(name, state, viewer, ask(name, owned, person), owned)

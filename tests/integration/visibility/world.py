@@ -21,8 +21,8 @@ from layers.valkey import timelines
 from tests import pictures
 from tests.integration.visibility.table import STATES, VIEWERS
 from tests.support.calls import call
-from tests.support.feed_posts import published
-from tests.support.messages import ask, opened, opened_group, sent
+from tests.support.feed_posts import publish_post
+from tests.support.messages import ask, create_group, open_pair, send_text
 from tests.support.people import Person, follow, new_person
 from tests.support.stories import HOUR, grow_older, new_story
 
@@ -104,7 +104,7 @@ class World:
             for name in VIEWERS
             if name not in ("anonymous", "owner")
         }
-        self.owned = {state: made(state, self.viewers) for state in STATES}
+        self.owned = {state: make_owned(state, self.viewers) for state in STATES}
         for state, owned in self.owned.items():
             if state != "deleted":
                 _render(owned)
@@ -115,29 +115,29 @@ class World:
         return owned.owner if name == "owner" else self.viewers.get(name)
 
 
-def viewer_named(name: str, state: str, *, has_conversation: bool = True) -> tuple[Owned, Person | None]:
+def make_viewer(name: str, state: str, *, has_conversation: bool = True) -> tuple[Owned, Person | None]:
     """An account of its own in that state, and such a viewer, without relations to any other account.
 
     The post and the story have no pictures, and the account a conversation only if it is asked for: both take time.
     """
     if name in ("anonymous", "owner"):
-        owned = made(state, {}, has_conversation=has_conversation)
+        owned = make_owned(state, {}, has_conversation=has_conversation)
         return owned, owned.owner if name == "owner" else None
     person = new_person(name, role="admin" if name == "admin" else "user")
-    owned = made(state, {name: person}, has_conversation=has_conversation)
+    owned = make_owned(state, {name: person}, has_conversation=has_conversation)
     if name == "banned":
         _ban(person)
     return owned, person
 
 
-def made_group() -> tuple[Owned, dict[str, Person]]:
+def make_group() -> tuple[Owned, dict[str, Person]]:
     """A public account and a group that it has created, with a message of its neighbour; and all viewers of it."""
-    owned = made("public", {})
+    owned = make_owned("public", {})
     names = ("outsider", "admin", "member", "admin_member", "left", "banned")
     viewers = {name: new_person(name, role="admin" if "admin" in name else "user") for name in names}
     members = [viewers[name] for name in ("member", "admin_member", "left", "banned")]
-    group = opened_group(owned.owner, owned.neighbour, *members)
-    message = sent(owned.neighbour, group, f"message-{secrets.token_hex(4)}")
+    group = create_group(owned.owner, owned.neighbour, *members)
+    message = send_text(owned.neighbour, group, f"message-{secrets.token_hex(4)}")
     assert ask(leave_group, viewers["left"], group).status == 200
     _ban(viewers["banned"])
     owned = msgspec.structs.replace(
@@ -150,11 +150,11 @@ def made_group() -> tuple[Owned, dict[str, Person]]:
     return owned, viewers | {"creator": owned.owner}
 
 
-def made(state: str, viewers: Mapping[str, Person], *, has_conversation: bool = True) -> Owned:
+def make_owned(state: str, viewers: Mapping[str, Person], *, has_conversation: bool = True) -> Owned:
     """An account in that state with all that it owns, and each viewer's relation to it."""
     token = secrets.token_hex(4)
     owner, neighbour, requester = new_person(f"own_{state[:6]}"), new_person("nb"), new_person("req")
-    post_id = published(owner)
+    post_id = publish_post(owner)
     with transaction() as db:
         db.execute("UPDATE posts SET caption = %s WHERE id = %s", [f"caption-{token}", post_id])
     path = {"post_id": post_id}
@@ -166,8 +166,8 @@ def made(state: str, viewers: Mapping[str, Person], *, has_conversation: bool = 
     call(view_story, session_id=neighbour.session_id, path={"story_id": story_id})
     conversation_id, message_id = new_id(), new_id()
     if has_conversation:
-        conversation_id = opened(owner, neighbour)
-        message_id = UUID(sent(neighbour, conversation_id, f"message-{token}")["messageId"])
+        conversation_id = open_pair(owner, neighbour)
+        message_id = UUID(send_text(neighbour, conversation_id, f"message-{token}")["messageId"])
     follow(neighbour, owner)
     follow(owner, neighbour)
     owned = Owned(
@@ -192,10 +192,11 @@ def made(state: str, viewers: Mapping[str, Person], *, has_conversation: bool = 
 def _settle(owned: Owned, viewers: Mapping[str, Person]) -> None:
     owner, is_private = owned.owner, owned.state != "public"
     requesters = [owned.requester, *(person for name, person in viewers.items() if name == "requested")]
-    values = {
+    followers = [person.id for name, person in viewers.items() if name == "follower"]
+    values: dict[str, object] = {
         "owner": owner.id,
         "post": owned.post_id,
-        "followers": [person.id for name, person in viewers.items() if name == "follower"],
+        "followers": followers,
         "savers": [owner.id, *(person.id for person in viewers.values())],
         "requested": [person.id for person in requesters if is_private],
     }
@@ -206,7 +207,7 @@ def _settle(owned: Owned, viewers: Mapping[str, Person]) -> None:
             db.execute("UPDATE posts SET status = 'processing' WHERE id = %s", [owned.post_id])
             db.execute("UPDATE users SET post_count = post_count - 1 WHERE id = %s", [owner.id])
             db.execute("UPDATE post_media SET status = 'processing' WHERE post_id = %s", [owned.post_id])
-    timelines.add_followed_for_all([*values["followers"], owner.id], owner.id)
+    timelines.add_followed_for_all([*followers, owner.id], owner.id)
     if owned.state == "deleted":
         for module, path in (
             (delete_post, {"post_id": owned.post_id}),

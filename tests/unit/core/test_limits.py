@@ -12,7 +12,7 @@ from layers.core.settings import settings
 
 @pytest.fixture
 def overridden(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """RATE_LIMITS can be set, and is read anew."""
+    """RATE_LIMITS can be set, and is read again."""
     monkeypatch.delenv("RATE_LIMITS", raising=False)
     settings.cache_clear()
     limits._configured.cache_clear()
@@ -39,7 +39,7 @@ def test_defaults_are_the_contracts(overridden: pytest.MonkeyPatch, limit: Limit
     assert (limit.configured.requests, limit.configured.seconds) == (requests, seconds)
 
 
-def test_login_alone_counts_failures_by_address_and_closes_without_valkey() -> None:
+def test_login_alone_counts_failures_by_address_and_fails_without_valkey() -> None:
     special = [
         limit.action
         for limit in vars(limits).values()

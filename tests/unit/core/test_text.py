@@ -63,7 +63,7 @@ def test_what_is_no_markup_stays_as_typed(typed: str) -> None:
         "<b" * 500 + ">" * 500,
     ],
 )
-def test_what_is_left_never_joins_into_new_markup(typed: str) -> None:
+def test_what_remains_never_forms_new_markup(typed: str) -> None:
     left = remove_markup(typed)
 
     assert "<" not in left
@@ -75,7 +75,7 @@ def test_line_ends_become_lf_and_white_space_around_goes() -> None:
     assert remove_markup(" \n\t\r\n ") == ""
 
 
-def test_control_characters_go_so_that_nobody_can_forge_a_media_mark() -> None:
+def test_control_characters_are_removed_so_that_media_marks_cannot_be_forged() -> None:
     typed = f"{media_links.POST_MARK}x{media_links.AVATAR_MARK}y\x00\x07\x7f\u2028z\tw"
 
     assert remove_markup(typed) == "xyz\tw"

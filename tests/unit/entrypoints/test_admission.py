@@ -19,7 +19,7 @@ from tests.support.waiting import until
 
 @pytest.fixture(autouse=True)
 def no_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Both stores at a port where nobody listens, in a process whose breakers have not seen it."""
+    """Both stores at a port where nothing listens, in a process whose breakers are closed."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     monkeypatch.setenv("VALKEY_URL", f"redis://127.0.0.1:{port}/0")
@@ -52,7 +52,7 @@ def test_without_valkey_login_is_closed() -> None:
     assert refused.value.store == "valkey"
 
 
-def test_a_session_that_nobody_can_look_up_is_an_unavailable_store_and_not_a_stranger() -> None:
+def test_a_session_that_no_store_can_confirm_is_an_unavailable_store_and_not_anonymous() -> None:
     with pytest.raises(StoreUnavailable) as refused:
         admission.admit("some-session", "192.0.2.1", FEED)
 
@@ -60,7 +60,7 @@ def test_a_session_that_nobody_can_look_up_is_an_unavailable_store_and_not_a_str
 
 
 @pytest.mark.rule("R-D2")
-def test_two_dead_stores_are_noticed_at_once() -> None:
+def test_two_stores_that_are_down_are_noticed_at_once() -> None:
     started = time.monotonic()
     for _ in range(50):
         with pytest.raises(StoreUnavailable):

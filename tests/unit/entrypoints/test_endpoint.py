@@ -113,7 +113,7 @@ def test_a_body_is_read_as_a_form_or_as_json_whichever_was_sent() -> None:
 
 
 @pytest.mark.parametrize("returned", [Created({"a": 1}), Accepted({"a": 1})])
-def test_the_return_says_the_status(returned: object) -> None:
+def test_the_return_value_decides_the_status(returned: object) -> None:
     @health_probe
     def handler() -> object:
         return returned
@@ -154,7 +154,7 @@ def test_every_failure_is_a_problem_document(error: Exception, status: int) -> N
     assert reply["headers"]["cache-control"] == "no-store"
 
 
-def test_an_unavailable_store_says_when_to_try_again_and_the_object_store_that_nothing_is_queued() -> None:
+def test_an_unavailable_store_gives_retry_after_and_the_object_store_queued_false() -> None:
     @health_probe
     def handler() -> None:
         raise errors.StoreUnavailable("storage", retry_after=7)

@@ -41,7 +41,7 @@ def test_bytes_of_a_file_are_untouched_and_line_ends_of_texts_are_folded() -> No
     assert form.texts == {"caption": "a\nb\n"}
 
 
-def test_the_declared_type_is_only_a_word() -> None:
+def test_the_declared_type_is_ignored() -> None:
     form = _read(_part('name="media"; filename="x.heic"', b"1", headers="Content-Type: application/x-anything\r\n"))
 
     assert form.files == (File("media", "x.heic", b"1"),)
@@ -82,7 +82,7 @@ def test_an_empty_form_has_nothing() -> None:
     ],
     ids=["empty", "no header", "unterminated", "cut", "lf", "no disposition", "long header", "65 parts", "latin-1"],
 )
-def test_a_broken_body_is_invalid_and_says_so_in_words(body: bytes) -> None:
+def test_a_broken_body_is_invalid_and_the_error_says_why(body: bytes) -> None:
     with pytest.raises(Invalid, match="multipart body") as refusal:
         read_form(body, TYPE)
 

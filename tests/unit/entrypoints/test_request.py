@@ -97,7 +97,7 @@ def test_query_values_are_the_last_of_each() -> None:
     assert _request().query == {}
 
 
-def test_the_address_is_the_front_doors_word() -> None:
+def test_the_address_is_the_one_that_nginx_reports() -> None:
     seen = Request(
         {
             "requestContext": {"httpMethod": "GET", "identity": {"sourceIp": "192.0.2.7"}},

@@ -64,7 +64,7 @@ def test_a_bad_picture_is_an_error_of_its_form_field() -> None:
 @pytest.mark.parametrize(
     "error", [ValueError("SELECT password_hash"), KeyError("/srv"), errors.PhotogramError("secret")]
 )
-def test_a_defect_of_ours_is_a_500_that_tells_nothing(error: Exception) -> None:
+def test_an_unexpected_error_is_a_500_without_details(error: Exception) -> None:
     status, body = describe_problem(error)
 
     assert status is HTTPStatus.INTERNAL_SERVER_ERROR
@@ -100,5 +100,5 @@ def test_a_subclass_needs_no_row_of_its_own() -> None:
         (Unhealthy({"a": 1}), 503),
     ],
 )
-def test_a_handlers_return_says_its_status(returned: object, status: int) -> None:
+def test_the_return_value_of_a_handler_decides_its_status(returned: object, status: int) -> None:
     assert unwrap(returned) == (status, {"a": 1})

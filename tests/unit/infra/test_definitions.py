@@ -1,6 +1,7 @@
 """RabbitMQ's definitions are generated from the queues of template.yaml."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,11 @@ from layers.rabbitmq.messages import WAITS_MS
 
 
 @pytest.fixture
-def generated():
+def generated() -> dict[str, Any]:
     return definitions.definitions(["photo-uploaded", "post-published"], user="photogram", password_hash="x")
 
 
-def test_each_queue_has_wait_queues_and_a_dead_letter_queue(generated):
+def test_each_queue_has_wait_queues_and_a_dead_letter_queue(generated: dict[str, Any]) -> None:
     names = {queue["name"] for queue in generated["queues"]}
     assert names == {
         name + suffix
@@ -24,14 +25,14 @@ def test_each_queue_has_wait_queues_and_a_dead_letter_queue(generated):
     assert {queue["arguments"]["x-queue-type"] for queue in generated["queues"]} == {"quorum"}
 
 
-def test_a_wait_queue_returns_its_messages_to_the_queue_they_came_from(generated):
+def test_a_wait_queue_returns_its_messages_to_the_queue_they_came_from(generated: dict[str, Any]) -> None:
     wait = next(queue for queue in generated["queues"] if queue["name"] == "post-published.wait-2000")
     assert wait["arguments"]["x-message-ttl"] == 2000
     assert wait["arguments"]["x-dead-letter-exchange"] == ""
     assert wait["arguments"]["x-dead-letter-routing-key"] == "post-published"
 
 
-def test_a_message_whose_consumer_crashes_repeatedly_is_dead_lettered_without_loss(generated):
+def test_a_message_whose_consumer_crashes_repeatedly_is_dead_lettered_without_loss(generated: dict[str, Any]) -> None:
     main = next(queue for queue in generated["queues"] if queue["name"] == "photo-uploaded")
     assert main["arguments"]["x-delivery-limit"] == 8
     assert main["arguments"]["x-dead-letter-strategy"] == "at-least-once"
@@ -40,23 +41,23 @@ def test_a_message_whose_consumer_crashes_repeatedly_is_dead_lettered_without_lo
     assert bound["dead-letters", main["arguments"]["x-dead-letter-routing-key"]] == "photo-uploaded.dead"
 
 
-def test_minios_notifications_reach_only_their_queue(generated):
+def test_minios_notifications_reach_only_their_queue(generated: dict[str, Any]) -> None:
     assert [each["destination"] for each in generated["bindings"] if each["source"] == "photos"] == ["photo-uploaded"]
 
 
-def test_the_same_input_gives_the_same_file_so_that_nothing_restarts():
+def test_the_same_input_gives_the_same_file_so_that_nothing_restarts() -> None:
     files = {definitions.dumps({"b", "a"}, user="u", password="p") for _ in range(2)}
     assert len(files) == 1
     assert set(json.loads(files.pop())) == {"vhosts", "users", "permissions", "exchanges", "queues", "bindings"}
 
 
-def test_a_password_hash_is_rabbitmqs_salted_sha256():
+def test_a_password_hash_is_rabbitmqs_salted_sha256() -> None:
     # The example of RabbitMQ's own documentation.
     salt = bytes.fromhex("908DC60A")
     assert definitions.password_hash("test12", salt=salt) == "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
 
 
-def test_every_queue_of_the_template_is_defined():
+def test_every_queue_of_the_template_is_defined() -> None:
     names = {queue.name for queue in queues()}
     generated = definitions.definitions(names, user="u", password_hash="x")
     assert names <= {queue["name"] for queue in generated["queues"]}

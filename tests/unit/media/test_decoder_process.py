@@ -133,7 +133,7 @@ def test_a_picture_made_to_be_slow_ends_at_its_cpu_limit_and_is_hopeless(slow_pi
     assert len(render_photo(pictures.jpeg(64, 48)).renditions) == 8
 
 
-def test_the_limit_is_for_one_picture_and_not_for_a_life() -> None:
+def test_the_cpu_limit_is_per_picture() -> None:
     data = pictures.jpeg(3000, 2000)
     render_photo(data)
     pid = _pid()
@@ -157,7 +157,7 @@ def test_a_picture_that_needs_more_memory_than_it_may_take_is_hopeless(kind: str
     assert render_photo(data).width == 6000
 
 
-def test_a_late_answer_never_meets_another_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_answer_is_never_taken_for_another_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     render_photo(pictures.jpeg(64, 48))
     late = _pid()
     os.kill(late, signal.SIGSTOP)
@@ -198,7 +198,7 @@ def test_a_forked_process_gets_a_child_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("ending", ["pass", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
-def test_it_never_outlives_its_host(ending: str) -> None:
+def test_it_ends_with_its_host(ending: str) -> None:
     program = (
         "from layers.media import decoder_process, renditions\n"
         f"renditions.render_photo({pictures.of_type('jpeg')!r})\n"
@@ -210,7 +210,7 @@ def test_it_never_outlives_its_host(ending: str) -> None:
     until(lambda: not _is_there(pid), seconds=5)
 
 
-def test_our_own_mistakes_are_no_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_in_the_code_is_not_reported_as_a_bad_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     def mistaken(*_: object) -> bytes:
         raise ZeroDivisionError
 

@@ -9,7 +9,7 @@ import pytest
 from functions.admin import get_stats, list_all_posts, list_all_users, remove_post, remove_user, unban_user
 from functions.posts import delete_post
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import published
+from tests.support.feed_posts import publish_post
 from tests.support.people import Person, new_person
 from tests.support.proxies import Proxies
 from tests.support.trail import trail_of
@@ -22,7 +22,7 @@ CALLS: tuple[tuple[ModuleType, dict[str, Any]], ...] = (
     (remove_post, {"path": {"post_id": uuid4()}}),
     (get_stats, {}),
 )
-"""With what would be refused for other reasons, if anybody looked at it."""
+"""A request that would be refused for other reasons after the check of the role."""
 
 each_call = pytest.mark.parametrize(("module", "given"), CALLS, ids=lambda given: getattr(given, "__name__", ""))
 
@@ -82,7 +82,7 @@ def test_what_is_refused_leaves_a_note_with_the_reason(admin: Person) -> None:
 
 
 def test_what_an_admin_does_with_the_rights_of_the_role_elsewhere_leaves_a_note(admin: Person, ada: Person) -> None:
-    of_ada, own = published(ada), published(admin)
+    of_ada, own = publish_post(ada), publish_post(admin)
     for post_id in (of_ada, own):
         assert call(delete_post, session_id=admin.session_id, path={"post_id": post_id}).status == 200
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_noted_is_not_done(admin: Person, ada: Person, proxies: P
     assert call(get_stats, session_id=admin.session_id).status == 200
     proxies.database.close()
 
-    for module, given in ((remove_user, {"path": {"user": ada.id}}), (list_all_users, {})):
-        reply = call(module, session_id=admin.session_id, **given)
+    for module, path in ((remove_user, {"user": ada.id}), (list_all_users, {})):
+        reply = call(module, session_id=admin.session_id, path=path)
         assert reply.status == 503
         assert int(reply.headers["retry-after"]) >= 1

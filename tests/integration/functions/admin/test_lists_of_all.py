@@ -13,7 +13,7 @@ from layers.core.clock import format_time
 from layers.core.ids import time_of
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import aged_id, counted_trips, published
+from tests.support.feed_posts import aged_id, count_trips, publish_post
 from tests.support.people import Person, follow, new_person
 
 
@@ -53,13 +53,13 @@ def _caption(post_id: UUID, text: str) -> UUID:
 
 @pytest.fixture
 def word() -> str:
-    """A word that nobody else uses."""
+    """A word that no other test uses."""
     return f"w{secrets.token_hex(5)}"
 
 
 def test_an_account_is_listed_with_all_that_admins_know(admin: Person, ada: Person, grace: Person) -> None:
     follow(grace, ada)
-    published(ada)
+    publish_post(ada)
     call(remove_user, session_id=admin.session_id, path={"user": grace.id})
 
     [shown] = _users(admin, q=ada.username).json["users"]
@@ -95,12 +95,12 @@ def test_accounts_are_found_by_a_part_of_name_address_or_display_name_in_any_cas
 
 
 @pytest.mark.parametrize("sign", ["%", "_", "\\"])
-def test_signs_of_patterns_stand_for_themselves(admin: Person, word: str, sign: str) -> None:
+def test_wildcard_characters_are_literal(admin: Person, word: str, sign: str) -> None:
     with_it, without = new_person(), new_person()
     _rename(with_it, display_name=f"{word}{sign}z")
     _rename(without, display_name=f"{word}az")
-    post_id = _caption(published(with_it), f"{word}{sign}z")
-    _caption(published(without), f"{word}az")
+    post_id = _caption(publish_post(with_it), f"{word}{sign}z")
+    _caption(publish_post(without), f"{word}az")
 
     assert _names(admin, q=f"{word}{sign}") == [with_it.username]
     assert _ids(admin, q=f"{word}{sign}") == [post_id]
@@ -137,7 +137,7 @@ def test_a_filter_of_accounts_that_is_none_is_400(admin: Person, query: dict[str
 
 
 def test_a_post_is_listed_with_all_that_admins_know(admin: Person, ada: Person) -> None:
-    post_id = published(ada, pictures=3)
+    post_id = publish_post(ada, pictures=3)
 
     [shown] = _posts(admin, userId=ada.id).json["posts"]
     post = call(get_post, path={"post_id": post_id}).json["post"]
@@ -159,8 +159,8 @@ def test_a_post_is_listed_with_all_that_admins_know(admin: Person, ada: Person) 
 
 def test_posts_of_private_and_banned_accounts_are_listed_in_every_state(admin: Person) -> None:
     hidden = new_person("hidden", private=True)
-    of_state = {status: published(hidden, status=status) for status in ("processing", "failed", "published")}
-    of_state["deleted"] = published(hidden)
+    of_state = {status: publish_post(hidden, status=status) for status in ("processing", "failed", "published")}
+    of_state["deleted"] = publish_post(hidden)
     call(remove_post, session_id=admin.session_id, path={"post_id": of_state["deleted"]})
     call(remove_user, session_id=admin.session_id, path={"user": hidden.id})
 
@@ -179,8 +179,8 @@ def test_posts_of_private_and_banned_accounts_are_listed_in_every_state(admin: P
 
 
 def test_posts_are_found_by_a_part_of_their_caption(admin: Person, ada: Person, grace: Person, word: str) -> None:
-    first = _caption(published(ada), f"My {word.upper()}!")
-    second = _caption(published(grace), word)
+    first = _caption(publish_post(ada), f"My {word.upper()}!")
+    second = _caption(publish_post(grace), word)
 
     assert _ids(admin, q=word) == [second, first]
     assert _ids(admin, q=word, userId=ada.id) == [first]
@@ -189,7 +189,7 @@ def test_posts_are_found_by_a_part_of_their_caption(admin: Person, ada: Person, 
 def test_from_is_inclusive_and_to_exclusive(admin: Person, ada: Person) -> None:
     now = datetime.now(UTC)
     milliseconds = int(now.timestamp() * 1000)
-    made = [published(ada, aged_id(milliseconds + shift)) for shift in (-1, 0, 1)]
+    made = [publish_post(ada, aged_id(milliseconds + shift)) for shift in (-1, 0, 1)]
     earlier, moment, later = (format_time(time_of(post_id)) for post_id in made)
 
     def between(since: str | None, before: str | None) -> list[UUID]:
@@ -228,14 +228,14 @@ def test_a_filter_of_posts_that_is_none_is_400(admin: Person, query: dict[str, o
 
 @pytest.mark.rule("R-F6")
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00"])
-def test_times_at_the_end_of_the_calendar_are_no_trouble(admin: Person, ada: Person, moment: str) -> None:
+def test_times_at_the_ends_of_the_calendar_are_accepted(admin: Person, ada: Person, moment: str) -> None:
     assert _posts(admin, userId=ada.id, **{"from": moment}).status == 200
 
 
 @pytest.mark.rule("R-F1", "R-F2")
 def test_pages_yield_each_account_and_post_once(admin: Person, ada: Person, word: str) -> None:
     people = [new_person(word) for _ in range(4)]
-    made = [published(ada) for _ in range(4)]
+    made = [publish_post(ada) for _ in range(4)]
 
     for module, items, wanted, query in (
         (list_all_users, "users", [person.id for person in people], {"q": word}),
@@ -243,7 +243,7 @@ def test_pages_yield_each_account_and_post_once(admin: Person, ada: Person, word
     ):
         seen, cursor = [], None
         while True:
-            more = {"cursor": cursor} if cursor else {}
+            more: dict[str, object] = {"cursor": cursor} if cursor else {}
             page = call(module, session_id=admin.session_id, query={**query, "limit": 2, **more}).json
             seen += [UUID(item["id"]) for item in page[items]]
             cursor = page["nextCursor"]
@@ -255,7 +255,7 @@ def test_pages_yield_each_account_and_post_once(admin: Person, ada: Person, word
 
 def test_a_cursor_of_another_filter_list_or_admin_is_400(admin: Person, word: str) -> None:
     for _ in range(3):
-        published(new_person(word))
+        publish_post(new_person(word))
     cursor = _users(admin, q=word, limit=1).json["nextCursor"]
 
     assert _users(admin, q=word, limit=2, cursor=cursor).status == 200
@@ -272,13 +272,13 @@ def test_a_cursor_of_another_filter_list_or_admin_is_400(admin: Person, word: st
 def test_the_number_of_statements_does_not_grow_with_the_page(admin: Person, word: str) -> None:
     author = new_person(word)
     for _ in range(5):
-        published(author)
+        publish_post(author)
         new_person(word)
 
     def statements(limit: int) -> list[int]:
         counted = []
         for ask, query in ((_users, {"q": word}), (_posts, {"userId": author.id})):
-            with counted_trips() as trips:
+            with count_trips() as trips:
                 ask(admin, limit=limit, **query)
             counted.append(trips.statements)
         return counted

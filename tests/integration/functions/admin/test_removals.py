@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import ModuleType
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from layers.postgres import uploads
 from layers.postgres.connection import transaction
 from tests.support import services
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import deliver, feed, feed_ids, published
+from tests.support.feed_posts import deliver, feed, feed_ids, publish_post
 from tests.support.people import Person, follow, new_person
 from tests.support.proxies import Proxies, Proxy, stores_answer
 from tests.support.stores import somebody_waits_for_a_lock
@@ -92,21 +93,21 @@ LEFT = """
 
 
 def _left(*ids: UUID) -> set[str]:
-    """Tables that still name one of these; the trail and what Valkey is yet to be told do not count."""
+    """Tables that still name one of these, except the audit trail and pending revocations."""
     with transaction() as db:
         columns = db.execute(LEFT, {"trail": "audit"}).fetchall()
         return {
             table
             for table, column in columns
             if db.execute(
-                f'SELECT FROM "{table}" WHERE "{column}" = ANY(%s) LIMIT 1',  # type: ignore[arg-type]
+                f'SELECT FROM "{table}" WHERE "{column}" = ANY(%s) LIMIT 1',
                 [list(ids)],
             ).fetchone()
         }
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Somebody with files of every kind."""
+    """An account with files of every kind."""
 
     person: Person
     post_ids: list[UUID]
@@ -162,14 +163,14 @@ def owner(grace: Person) -> Owner:
 @pytest.fixture
 def no_other_sweeper() -> Iterable[None]:
     """What is not done yet would be done by the stack's own."""
-    with services.resting("schedules"):
+    with services.stop_if_running("schedules"):
         yield
 
 
 def test_an_account_is_gone_with_all_rows_and_files(admin: Person, ada: Person, owner: Owner) -> None:
     grace = owner.person
     follow(ada, grace)
-    post_id = published(grace)
+    post_id = publish_post(grace)
     comment_id = _say(ada, post_id)
     for module, path in ((like_post, {"post_id": post_id}), (save_post, {"post_id": post_id})):
         assert _do(ada, module, **path).status == 200
@@ -196,7 +197,7 @@ def test_what_others_count_is_exact_afterwards(admin: Person, ada: Person, grace
     lou = new_person("lou")
     for one, other in ((ada, grace), (grace, ada), (lou, grace), (ada, lou)):
         follow(one, other)
-    of_ada, of_lou, story_id = published(ada), published(lou), new_story(ada)
+    of_ada, of_lou, story_id = publish_post(ada), publish_post(lou), new_story(ada)
     for who in (grace, lou):
         assert _do(who, like_post, post_id=of_ada).status == 200
         assert _do(who, view_story, story_id=story_id).status == 200
@@ -224,8 +225,8 @@ def test_what_others_count_is_exact_afterwards(admin: Person, ada: Person, grace
 
 
 @pytest.mark.rule("R-I4")
-def test_the_very_next_feed_shows_the_counts_without_the_account(admin: Person, ada: Person, grace: Person) -> None:
-    post_id = published(ada)
+def test_the_next_feed_shows_the_counts_without_the_account(admin: Person, ada: Person, grace: Person) -> None:
+    post_id = publish_post(ada)
     feed(ada)
     _do(grace, like_post, post_id=post_id)
     _say(grace, post_id)
@@ -285,7 +286,7 @@ def test_files_that_arrive_late_are_removed_by_the_sweeper(admin: Person, owner:
     assert owner.abandoned() == []
 
 
-def test_with_the_store_away_the_account_goes_and_its_files_follow(
+def test_with_the_store_down_the_account_goes_and_its_files_follow(
     admin: Person, owner: Owner, store_proxy: Proxy, no_other_sweeper: None
 ) -> None:
     store_proxy.close()
@@ -301,11 +302,11 @@ def test_with_the_store_away_the_account_goes_and_its_files_follow(
     assert owner.abandoned() == []
 
 
-def test_with_valkey_away_an_account_is_removed_and_stays_so_when_it_is_back(
+def test_with_valkey_down_an_account_is_removed_and_stays_so_when_it_is_back(
     admin: Person, ada: Person, grace: Person, proxies: Proxies
 ) -> None:
     follow(ada, grace)
-    own, gone = published(ada), published(grace)
+    own, gone = publish_post(ada), publish_post(grace)
     assert _do(grace, like_post, post_id=own).status == 200
     assert set(feed_ids(ada)) == {own, gone}
     proxies.valkey.close()
@@ -318,9 +319,9 @@ def test_with_valkey_away_an_account_is_removed_and_stays_so_when_it_is_back(
     assert (post["id"], post["likeCount"]) == (str(own), 0)
 
 
-def test_events_of_an_account_that_is_gone_bring_nothing_back(admin: Person, ada: Person, grace: Person) -> None:
+def test_events_of_a_removed_account_restore_nothing(admin: Person, ada: Person, grace: Person) -> None:
     follow(ada, grace)
-    post_id = published(grace)
+    post_id = publish_post(grace)
     feed(ada)
     _remove(admin, grace)
     deliver(post_id, grace.id, [ada.id])
@@ -332,11 +333,11 @@ def _crowd(victim: Person) -> tuple[list[Person], dict[str, list[UUID]]]:
     """Six people entangled with the victim, and what there is to like, to see and to reply to."""
     crowd = [new_person(f"c{number}") for number in range(6)]
     things: dict[str, list[UUID]] = {"posts": [], "comments": [], "stories": []}
-    of_victim = published(victim)
+    of_victim = publish_post(victim)
     for person in crowd:
         follow(person, victim)
         follow(victim, person)
-        post_id, story_id = published(person), new_story(person)
+        post_id, story_id = publish_post(person), new_story(person)
         said = UUID(_say(person, post_id))
         things["posts"].append(post_id)
         things["stories"].append(story_id)
@@ -354,28 +355,28 @@ def _crowd(victim: Person) -> tuple[list[Person], dict[str, list[UUID]]]:
 
 
 def _busy(who: Person, others: list[Person], things: dict[str, list[UUID]], in_the_midst: threading.Event) -> set[int]:
-    """Somebody does something with everything, in an order of their own; the statuses of it all."""
+    """Perform every action on everything, in a random order; all statuses."""
     say = {"content": "And yet"}
     acts: list[Callable[[], Reply]] = []
     for post_id in things["posts"]:
         acts += [
-            lambda post_id=post_id: _do(who, like_post, post_id=post_id),
-            lambda post_id=post_id: _do(who, create_comment, say, post_id=post_id),
-            lambda post_id=post_id: _do(who, unlike_post, post_id=post_id),
-            lambda post_id=post_id: _do(who, save_post, post_id=post_id),
+            partial(_do, who, like_post, post_id=post_id),
+            partial(_do, who, create_comment, say, post_id=post_id),
+            partial(_do, who, unlike_post, post_id=post_id),
+            partial(_do, who, save_post, post_id=post_id),
         ]
     for comment_id in things["comments"]:
         acts += [
-            lambda comment_id=comment_id: _do(who, like_comment, comment_id=comment_id),
-            lambda comment_id=comment_id: _do(who, unlike_comment, comment_id=comment_id),
-            lambda comment_id=comment_id: _do(who, delete_comment, comment_id=comment_id),
+            partial(_do, who, like_comment, comment_id=comment_id),
+            partial(_do, who, unlike_comment, comment_id=comment_id),
+            partial(_do, who, delete_comment, comment_id=comment_id),
         ]
-    acts += [lambda story_id=story_id: _do(who, view_story, story_id=story_id) for story_id in things["stories"]]
+    acts += [partial(_do, who, view_story, story_id=story_id) for story_id in things["stories"]]
     for other in others:
         if other.id != who.id:
             acts += [
-                lambda other=other: _do(who, unfollow_user, user=other.id),
-                lambda other=other: _do(who, follow_user, user=other.id),
+                partial(_do, who, unfollow_user, user=other.id),
+                partial(_do, who, follow_user, user=other.id),
             ]
     acts.sort(key=lambda _: secrets.randbits(32))
     statuses = set()
@@ -411,9 +412,9 @@ def test_counters_are_exact_when_an_account_goes_in_the_midst_of_everything(admi
     assert told[victim.id] <= {200, 201, 401, 403, 404, 503}
 
 
-def test_a_removal_that_waits_for_who_waits_for_it_is_done_again(admin: Person, ada: Person, grace: Person) -> None:
+def test_a_removal_that_is_a_deadlock_victim_is_repeated(admin: Person, ada: Person, grace: Person) -> None:
     follow(grace, ada)
-    post_id = published(ada)
+    post_id = publish_post(ada)
     assert _do(grace, like_post, post_id=post_id).status == 200
     holding = threading.Event()
 
@@ -444,7 +445,7 @@ def test_two_admins_remove_the_same_account_once(admin: Person, ada: Person) -> 
 
 def test_friends_removed_at_the_same_moment_leave_exact_counters(admin: Person) -> None:
     people = [new_person(f"f{number}") for number in range(5)]
-    posts = [published(person) for person in people]
+    posts = [publish_post(person) for person in people]
     for one in people:
         for other, post_id in zip(people, posts, strict=True):
             if one.id != other.id:

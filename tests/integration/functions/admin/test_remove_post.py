@@ -8,7 +8,7 @@ from functions.users import get_profile
 from layers.media import connection as storage
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import feed_ids, published
+from tests.support.feed_posts import feed_ids, publish_post
 from tests.support.people import Person, follow, new_person
 from tests.support.trail import trail_of
 from tests.support.uploads import begin, picture
@@ -18,9 +18,11 @@ def _remove(admin: Person, post_id: object) -> Reply:
     return call(remove_post, session_id=admin.session_id, path={"post_id": post_id})
 
 
-def test_a_post_is_gone_for_everybody_in_the_very_next_answer(admin: Person, ada: Person, grace: Person) -> None:
+def test_a_removed_post_is_absent_from_the_next_answer_of_every_viewer(
+    admin: Person, ada: Person, grace: Person
+) -> None:
     follow(ada, grace)
-    post_id = published(grace)
+    post_id = publish_post(grace)
     assert feed_ids(ada) == [post_id]
 
     reply = _remove(admin, post_id)
@@ -47,8 +49,8 @@ def test_its_files_go_with_it(admin: Person) -> None:
         assert db.execute("SELECT media_removed FROM posts WHERE id = %s", [post.id]).fetchone() == (True,)
 
 
-def test_what_is_not_there_or_was_deleted_is_404(admin: Person, ada: Person) -> None:
-    by_admin, by_author = published(ada), published(ada)
+def test_an_unknown_or_deleted_post_is_404(admin: Person, ada: Person) -> None:
+    by_admin, by_author = publish_post(ada), publish_post(ada)
     _remove(admin, by_admin)
     call(delete_post, session_id=ada.session_id, path={"post_id": by_author})
 

@@ -91,7 +91,7 @@ MADE = """
 
 
 def test_everything_is_counted_by_its_state() -> None:
-    """In one transaction, whose snapshot nobody else changes."""
+    """In one transaction, whose snapshot other tests do not change."""
 
     def numbers(counts: administration.RowCounts) -> dict[str, int]:
         named = {
@@ -131,7 +131,9 @@ def test_everything_is_counted_by_its_state() -> None:
 def _put(queue: str) -> None:
     """A message that leaves the queue after a minute, when the test is over."""
     with channel() as opened:
-        opened.basic_publish("", queue, b"{}", pika.BasicProperties(delivery_mode=2, expiration="60000"), mandatory=True)
+        opened.basic_publish(
+            "", queue, b"{}", pika.BasicProperties(delivery_mode=2, expiration="60000"), mandatory=True
+        )
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -151,16 +153,16 @@ def test_waiting_messages_of_every_queue_are_counted(admin: Person, queue: str) 
         before = _stats(admin)["queue"]
         _put(queue)
         after = _stats(admin)["queue"]
-        return after == before | {"depth": before["depth"] + 1}
+        return bool(after == before | {"depth": before["depth"] + 1})
 
     assert until(counted, seconds=40, every=1)
 
 
 def test_storage_holds_the_bytes_of_all_objects(admin: Person) -> None:
-    key = f"untold/{secrets.token_hex(6)}"
+    key = f"unnotified/{secrets.token_hex(6)}"
 
     def measured(look: Callable[[], int]) -> bool:
-        """Nobody else stored anything in between."""
+        """Whether the object is the only difference: other tests may store objects in between."""
         before = look()
         storage.put_all([StoredFile(key, bytes(123_457), "image/jpeg")])
         after = look()
@@ -185,7 +187,7 @@ def _all_bytes() -> int:
 
 def test_a_bucket_that_cannot_be_listed_in_time_has_no_size_until_it_was() -> None:
     for number in range(3):
-        storage.put_all([StoredFile(f"untold/{secrets.token_hex(6)}-{number}", bytes(1000), "image/jpeg")])
+        storage.put_all([StoredFile(f"unnotified/{secrets.token_hex(6)}-{number}", bytes(1000), "image/jpeg")])
     count = usage.ByteCounter()
 
     assert count.stored_bytes(seconds=0) is None
@@ -194,7 +196,7 @@ def test_a_bucket_that_cannot_be_listed_in_time_has_no_size_until_it_was() -> No
 
 
 @pytest.mark.rule("R-D1")
-def test_with_the_object_store_away_its_number_alone_is_null(admin: Person, store_proxy: Proxy) -> None:
+def test_with_the_object_store_down_its_number_alone_is_null(admin: Person, store_proxy: Proxy) -> None:
     store_proxy.close()
     stats = _stats(admin)
 
@@ -219,7 +221,7 @@ def broker_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 
 @pytest.mark.rule("R-D1")
-def test_with_rabbitmq_away_its_numbers_alone_are_null(admin: Person, broker_proxy: Proxy) -> None:
+def test_with_rabbitmq_down_its_numbers_alone_are_null(admin: Person, broker_proxy: Proxy) -> None:
     assert _stats(admin)["queue"]["depth"] >= 0
     broker_proxy.close()
     stats = _stats(admin)
@@ -229,7 +231,7 @@ def test_with_rabbitmq_away_its_numbers_alone_are_null(admin: Person, broker_pro
 
 
 @pytest.mark.rule("R-D1")
-def test_with_the_database_away_what_it_counts_is_null(admin: Person, proxies: Proxies) -> None:
+def test_with_the_database_down_what_it_counts_is_null(admin: Person, proxies: Proxies) -> None:
     assert _stats(admin)["users"]["total"] > 0
     proxies.database.close()
     stats = _stats(admin)

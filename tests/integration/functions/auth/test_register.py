@@ -92,7 +92,7 @@ def test_usernames_are_folded() -> None:
 
 
 @pytest.mark.parametrize("change", ["username", "email"])
-def test_a_taken_name_and_a_taken_address_have_one_answer(change: str) -> None:
+def test_a_taken_username_and_a_taken_e_mail_address_have_one_answer(change: str) -> None:
     taken = _registration()
     call(register, body=taken)
     reply = call(register, body=_registration(**{change: taken[change]}))
@@ -140,7 +140,7 @@ def test_a_malformed_body_is_refused(body: str) -> None:
     assert call(register, body=body).status == 400
 
 
-def test_members_that_nobody_may_set_are_ignored() -> None:
+def test_members_that_callers_may_not_set_are_ignored() -> None:
     reply = call(register, body=_registration(role="admin", followerCount=9, id="x", isVerified=True))
 
     assert reply.json["user"]["role"] == "user"

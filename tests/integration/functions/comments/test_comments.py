@@ -18,7 +18,7 @@ from functions.posts import delete_post, get_post
 from functions.users import unfollow_user
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import published
+from tests.support.feed_posts import publish_post
 from tests.support.people import Person, follow, new_person
 from tests.support.together import together
 
@@ -62,7 +62,7 @@ def _count(post_id: UUID) -> int:
 
 
 def test_a_comment_is_answered_whole_and_comes_first(ada: Person, grace: Person) -> None:
-    post_id = published(ada)
+    post_id = publish_post(ada)
     _say(ada, post_id, "First")
 
     reply = _say(grace, post_id, " What a view! ")
@@ -87,7 +87,7 @@ def test_a_comment_is_answered_whole_and_comes_first(ada: Person, grace: Person)
 
 
 def test_replies_stand_below_their_comment_the_oldest_first_and_count(ada: Person, grace: Person) -> None:
-    post_id = published(ada)
+    post_id = publish_post(ada)
     parent = _said(ada, post_id)
     replies = [_said(grace, post_id, f"Reply {number}", parent) for number in range(3)]
 
@@ -99,9 +99,9 @@ def test_replies_stand_below_their_comment_the_oldest_first_and_count(ada: Perso
 
 
 @pytest.mark.rule("R-I4")
-def test_the_count_is_right_in_the_very_next_feed(ada: Person, grace: Person) -> None:
+def test_the_count_is_right_in_the_next_feed(ada: Person, grace: Person) -> None:
     follow(grace, ada)
-    post_id = published(ada)
+    post_id = publish_post(ada)
 
     def counted() -> int:
         [post] = call(get_feed, session_id=grace.session_id).json["posts"]
@@ -120,8 +120,8 @@ def test_the_count_is_right_in_the_very_next_feed(ada: Person, grace: Person) ->
     "body",
     [{}, {"content": ""}, {"content": " \r\n "}, {"content": "<b></b>"}, {"content": "x" * 2201}, {"content": 5}],
 )
-def test_a_comment_says_something_and_not_too_much(ada: Person, body: dict[str, object]) -> None:
-    post_id = published(ada)
+def test_a_comment_has_a_minimum_and_a_maximum_length(ada: Person, body: dict[str, object]) -> None:
+    post_id = publish_post(ada)
 
     assert call(create_comment, session_id=ada.session_id, path={"post_id": post_id}, body=body).status == 400
     assert _comments(post_id) == []
@@ -129,13 +129,13 @@ def test_a_comment_says_something_and_not_too_much(ada: Person, body: dict[str, 
 
 @pytest.mark.rule("R-V3")
 def test_markup_is_removed_and_line_ends_are_folded(ada: Person) -> None:
-    reply = _say(ada, published(ada), "Hello <b>you</b>\r\nI <3 you, a < b &amp; <script>alert(1)</script>c")
+    reply = _say(ada, publish_post(ada), "Hello <b>you</b>\r\nI <3 you, a < b &amp; <script>alert(1)</script>c")
 
     assert reply.json["comment"]["content"] == "Hello you\nI <3 you, a < b &amp; c"
 
 
 def test_a_parent_must_be_a_comment_on_the_same_post(ada: Person) -> None:
-    post_id, other = published(ada), published(ada)
+    post_id, other = publish_post(ada), publish_post(ada)
     elsewhere = _said(ada, other)
 
     assert [_say(ada, post_id, "x", parent).status for parent in (elsewhere, str(uuid4()))] == [404, 404]
@@ -153,7 +153,7 @@ def test_a_parent_must_be_a_comment_on_the_same_post(ada: Person) -> None:
 
 def test_posts_that_the_caller_may_not_see_take_no_comments(ada: Person, grace: Person) -> None:
     hidden = new_person("hidden", private=True)
-    waiting, private = published(ada, status="processing"), published(hidden)
+    waiting, private = publish_post(ada, status="processing"), publish_post(hidden)
 
     assert [_say(grace, post_id).status for post_id in (waiting, private, uuid4())] == [404, 404, 404]
     assert _say(ada, waiting).status == 404
@@ -162,7 +162,7 @@ def test_posts_that_the_caller_may_not_see_take_no_comments(ada: Person, grace: 
 
 
 def test_deleting_takes_all_replies_along_and_counts_them(ada: Person, grace: Person) -> None:
-    post_id = published(ada)
+    post_id = publish_post(ada)
     parent, other = _said(grace, post_id), _said(grace, post_id)
     reply = _said(ada, post_id, parent=parent)
     _said(grace, post_id, parent=reply)
@@ -177,7 +177,7 @@ def test_deleting_takes_all_replies_along_and_counts_them(ada: Person, grace: Pe
 
 
 def test_deleting_a_reply_lowers_its_comments_count(ada: Person) -> None:
-    post_id = published(ada)
+    post_id = publish_post(ada)
     parent = _said(ada, post_id)
     reply = _said(ada, post_id, parent=parent)
 
@@ -189,7 +189,7 @@ def test_deleting_a_reply_lowers_its_comments_count(ada: Person) -> None:
 def test_a_comment_is_its_authors_the_posts_owners_and_admins_to_delete(
     ada: Person, grace: Person, admin: Person
 ) -> None:
-    post_id, stranger = published(ada), new_person()
+    post_id, stranger = publish_post(ada), new_person()
     of_grace = [_said(grace, post_id) for _ in range(3)]
 
     assert _delete(stranger, of_grace[0]).status == 403
@@ -200,10 +200,10 @@ def test_a_comment_is_its_authors_the_posts_owners_and_admins_to_delete(
     assert audited == [("delete_comment", UUID(of_grace[2]))]
 
 
-def test_what_one_said_can_be_taken_back_after_being_shut_out(ada: Person) -> None:
+def test_an_own_comment_can_be_deleted_after_losing_access_to_the_post(ada: Person) -> None:
     hidden = new_person("hidden", private=True)
     follow(ada, hidden)
-    post_id = published(hidden)
+    post_id = publish_post(hidden)
     mine, other = _said(ada, post_id), _said(hidden, post_id)
     _like(ada, other)
     call(unfollow_user, session_id=ada.session_id, path={"user": hidden.id})
@@ -214,7 +214,7 @@ def test_what_one_said_can_be_taken_back_after_being_shut_out(ada: Person) -> No
 
 
 def test_liking_a_comment_twice_counts_once(ada: Person, grace: Person) -> None:
-    post_id = published(ada)
+    post_id = publish_post(ada)
     comment_id = _said(ada, post_id)
 
     assert [_like(grace, comment_id).json["idempotent"] for _ in range(2)] == [False, True]
@@ -227,8 +227,8 @@ def test_liking_a_comment_twice_counts_once(ada: Person, grace: Person) -> None:
 
 
 @pytest.mark.rule("R-P1")
-def test_what_banned_people_wrote_is_for_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
-    post_id = published(ada)
+def test_comments_of_banned_accounts_are_visible_to_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
+    post_id = publish_post(ada)
     comment_id = _said(grace, post_id)
     _said(ada, post_id, parent=comment_id)
     with transaction() as db:
@@ -242,7 +242,7 @@ def test_what_banned_people_wrote_is_for_admins_alone(ada: Person, grace: Person
 
 
 def test_a_deleted_posts_comments_are_gone(ada: Person) -> None:
-    post_id = published(ada)
+    post_id = publish_post(ada)
     comment_id = _said(ada, post_id)
     call(delete_post, session_id=ada.session_id, path={"post_id": post_id})
 
@@ -253,7 +253,7 @@ def test_a_deleted_posts_comments_are_gone(ada: Person) -> None:
 
 @pytest.mark.rule("R-I3")
 def test_comments_replies_and_deletes_at_the_same_moment_leave_the_count_right(ada: Person) -> None:
-    post_id = published(ada)
+    post_id = publish_post(ada)
     parents = [_said(ada, post_id) for _ in range(4)]
 
     def act(number: int) -> int:

@@ -9,7 +9,7 @@ from tests.support.people import Person
 
 
 @pytest.mark.rule("R-OA1")
-def test_anybody_gets_the_description_of_the_api() -> None:
+def test_the_description_of_the_api_needs_no_session() -> None:
     answer = call(get_openapi)
 
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
@@ -18,5 +18,5 @@ def test_anybody_gets_the_description_of_the_api() -> None:
 
 
 @pytest.mark.rule("R-OA1")
-def test_a_session_changes_nothing_of_it(ada: Person) -> None:
+def test_a_session_does_not_change_the_description(ada: Person) -> None:
     assert call(get_openapi, session_id=ada.session_id).body == call(get_openapi).body == document.FILE.read_bytes()

@@ -11,7 +11,7 @@ from functions.feed import fan_out_post
 from layers.core.events import PostPublished
 from layers.core.settings import settings
 from layers.services import fan_out
-from tests.support.feed_posts import feed, feed_ids, published
+from tests.support.feed_posts import feed, feed_ids, publish_post
 from tests.support.people import Person, follow, new_person
 from tests.support.stores import valkey
 
@@ -33,7 +33,7 @@ def test_followers_and_the_author_get_the_post_and_a_second_delivery_changes_not
     follow(ada, grace)
     for person in (ada, grace, admin):
         feed(person)
-    post_id = published(grace)
+    post_id = publish_post(grace)
     for _ in range(3):
         _deliver(post_id, grace)
 
@@ -45,16 +45,16 @@ def test_followers_and_the_author_get_the_post_and_a_second_delivery_changes_not
 def test_a_late_message_finds_its_place(ada: Person, grace: Person) -> None:
     follow(ada, grace)
     feed(ada)
-    made = [published(grace) for _ in range(5)]
+    made = [publish_post(grace) for _ in range(5)]
     for place in (4, 0, 2, 1, 3, 0, 4):
         _deliver(made[place], grace)
 
     assert _timeline(ada) == made[::-1]
 
 
-def test_no_timeline_is_made_for_those_who_are_not_there(ada: Person, grace: Person) -> None:
+def test_no_timeline_is_created_for_inactive_followers(ada: Person, grace: Person) -> None:
     follow(ada, grace)
-    _deliver(published(grace), grace)
+    _deliver(publish_post(grace), grace)
 
     assert not valkey().exists(b"timeline:" + ada.id.bytes)
 
@@ -65,20 +65,20 @@ def test_followers_are_read_in_batches(grace: Person, monkeypatch: pytest.Monkey
     for reader in readers:
         follow(reader, grace)
         feed(reader)
-    post_id = published(grace)
+    post_id = publish_post(grace)
     _deliver(post_id, grace)
 
     assert [_timeline(reader) for reader in readers] == [[post_id]] * 5
 
 
-def test_a_stars_post_is_pushed_to_nobody_and_read_by_all(
+def test_a_post_of_a_star_is_pushed_to_no_timeline_and_read_by_all_followers(
     ada: Person, grace: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAR_FOLLOWERS", "1")
     settings.cache_clear()
     follow(ada, grace)
     feed(ada)
-    post_id = published(grace)
+    post_id = publish_post(grace)
     try:
         _deliver(post_id, grace)
     finally:
@@ -92,7 +92,7 @@ def test_a_stars_post_is_pushed_to_nobody_and_read_by_all(
 
 def test_a_timeline_keeps_500_and_the_rest_is_read_from_the_rows(ada: Person) -> None:
     feed(ada)
-    made = [published(ada) for _ in range(560)]
+    made = [publish_post(ada) for _ in range(560)]
     for post_id in made:
         _deliver(post_id, ada)
 

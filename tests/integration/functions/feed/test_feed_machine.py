@@ -25,7 +25,7 @@ from layers.postgres.connection import autocommit, transaction
 from layers.services import home_feed
 from layers.valkey import fragments, timelines
 from layers.valkey.timelines import TimelinePage, TimelineState
-from tests.support.feed_posts import aged_id, deliver, forget_feed, published
+from tests.support.feed_posts import aged_id, deliver, forget_feed, publish_post
 from tests.support.people import Person, new_person
 from tests.support.stores import valkey
 
@@ -44,11 +44,11 @@ class Modelled(msgspec.Struct):
 
 
 class FeedMachine(RuleBasedStateMachine):
-    """One viewer, three authors she may follow, one of them a star; stores are told what handlers would tell."""
+    """One viewer and three authors, one of them a star; the caches get what handlers would write."""
 
     @initialize()
     def people(self) -> None:
-        """Everybody anew."""
+        """New accounts."""
         self.viewer = new_person("viewer")
         self.authors = [new_person(f"author{n}") for n in range(AUTHORS)]
         self.following: set[UUID] = set()
@@ -60,14 +60,14 @@ class FeedMachine(RuleBasedStateMachine):
         now = int(time.time() * 1000)
         for minutes in range(9):
             by = self.authors[minutes % AUTHORS]
-            self.posts[published(by, aged_id(now - minutes * 60_000))] = Modelled(by, delivered=True)
+            self.posts[publish_post(by, aged_id(now - minutes * 60_000))] = Modelled(by, delivered=True)
 
     @rule(author=st.integers(-1, AUTHORS - 1), seconds_late=st.sampled_from([0, 0, 1, 90, 500, 3600]))
     def publish(self, author: int, seconds_late: int) -> None:
         """A post is published, perhaps long after its id was made; its message is on its way."""
         by = self.viewer if author < 0 else self.authors[author]
         post_id = aged_id(int(time.time() * 1000) - seconds_late * 1000) if seconds_late else new_id()
-        published(by, post_id)
+        publish_post(by, post_id)
         self.posts[post_id] = Modelled(by)
 
     @precondition(lambda self: self.posts)

@@ -20,13 +20,13 @@ from tests.support.calls import call
 from tests.support.feed_posts import (
     aged_id,
     all_pages,
-    counted_trips,
+    count_trips,
     deliver,
     feed,
     feed_ids,
     forget_feed,
-    published,
-    told,
+    publish_post,
+    publish_to,
 )
 from tests.support.people import Person, follow
 from tests.support.proxies import Proxies, stores_answer
@@ -41,10 +41,10 @@ def friends(ada: Person, grace: Person) -> tuple[Person, Person]:
     return ada, grace
 
 
-def test_followed_and_own_posts_newest_first_and_nobody_elses(friends: tuple[Person, Person], admin: Person) -> None:
+def test_followed_and_own_posts_newest_first_and_no_others(friends: tuple[Person, Person], admin: Person) -> None:
     ada, grace = friends
-    published(admin)
-    mine, first, second = published(ada), published(grace), published(grace)
+    publish_post(admin)
+    mine, first, second = publish_post(ada), publish_post(grace), publish_post(grace)
 
     assert feed_ids(ada) == [second, first, mine]
     assert feed_ids(ada) == [second, first, mine]
@@ -52,7 +52,7 @@ def test_followed_and_own_posts_newest_first_and_nobody_elses(friends: tuple[Per
 
 def test_a_post_reads_as_get_post_shows_it(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
-    post_id = published(grace, pictures=3)
+    post_id = publish_post(grace, pictures=3)
     with transaction() as db:
         db.execute("UPDATE users SET avatar_version = 4 WHERE id = %s", [grace.id])
         db.execute(
@@ -71,7 +71,7 @@ def test_a_post_reads_as_get_post_shows_it(friends: tuple[Person, Person]) -> No
 def test_only_published_posts(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     for status in ("processing", "failed", "deleted"):
-        published(grace, status="published" if status == "deleted" else status)
+        publish_post(grace, status="published" if status == "deleted" else status)
     with transaction() as db:
         db.execute("UPDATE posts SET status = 'deleted' WHERE user_id = %s AND status = 'published'", [grace.id])
 
@@ -82,7 +82,7 @@ def test_only_published_posts(friends: tuple[Person, Person]) -> None:
 @pytest.mark.parametrize("limit", [1, 3, 7])
 def test_paging_yields_each_post_once_in_order(friends: tuple[Person, Person], limit: int) -> None:
     ada, grace = friends
-    made = [published(author) for _ in range(7) for author in (ada, grace)]
+    made = [publish_post(author) for _ in range(7) for author in (ada, grace)]
 
     assert all_pages(ada, limit=limit) == made[::-1]
 
@@ -90,9 +90,9 @@ def test_paging_yields_each_post_once_in_order(friends: tuple[Person, Person], l
 @pytest.mark.rule("R-F1")
 def test_posts_arriving_while_paging_neither_repeat_nor_hide_others(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
-    made = [published(grace) for _ in range(6)]
+    made = [publish_post(grace) for _ in range(6)]
     page = feed(ada, limit=3)
-    told(grace, ada)
+    publish_to(grace, ada)
 
     assert feed_ids(ada, limit=3, cursor=page["nextCursor"]) == made[2::-1]
 
@@ -101,7 +101,7 @@ def test_posts_arriving_while_paging_neither_repeat_nor_hide_others(friends: tup
 def test_posts_of_one_millisecond_are_each_shown_once(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     now = int(time.time() * 1000)
-    made = sorted((published(grace, aged_id(now)) for _ in range(9)), reverse=True)
+    made = sorted((publish_post(grace, aged_id(now)) for _ in range(9)), reverse=True)
 
     assert all_pages(ada, limit=2) == made
 
@@ -110,7 +110,7 @@ def test_posts_of_one_millisecond_are_each_shown_once(friends: tuple[Person, Per
 def test_next_cursor_is_null_exactly_on_the_last_page_also_when_it_is_full(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     for _ in range(4):
-        published(grace)
+        publish_post(grace)
 
     for _ in ("cold", "warm"):
         assert feed(ada, limit=4)["nextCursor"] is None
@@ -120,7 +120,7 @@ def test_next_cursor_is_null_exactly_on_the_last_page_also_when_it_is_full(frien
 @pytest.mark.rule("R-F3")
 def test_cursors_need_no_escaping(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
-    published(grace), published(grace)
+    publish_post(grace), publish_post(grace)
 
     assert re.fullmatch(r"[A-Za-z0-9._~:-]+", feed(ada, limit=1)["nextCursor"])
 
@@ -128,7 +128,7 @@ def test_cursors_need_no_escaping(friends: tuple[Person, Person]) -> None:
 def test_a_bare_time_means_strictly_older_than(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     base = int(time.time() * 1000) - 10_000
-    old, same, _ = (published(grace, aged_id(base + step)) for step in (0, 1, 2))
+    old, same, _ = (publish_post(grace, aged_id(base + step)) for step in (0, 1, 2))
     moment = time_of(same).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     assert feed_ids(ada, cursor=moment) == [old]
@@ -156,7 +156,7 @@ def test_a_signed_cursor_is_never_taken_for_a_time() -> None:
 
 def test_a_cursor_of_another_viewer_is_400(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
-    published(grace), published(grace)
+    publish_post(grace), publish_post(grace)
     cursor = feed(ada, limit=1)["nextCursor"]
 
     assert call(get_feed, session_id=grace.session_id, query={"cursor": cursor}).status == 400
@@ -165,7 +165,7 @@ def test_a_cursor_of_another_viewer_is_400(friends: tuple[Person, Person]) -> No
 def test_limits_above_100_count_as_100(ada: Person) -> None:
     now = int(time.time() * 1000) - 1000
     for step in range(102):
-        published(ada, aged_id(now + step))
+        publish_post(ada, aged_id(now + step))
 
     assert len(feed(ada, limit=5000)["posts"]) == 100
 
@@ -173,7 +173,7 @@ def test_limits_above_100_count_as_100(ada: Person) -> None:
 def test_pages_beyond_what_a_timeline_holds_come_from_the_rows(friends: tuple[Person, Person]) -> None:
     ada, _ = friends
     now = int(time.time() * 1000) - 1000
-    made = [published(author, aged_id(now + step)) for step in range(65) for author in friends]
+    made = [publish_post(author, aged_id(now + step)) for step in range(65) for author in friends]
     feed(ada)
     assert len(valkey().lrange(b"timeline:" + ada.id.bytes, 0, -1)) < 60
 
@@ -183,10 +183,10 @@ def test_pages_beyond_what_a_timeline_holds_come_from_the_rows(friends: tuple[Pe
 def test_a_warm_feed_is_two_round_trips_and_no_statement(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     for _ in range(30):
-        published(grace)
+        publish_post(grace)
     feed(ada)
 
-    with counted_trips() as trips:
+    with count_trips() as trips:
         feed(ada)
 
     assert (trips.valkey, trips.statements) == (2, 0)
@@ -196,35 +196,35 @@ def test_a_warm_feed_is_two_round_trips_and_no_statement(friends: tuple[Person, 
 def test_a_miss_is_at_most_three_statements_whatever_the_page(friends: tuple[Person, Person], limit: int) -> None:
     ada, grace = friends
     for _ in range(45):
-        published(grace)
+        publish_post(grace)
     feed(grace), feed(ada)
     forget_feed(ada)
 
-    with counted_trips() as trips:
+    with count_trips() as trips:
         feed(ada, limit=limit)
 
     assert trips.statements <= 3
 
 
-def test_what_a_page_lacks_is_one_statement(friends: tuple[Person, Person]) -> None:
+def test_what_a_page_lacks_is_read_with_one_statement(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
-    made = [published(grace) for _ in range(10)]
+    made = [publish_post(grace) for _ in range(10)]
     feed(ada)
     valkey().delete(*(b"post:" + post_id.bytes for post_id in made[3:6]), b"liked:" + ada.id.bytes)
 
-    with counted_trips() as trips:
+    with count_trips() as trips:
         assert feed_ids(ada) == made[::-1]
 
     assert trips.statements == 1
-    with counted_trips() as trips:
+    with count_trips() as trips:
         feed(ada)
     assert trips.statements == 0
 
 
 @pytest.mark.rule("R-I4")
-def test_own_likes_show_in_the_very_next_answer(friends: tuple[Person, Person]) -> None:
+def test_own_likes_show_in_the_next_answer(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
-    post_id = published(grace)
+    post_id = publish_post(grace)
     feed(ada), feed(grace)
 
     for handler, is_liked in ((like_post, True), (unlike_post, False), (like_post, True)):
@@ -235,9 +235,9 @@ def test_own_likes_show_in_the_very_next_answer(friends: tuple[Person, Person]) 
 
 
 @pytest.mark.rule("R-I5")
-def test_follow_and_unfollow_show_in_the_very_next_answer(ada: Person, grace: Person) -> None:
-    made = [published(grace) for _ in range(3)]
-    mine = published(ada)
+def test_follow_and_unfollow_show_in_the_next_answer(ada: Person, grace: Person) -> None:
+    made = [publish_post(grace) for _ in range(3)]
+    mine = publish_post(ada)
     assert feed_ids(ada) == [mine]
 
     for _ in range(2):
@@ -250,16 +250,16 @@ def test_follow_and_unfollow_show_in_the_very_next_answer(ada: Person, grace: Pe
 def test_pages_stay_full_after_an_unfollow(ada: Person, grace: Person, admin: Person) -> None:
     follow(ada, grace)
     follow(ada, admin)
-    made = [(published(grace), published(admin))[1] for _ in range(6)]
+    made = [(publish_post(grace), publish_post(admin))[1] for _ in range(6)]
     feed(ada)
     call(unfollow_user, session_id=ada.session_id, path={"user": grace.id})
 
     assert feed_ids(ada, limit=4) == made[:1:-1]
 
 
-def test_a_deleted_post_is_absent_from_the_very_next_answer(friends: tuple[Person, Person]) -> None:
+def test_a_deleted_post_is_absent_from_the_next_answer(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
-    kept, gone = published(grace), published(grace)
+    kept, gone = publish_post(grace), publish_post(grace)
     feed(ada)
     with transaction() as db:
         posts.delete(db, post_id=gone, viewer=grace.viewer)
@@ -270,9 +270,9 @@ def test_a_deleted_post_is_absent_from_the_very_next_answer(friends: tuple[Perso
     assert feed_ids(ada) == [kept]
 
 
-def test_a_post_that_vanished_from_the_rows_alone_leaves_full_pages(friends: tuple[Person, Person]) -> None:
+def test_pages_stay_full_after_a_post_vanished_from_the_rows_alone(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
-    made = [published(grace) for _ in range(6)]
+    made = [publish_post(grace) for _ in range(6)]
     feed(ada)
     with transaction() as db:
         db.execute("UPDATE posts SET status = 'deleted' WHERE id = ANY(%s)", [made[-2:]])
@@ -281,9 +281,9 @@ def test_a_post_that_vanished_from_the_rows_alone_leaves_full_pages(friends: tup
     assert feed_ids(ada, limit=3) == made[3:0:-1]
 
 
-def test_a_banned_authors_posts_are_absent_from_the_very_next_answer(friends: tuple[Person, Person]) -> None:
+def test_a_banned_authors_posts_are_absent_from_the_next_answer(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
-    post_id = published(grace)
+    post_id = publish_post(grace)
     assert feed_ids(ada) == [post_id]
     with transaction() as db:
         db.execute("UPDATE users SET banned_at = now() WHERE id = %s", [grace.id])
@@ -295,25 +295,25 @@ def test_a_banned_authors_posts_are_absent_from_the_very_next_answer(friends: tu
 
 
 @pytest.mark.rule("R-I5")
-def test_own_new_posts_show_in_the_very_next_answer(ada: Person) -> None:
+def test_own_new_posts_show_in_the_next_answer(ada: Person) -> None:
     feed(ada)
-    first = told(ada)
+    first = publish_to(ada)
     assert feed_ids(ada) == [first]
-    second = told(ada)
+    second = publish_to(ada)
     assert feed_ids(ada) == [second, first]
 
 
 def test_stars_are_merged_at_read(friends: tuple[Person, Person], admin: Person) -> None:
     ada, star = friends
     follow(ada, admin)
-    before = published(star)
+    before = publish_post(star)
     feed(ada)
     made = []
     for _ in range(4):
-        made.append(published(star))
+        made.append(publish_post(star))
         deliver(made[-1], star.id, None)
         deliver(made[-1], star.id, None)
-        made.append(told(admin, ada))
+        made.append(publish_to(admin, ada))
 
     assert not {post_id.bytes for post_id in made[::2]} & set(valkey().lrange(b"timeline:" + ada.id.bytes, 0, -1))
     assert all_pages(ada, limit=3) == [*made[::-1], before]
@@ -330,7 +330,7 @@ def test_without_valkey_the_feed_comes_from_the_rows_and_so_do_the_viewers_own_w
     friends: tuple[Person, Person], proxies: Proxies
 ) -> None:
     ada, grace = friends
-    made = [published(grace) for _ in range(5)]
+    made = [publish_post(grace) for _ in range(5)]
     feed(ada)
     proxies.valkey.close()
 
@@ -353,7 +353,7 @@ def test_without_postgresql_a_cached_page_is_served_and_anything_else_is_an_empt
     friends: tuple[Person, Person], proxies: Proxies
 ) -> None:
     ada, grace = friends
-    made = [published(grace) for _ in range(5)]
+    made = [publish_post(grace) for _ in range(5)]
     feed(ada), feed(grace)
     forget_feed(grace)
     proxies.database.close()
@@ -371,7 +371,7 @@ def test_without_postgresql_a_cached_page_is_served_and_anything_else_is_an_empt
 
 def test_a_hanging_valkey_costs_less_than_two_seconds(friends: tuple[Person, Person], proxies: Proxies) -> None:
     ada, grace = friends
-    post_id = published(grace)
+    post_id = publish_post(grace)
     feed(ada)
     proxies.valkey.hang()
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The health endpoints tell the truth about the stores."""
+"""The health endpoints report the state of the stores."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from tests.support.waiting import until
 
 
 def _moved(monkeypatch: pytest.MonkeyPatch, **places: str) -> None:
-    """Settings under which nobody answers at these places."""
+    """Settings with addresses where nothing listens."""
     for name, place in places.items():
         monkeypatch.setenv(name.upper(), place)
     settings.cache_clear()
@@ -89,7 +89,7 @@ def test_detailed_names_every_component_and_its_latency() -> None:
         ("rabbitmq", {"rabbitmq_url": "amqp://u:secret@{nowhere}/%2F"}, 200),
     ],
 )
-def test_a_store_that_is_away_is_named_and_only_the_needed_ones_degrade(
+def test_a_store_that_is_down_is_named_and_only_the_needed_ones_degrade(
     monkeypatch: pytest.MonkeyPatch, component: str, place: dict[str, str], status: int
 ) -> None:
     port = str(free_port())

@@ -1,4 +1,4 @@
-"""The photo's queue: every way a message can go, told twice, too early, too late or never to succeed."""
+"""The image job: messages that come once, twice, too early, too late, or that never succeed."""
 
 import secrets
 import threading
@@ -17,12 +17,12 @@ from layers.postgres import connection as postgres
 from layers.postgres import outbox, posts
 from layers.postgres.connection import transaction
 from layers.rabbitmq import connection as broker
-from tests.support.calls import Upload, call
+from tests.support.calls import Form, Upload, call
 from tests.support.deliveries import deliver
-from tests.support.logs import logged
+from tests.support.logs import capture_log
 from tests.support.people import Person
 from tests.support.proxies import Proxies
-from tests.support.queues import new_queue, ready, take, told
+from tests.support.queues import count_ready, new_queue, take, watch_notifications
 from tests.support.uploads import begin, picture
 from tests.support.waiting import until
 
@@ -36,8 +36,8 @@ def queue() -> Iterator[str]:
 
 
 @pytest.mark.rule("R-M5")
-def test_an_uploaded_photo_is_rendered_and_its_post_published(ada: Person):
-    post = begin(ada, picture(), is_told=True)
+def test_an_uploaded_photo_is_rendered_and_its_post_published(ada: Person) -> None:
+    post = begin(ada, picture(), is_notified=True)
     deliver(resize_photo, post.event())
 
     assert (post.status, post.files, post.author_posts) == ("published", post.all_files, 1)
@@ -45,8 +45,8 @@ def test_an_uploaded_photo_is_rendered_and_its_post_published(ada: Person):
 
 
 @pytest.mark.rule("R-M5")
-def test_a_post_is_published_by_the_last_of_its_pictures(ada: Person):
-    post = begin(ada, picture(), picture(), None, is_told=True)
+def test_a_post_is_published_by_the_last_of_its_pictures(ada: Person) -> None:
+    post = begin(ada, picture(), picture(), None, is_notified=True)
     deliver(resize_photo, post.event(1))
     deliver(resize_photo, post.event(0))
     until(lambda: len(post.files) == 16)
@@ -58,17 +58,17 @@ def test_a_post_is_published_by_the_last_of_its_pictures(ada: Person):
 
 
 @pytest.mark.rule("R-M5")
-def test_a_message_delivered_twice_changes_nothing(ada: Person):
-    post = begin(ada, picture(), is_told=True)
+def test_a_message_delivered_twice_changes_nothing(ada: Person) -> None:
+    post = begin(ada, picture(), is_notified=True)
     for _ in range(3):
         deliver(resize_photo, post.event())
 
     assert (post.status, post.author_posts, post.notes) == ("published", 1, 0)
 
 
-def test_two_workers_racing_on_one_message_publish_the_post_once(ada: Person):
+def test_two_workers_racing_on_one_message_publish_the_post_once(ada: Person) -> None:
     for _ in range(3):
-        post = begin(ada, picture(), picture(), is_told=True)
+        post = begin(ada, picture(), picture(), is_notified=True)
         start = threading.Barrier(4)
 
         def work(number: int, post: object = post, start: threading.Barrier = start) -> None:
@@ -85,18 +85,18 @@ def test_two_workers_racing_on_one_message_publish_the_post_once(ada: Person):
     assert post.author_posts == 3
 
 
-def test_a_broken_picture_is_not_tried_again_and_its_owner_reads_why(ada: Person, queue: str):
+def test_a_broken_picture_is_not_tried_again_and_its_owner_reads_why(ada: Person, queue: str) -> None:
     whole = picture()
-    post = begin(ada, whole[: len(whole) // 2], is_told=True)
+    post = begin(ada, whole[: len(whole) // 2], is_notified=True)
     deliver(resize_photo, post.event(), queue=queue)
 
     assert (post.status, post.files) == ("failed", set())
     assert post.failure
-    assert ready(f"{queue}.wait-1000") == 0
+    assert count_ready(f"{queue}.wait-1000") == 0
 
 
-def test_a_message_that_outran_the_commit_is_tried_again(ada: Person, queue: str):
-    post = begin(ada, picture(), is_told=True)
+def test_a_message_that_arrives_before_the_commit_is_tried_again(ada: Person, queue: str) -> None:
+    post = begin(ada, picture(), is_notified=True)
     early = post.event()
     early["Records"][0]["s3"]["object"]["key"] = post.keys[0].replace(str(post.id), str(new_id()))
     deliver(resize_photo, early, queue=queue)
@@ -106,18 +106,18 @@ def test_a_message_that_outran_the_commit_is_tried_again(ada: Person, queue: str
     assert letter.headers["x-error"].startswith("PostNotFound")
 
 
-def test_the_file_of_a_post_that_was_withdrawn_is_removed_in_the_end(ada: Person, queue: str):
-    post = begin(ada, picture(), is_told=True)
+def test_the_file_of_a_post_that_was_withdrawn_is_removed_in_the_end(ada: Person, queue: str) -> None:
+    post = begin(ada, picture(), is_notified=True)
     with transaction() as db:
         db.execute(posts.WITHDRAW, {"post_id": post.id, "keys": post.keys})
     deliver(resize_photo, post.event(), queue=queue, attempt=3)
 
     assert not media.exists(post.keys[0])
-    assert until(lambda: ready(f"{queue}.dead") == 1)
+    assert until(lambda: count_ready(f"{queue}.dead") == 1)
 
 
-def test_renditions_of_a_post_deleted_meanwhile_are_removed_again(ada: Person):
-    post = begin(ada, picture(), picture(), is_told=True)
+def test_renditions_of_a_post_deleted_meanwhile_are_removed_again(ada: Person) -> None:
+    post = begin(ada, picture(), picture(), is_notified=True)
     deliver(resize_photo, post.event(0))
     assert call(delete_post, session_id=ada.session_id, path={"post_id": post.id}).status == 200
     media.put_all([media.StoredFile(key, picture(), "image/jpeg") for key in (*post.all_files, *post.keys)])
@@ -129,8 +129,8 @@ def test_renditions_of_a_post_deleted_meanwhile_are_removed_again(ada: Person):
 
 
 @pytest.mark.rule("R-M6")
-def test_a_picture_that_fails_in_all_tries_ends_failed(ada: Person, queue: str):
-    post = begin(ada, None, is_told=True)
+def test_a_picture_that_fails_in_all_tries_ends_failed(ada: Person, queue: str) -> None:
+    post = begin(ada, None, is_notified=True)
     for attempt in range(3):
         deliver(resize_photo, post.event(), queue=queue, attempt=attempt)
         assert post.status == "processing"
@@ -138,11 +138,13 @@ def test_a_picture_that_fails_in_all_tries_ends_failed(ada: Person, queue: str):
 
     assert post.status == "failed"
     assert post.failure == "The picture could not be processed."
-    assert until(lambda: ready(f"{queue}.dead") == 1)
+    assert until(lambda: count_ready(f"{queue}.dead") == 1)
 
 
-def test_a_store_that_was_away_in_all_tries_fails_no_post(ada: Person, queue: str, monkeypatch: pytest.MonkeyPatch):
-    post = begin(ada, picture(), is_told=True)
+def test_a_store_that_was_down_in_all_tries_fails_no_post(
+    ada: Person, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = begin(ada, picture(), is_notified=True)
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
     settings.cache_clear()
     media.close()
@@ -153,15 +155,15 @@ def test_a_store_that_was_away_in_all_tries_fails_no_post(ada: Person, queue: st
         settings.cache_clear()
         media.close()
 
-    assert until(lambda: ready(f"{queue}.dead") == 1)
+    assert until(lambda: count_ready(f"{queue}.dead") == 1)
     assert post.status in ("processing", "published")
 
 
 @pytest.mark.rule("R-O2")
-def test_the_trace_id_of_the_request_is_logged_and_reaches_the_image_job(ada: Person):
+def test_the_trace_id_of_the_request_is_logged_and_reaches_the_image_job(ada: Person) -> None:
     trace_id = f"trace-{secrets.token_hex(8)}"
-    with logged() as lines, told() as notices:
-        form = ([Upload(picture())], {})
+    with capture_log() as lines, watch_notifications() as notices:
+        form: Form = ([Upload(picture())], {})
         reply = call(create_post, session_id=ada.session_id, form=form, headers={"x-trace-id": trace_id})
         post_id = reply.json["post_id"]
         [notice] = until(lambda: [each for each in notices() if post_id in each["Key"]])
@@ -178,9 +180,9 @@ def test_the_trace_id_of_the_request_is_logged_and_reaches_the_image_job(ada: Pe
 @pytest.mark.rule("R-O2")
 def test_the_trace_id_of_the_upload_is_that_of_the_job_and_of_its_event(
     ada: Person, proxies: Proxies, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """Without RabbitMQ and Valkey the event stays in the outbox."""
-    post = begin(ada, picture(), is_told=True)
+    post = begin(ada, picture(), is_notified=True)
     proxies.valkey.close()
     with monkeypatch.context() as patched:
         patched.setenv("RABBITMQ_URL", "amqp://a:b@127.0.0.1:9/%2F")

@@ -10,7 +10,7 @@ from functions.messages import mute_conversation, send_message
 from layers.core.ids import new_id
 from layers.services import live_events
 from tests.support.calls import Reply, call, sample
-from tests.support.messages import ask, entry, opened, read, sent
+from tests.support.messages import ask, entry, open_pair, read, send_text
 from tests.support.people import Person
 from tests.support.proxies import Proxies
 from tests.support.stores import valkey
@@ -94,10 +94,10 @@ def test_a_malformed_id_is_400(ada: Person, after: str) -> None:
 
 @pytest.mark.rule("R-N2")
 def test_a_muted_conversation_goes_on_as_before(ada: Person, grace: Person) -> None:
-    talk = opened(ada, grace)
+    talk = open_pair(ada, grace)
     assert ask(mute_conversation, ada, talk).status == 200
     begin = _poll(ada)["lastId"]
-    message = sent(grace, talk, "psst")
+    message = send_text(grace, talk, "psst")
 
     assert read(ada, talk) == [message]
     assert (entry(ada, talk)["unreadCount"], entry(ada, talk)["isMuted"]) == (1, True)
@@ -106,7 +106,7 @@ def test_a_muted_conversation_goes_on_as_before(ada: Person, grace: Person) -> N
 
 @pytest.mark.rule("R-E8")
 def test_without_valkey_messages_are_sent_and_events_are_503(ada: Person, grace: Person, proxies: Proxies) -> None:
-    talk = opened(ada, grace)
+    talk = open_pair(ada, grace)
     proxies.valkey.close()
     message = ask(send_message, ada, talk, body={"content": "anyway"})
     polled = call(list_events, session_id=grace.session_id)

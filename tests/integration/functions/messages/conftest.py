@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from infra.migrate import migrate_cassandra
-from tests.support.messages import opened
+from tests.support.messages import open_pair
 from tests.support.people import Person
 
 
@@ -17,4 +17,4 @@ def keyspace() -> None:
 @pytest.fixture
 def talk(ada: Person, grace: Person) -> UUID:
     """The conversation of ada and grace."""
-    return opened(ada, grace)
+    return open_pair(ada, grace)

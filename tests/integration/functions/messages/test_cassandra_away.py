@@ -1,4 +1,4 @@
-"""With Cassandra away messages are 503 at once and everything else works; it is used again when it is back."""
+"""With Cassandra down messages are 503 at once and everything else works; it is used again when it is back."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from functions.messages import (
     start_typing,
 )
 from tests.support.calls import call
-from tests.support.messages import ask, inbox, read, sent
+from tests.support.messages import ask, inbox, read, send_text
 from tests.support.people import Person
 from tests.support.proxies import Proxy, cassandra_through_a_proxy
 from tests.support.waiting import until
@@ -35,7 +35,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch, talk: UUID) -> Iterator[Proxy]:
 def test_messages_are_503_at_once_and_all_else_works_and_it_recovers_without_a_restart(
     ada: Person, grace: Person, talk: UUID, proxy: Proxy
 ) -> None:
-    said = sent(ada, talk, "before")
+    said = send_text(ada, talk, "before")
     proxy.close()
     for module, given in (
         (list_messages, {}),

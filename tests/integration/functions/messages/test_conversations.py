@@ -8,8 +8,8 @@ from functions.messages import list_conversations, open_conversation
 from layers.core.ids import new_id
 from layers.valkey import inboxes
 from tests.support.calls import call
-from tests.support.feed_posts import counted_trips
-from tests.support.messages import ask, entry, inbox, opened, read_as_far_as, sent
+from tests.support.feed_posts import count_trips
+from tests.support.messages import ask, entry, inbox, open_pair, read_as_far_as, send_text
 from tests.support.people import Person, new_person
 from tests.support.stores import valkey
 from tests.support.together import together
@@ -29,7 +29,7 @@ def test_a_new_conversation_names_its_recipient_and_is_listed_by_who_opened_it(a
 
 
 @pytest.mark.rule("R-DM6")
-def test_both_opening_at_once_get_one_conversation_and_one_of_them_made_it(ada: Person, grace: Person) -> None:
+def test_both_opening_at_once_get_one_conversation_that_one_of_them_created(ada: Person, grace: Person) -> None:
     pairs = [(ada, grace), (grace, ada)] * 5
     replies = together(
         lambda pair: call(open_conversation, session_id=pair[0].session_id, body={"recipientId": str(pair[1].id)}),
@@ -46,15 +46,15 @@ def test_a_recipient_is_needed(ada: Person, body: dict[str, object]) -> None:
     assert call(open_conversation, session_id=ada.session_id, body=body).status == 400
 
 
-def test_nobody_writes_to_oneself_or_to_nobody(ada: Person) -> None:
+def test_a_conversation_with_oneself_is_400_and_with_an_unknown_account_404(ada: Person) -> None:
     assert call(open_conversation, session_id=ada.session_id, body={"recipientId": str(ada.id)}).status == 400
     assert call(open_conversation, session_id=ada.session_id, body={"recipientId": str(uuid4())}).status == 404
 
 
 def test_the_latest_activity_comes_first_and_a_message_moves_its_conversation_up(ada: Person) -> None:
-    talks = [opened(ada, new_person()) for _ in range(4)]
+    talks = [open_pair(ada, new_person()) for _ in range(4)]
     assert [one["conversationId"] for one in inbox(ada)] == [str(talk) for talk in reversed(talks)]
-    sent(ada, talks[1])
+    send_text(ada, talks[1])
 
     order = [talks[1], talks[3], talks[2], talks[0]]
     assert [one["conversationId"] for one in inbox(ada)] == [str(talk) for talk in order]
@@ -65,7 +65,7 @@ def test_the_latest_activity_comes_first_and_a_message_moves_its_conversation_up
 @pytest.mark.rule("R-F1")
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
 def test_paging_gives_each_conversation_once(ada: Person, limit: int) -> None:
-    talks = [str(opened(ada, new_person())) for _ in range(7)]
+    talks = [str(open_pair(ada, new_person())) for _ in range(7)]
     for _ in range(2):  # filled from the rows, and from Valkey
         found, cursor = [], None
         while True:
@@ -79,11 +79,11 @@ def test_paging_gives_each_conversation_once(ada: Person, limit: int) -> None:
 
 
 def test_a_message_while_the_order_is_being_filled_is_not_lost(ada: Person, grace: Person) -> None:
-    first, second = opened(ada, grace), opened(ada, new_person())
+    first, second = open_pair(ada, grace), open_pair(ada, new_person())
     valkey().delete(b"inbox:" + ada.id.bytes)
     assert inboxes.read_page(ada.id, after=None, at_most=10) is None
     stale = {first: 1, second: 2}
-    sent(grace, first)
+    send_text(grace, first)
     from datetime import UTC, datetime  # noqa: PLC0415
 
     inboxes.fill(ada.id, {talk: datetime.fromtimestamp(age, UTC) for talk, age in stale.items()})
@@ -94,7 +94,7 @@ def test_a_message_while_the_order_is_being_filled_is_not_lost(ada: Person, grac
 def test_unread_rises_with_the_others_messages_and_falls_with_the_read_mark(
     ada: Person, grace: Person, talk: UUID
 ) -> None:
-    messages = [sent(ada, talk, f"{number}") for number in range(5)]
+    messages = [send_text(ada, talk, f"{number}") for number in range(5)]
 
     assert entry(grace, talk)["unreadCount"] == 5
     assert entry(ada, talk)["unreadCount"] == 0
@@ -102,7 +102,7 @@ def test_unread_rises_with_the_others_messages_and_falls_with_the_read_mark(
     assert entry(grace, talk)["unreadCount"] == 2
     read_as_far_as(grace, talk, messages[0])
     assert entry(grace, talk)["unreadCount"] == 2
-    sent(grace, talk)
+    send_text(grace, talk)
     assert (entry(grace, talk)["unreadCount"], entry(ada, talk)["unreadCount"]) == (2, 1)
     read_as_far_as(grace, talk, messages[4])
     assert entry(grace, talk)["unreadCount"] == 0
@@ -110,12 +110,12 @@ def test_unread_rises_with_the_others_messages_and_falls_with_the_read_mark(
 
 def test_unread_is_exact_to_a_hundred_and_then_shown_as_such(ada: Person, grace: Person, talk: UUID) -> None:
     for _ in range(99):
-        sent(ada, talk)
-        sent(grace, talk) if _ == 50 else None
+        send_text(ada, talk)
+        send_text(grace, talk) if _ == 50 else None
     assert (entry(grace, talk)["unreadCount"], entry(grace, talk)["hasMoreUnread"]) == (99, False)
-    sent(ada, talk)
+    send_text(ada, talk)
     assert (entry(grace, talk)["unreadCount"], entry(grace, talk)["hasMoreUnread"]) == (100, False)
-    sent(ada, talk)
+    send_text(ada, talk)
     assert (entry(grace, talk)["unreadCount"], entry(grace, talk)["hasMoreUnread"]) == (100, True)
 
 
@@ -131,15 +131,15 @@ def test_a_stranger_a_banned_viewer_and_an_unknown_conversation_get_the_same_404
     assert len({reply.body for reply in replies}) == 1
 
 
-def test_a_long_list_costs_no_more_statements_of_sql_than_a_short_one(ada: Person) -> None:
+def test_a_long_list_takes_as_many_sql_statements_as_a_short_one(ada: Person) -> None:
     def cost(limit: int) -> tuple[int, int]:
         inbox(ada, limit=limit)
-        with counted_trips() as trips:
+        with count_trips() as trips:
             assert len(inbox(ada, limit=limit)) == limit
         return trips.statements, trips.valkey
 
-    talks = [opened(ada, new_person()) for _ in range(12)]
+    talks = [open_pair(ada, new_person()) for _ in range(12)]
     for talk in talks:
-        sent(ada, talk)
+        send_text(ada, talk)
     assert cost(1) == cost(12)
     assert cost(12)[0] <= 2

@@ -15,14 +15,14 @@ from functions.messages import (
     unmute_conversation,
 )
 from tests.support.calls import call
-from tests.support.messages import ask, entry, inbox, opened_group, read, sent
+from tests.support.messages import ask, create_group, entry, inbox, read, send_text
 from tests.support.people import Person, new_person
 
 
 @pytest.mark.rule("R-G3")
 def test_a_group_is_in_everybodys_list_under_its_name(ada: Person, grace: Person) -> None:
     linus = new_person("linus")
-    group = opened_group(ada, grace, linus, name="<b>Hikers</b>")
+    group = create_group(ada, grace, linus, name="<b>Hikers</b>")
 
     for person in (ada, grace, linus):
         listed = entry(person, group)
@@ -32,19 +32,19 @@ def test_a_group_is_in_everybodys_list_under_its_name(ada: Person, grace: Person
 
 
 @pytest.mark.rule("R-G4")
-def test_all_members_count_what_the_others_say(ada: Person, grace: Person) -> None:
+def test_all_members_count_the_messages_of_the_others(ada: Person, grace: Person) -> None:
     linus = new_person("linus")
-    group = opened_group(ada, grace, linus)
-    sent(ada, group), sent(grace, group), sent(grace, group)
+    group = create_group(ada, grace, linus)
+    send_text(ada, group), send_text(grace, group), send_text(grace, group)
 
     assert [entry(person, group)["unreadCount"] for person in (ada, grace, linus)] == [2, 1, 3]
 
 
 @pytest.mark.rule("R-G1")
-def test_a_group_of_32_talks(ada: Person) -> None:
+def test_a_group_of_32_members_exchanges_messages(ada: Person) -> None:
     others = [new_person() for _ in range(31)]
-    group = opened_group(ada, *others)
-    said = sent(ada, group, "x" * 2200)
+    group = create_group(ada, *others)
+    said = send_text(ada, group, "x" * 2200)
 
     assert read(others[-1], group) == [said]
     assert len(entry(ada, group)["members"]) == 32
@@ -83,7 +83,7 @@ def test_an_account_that_is_named_twice_counts_once(ada: Person, grace: Person) 
     linus = new_person("linus")
     twice = [str(person.id) for person in (grace, grace)]
     assert call(open_group, session_id=ada.session_id, body={"name": "x", "userIds": twice}).status == 400
-    group = opened_group(ada, ada, grace, linus, grace)
+    group = create_group(ada, ada, grace, linus, grace)
 
     members = [member["id"] for member in entry(grace, group)["members"]]
     assert sorted(members) == sorted(str(person.id) for person in (ada, grace, linus))
@@ -105,12 +105,12 @@ def test_a_name_has_1_to_100_characters_without_markup_and_white_space_around(ad
 
 
 @pytest.mark.rule("R-G6")
-def test_who_leaves_neither_reads_nor_writes_nor_lists_it_and_the_others_go_on(ada: Person, grace: Person) -> None:
+def test_a_member_who_left_neither_reads_nor_writes_nor_lists_the_group(ada: Person, grace: Person) -> None:
     linus = new_person("linus")
-    group = opened_group(ada, grace, linus)
-    first = sent(linus, group, "bye")
+    group = create_group(ada, grace, linus)
+    first = send_text(linus, group, "bye")
     assert ask(leave_group, linus, group).status == 200
-    second = sent(ada, group, "pity")
+    second = send_text(ada, group, "pity")
 
     assert inbox(linus) == []
     assert ask(list_messages, linus, group).status == 404
@@ -121,9 +121,11 @@ def test_who_leaves_neither_reads_nor_writes_nor_lists_it_and_the_others_go_on(a
 
 
 @pytest.mark.rule("R-G5")
-def test_any_member_renames_a_group_and_nobody_renames_or_leaves_a_pair(ada: Person, grace: Person, talk: UUID) -> None:
+def test_any_member_renames_a_group_and_a_pair_cannot_be_renamed_or_left(
+    ada: Person, grace: Person, talk: UUID
+) -> None:
     linus = new_person("linus")
-    group = opened_group(ada, grace, linus)
+    group = create_group(ada, grace, linus)
     assert ask(rename_group, grace, group, body={"name": "Climbers"}).status == 200
     assert {entry(person, group)["name"] for person in (ada, grace, linus)} == {"Climbers"}
     assert ask(rename_group, new_person(), group, body={"name": "Mine"}).status == 404
@@ -132,10 +134,10 @@ def test_any_member_renames_a_group_and_nobody_renames_or_leaves_a_pair(ada: Per
 
 
 @pytest.mark.rule("R-N1")
-def test_muting_is_ones_own_and_can_be_taken_back(ada: Person, grace: Person, talk: UUID) -> None:
-    sent(grace, talk)
+def test_muting_changes_the_callers_list_alone_and_can_be_undone(ada: Person, grace: Person, talk: UUID) -> None:
+    send_text(grace, talk)
     assert [ask(mute_conversation, ada, talk).status for _ in range(2)] == [200, 200]
-    sent(grace, talk)
+    send_text(grace, talk)
     assert (entry(ada, talk)["isMuted"], entry(grace, talk)["isMuted"]) == (True, False)
     assert [ask(unmute_conversation, ada, talk).status for _ in range(2)] == [200, 200]
     assert entry(ada, talk)["isMuted"] is False

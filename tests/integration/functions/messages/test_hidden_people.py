@@ -24,7 +24,7 @@ from layers.core.events import AccountRemoved, ProfileUpdated
 from tests import pictures
 from tests.support.calls import Upload, call
 from tests.support.deliveries import deliver
-from tests.support.messages import ask, entry, inbox, opened, opened_group, read, read_as_far_as, sent
+from tests.support.messages import ask, create_group, entry, inbox, open_pair, read, read_as_far_as, send_text
 from tests.support.people import Person, new_person
 from tests.support.proxies import Proxies
 
@@ -46,10 +46,10 @@ def _hidden(person: Person, *, is_hidden: bool = True) -> ProfileUpdated:
 
 
 @pytest.mark.rule("R-B1")
-def test_the_conversation_with_a_banned_account_is_as_if_there_were_none_until_it_is_open_again(
+def test_the_conversation_with_a_banned_account_does_not_exist_until_the_ban_ends(
     ada: Person, grace: Person, admin: Person, talk: UUID
 ) -> None:
-    said = sent(grace, talk, "hi")
+    said = send_text(grace, talk, "hi")
     _ban(admin, grace)
 
     assert inbox(ada) == []
@@ -73,8 +73,8 @@ def test_the_conversation_with_a_banned_account_is_as_if_there_were_none_until_i
 @pytest.mark.rule("R-B2")
 def test_a_banned_accounts_messages_name_and_reactions_are_gone_from_a_group(ada: Person, admin: Person) -> None:
     grace, linus = new_person("grace"), new_person("linus")
-    group = opened_group(ada, grace, linus)
-    first, _ = sent(linus, group, "first"), sent(grace, group, "bad words")
+    group = create_group(ada, grace, linus)
+    first, _ = send_text(linus, group, "first"), send_text(grace, group, "bad words")
     path = {"message_id": first["messageId"]}
     assert ask(add_reaction, grace, group, path=path, body={"reaction": "laugh"}).status == 201
     _ban(admin, grace)
@@ -91,9 +91,9 @@ def test_in_a_group_all_that_a_banned_member_did_is_hidden_but_for_admins_and_ba
     ada: Person, admin: Person
 ) -> None:
     grace = new_person("grace")
-    group = opened_group(ada, grace, admin)
+    group = create_group(ada, grace, admin)
     deliver(copy_profile, _hidden(grace, is_hidden=False))  # as the queue does after a registration
-    mine, theirs = sent(ada, group, "mine"), sent(grace, group, "theirs")
+    mine, theirs = send_text(ada, group, "mine"), send_text(grace, group, "theirs")
     path = {"message_id": mine["messageId"]}
     assert ask(add_reaction, grace, group, path=path, body={"reaction": "laugh"}).status == 201
     read_as_far_as(grace, group, theirs)
@@ -135,10 +135,10 @@ def _all_of(reader: Person, group: UUID) -> dict[str, object]:
 @pytest.mark.rule("R-B2")
 def test_paging_goes_on_over_a_banned_accounts_messages(ada: Person, admin: Person) -> None:
     grace, linus = new_person("grace"), new_person("linus")
-    group = opened_group(ada, grace, linus)
+    group = create_group(ada, grace, linus)
     shown = []
     for number in range(20):
-        message = sent(grace if number % 4 else linus, group, str(number))
+        message = send_text(grace if number % 4 else linus, group, str(number))
         shown += [] if number % 4 else [message]
     _ban(admin, grace)
     found, before = [], None
@@ -158,8 +158,8 @@ def test_what_a_removed_account_wrote_is_deleted_with_its_pictures_and_name(
     ada: Person, grace: Person, admin: Person
 ) -> None:
     linus = new_person("linus")
-    group = opened_group(ada, grace, linus)
-    mine = sent(ada, group, "mine")
+    group = create_group(ada, grace, linus)
+    mine = send_text(ada, group, "mine")
     picture = ask(send_message, grace, group, form=([Upload(pictures.jpeg(40, 30))], {"content": "gone"})).json[
         "message"
     ]
@@ -172,12 +172,12 @@ def test_what_a_removed_account_wrote_is_deleted_with_its_pictures_and_name(
 
 
 @pytest.mark.rule("R-D1")
-def test_while_the_rows_are_away_the_copies_tell_who_is_hidden(
+def test_while_postgresql_is_down_the_copies_decide_who_is_hidden(
     ada: Person, grace: Person, admin: Person, proxies: Proxies, talk: UUID
 ) -> None:
     other = new_person("linus")
-    open_talk = opened(ada, other)
-    sent(grace, talk), sent(other, open_talk)
+    open_talk = open_pair(ada, other)
+    send_text(grace, talk), send_text(other, open_talk)
     _ban(admin, grace)
     deliver(copy_profile, _hidden(grace), _hidden(other, is_hidden=False))
     assert len(inbox(ada)) == 1

@@ -1,4 +1,4 @@
-"""Random people write, read, react, send again and leave: each sees what a plain model says, nobody else anything."""
+"""Random accounts write, read, react, send again and leave: members see what a plain model says, others nothing."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from functions.messages import add_reaction, leave_group, list_messages, mark_read, remove_reaction, send_message
-from tests.support.messages import ask, inbox, opened, opened_group, sent
+from tests.support.messages import ask, create_group, inbox, open_pair, send_text
 from tests.support.people import Person, new_person
 from tests.support.soak import EXAMPLES, bounded
 from tests.support.stores import valkey
@@ -24,7 +24,7 @@ class Talk:
         self.members = set(members)
         self.is_group = is_group
         self.messages: list[dict[str, Any]] = []
-        """Oldest first, as their senders were told; with `by`, who sent it."""
+        """Oldest first, as their senders got them in the answer; with `by`, the sender."""
         self.read: dict[int, int] = {}
         """Who to how many messages are behind the read mark."""
 
@@ -47,7 +47,7 @@ class Messages(RuleBasedStateMachine):
     def open_pair(self, one: int, other: int) -> None:
         if one == other:
             return
-        talk = opened(self.people[one], self.people[other])
+        talk = open_pair(self.people[one], self.people[other])
         known = {id_ for id_, each in self.talks.items() if not each.is_group and each.members == {one, other}}
         assert known <= {talk}
         self.talks.setdefault(talk, Talk({one, other}, is_group=False))
@@ -55,7 +55,7 @@ class Messages(RuleBasedStateMachine):
     @rule(by=people, data=st.data())
     def open_group(self, by: int, data: st.DataObject) -> None:
         others = data.draw(st.sets(people.filter(lambda each: each != by), min_size=2, max_size=3))
-        talk = opened_group(self.people[by], *(self.people[other] for other in sorted(others)))
+        talk = create_group(self.people[by], *(self.people[other] for other in sorted(others)))
         self.talks[talk] = Talk({by, *others}, is_group=True)
 
     @rule(
@@ -72,7 +72,7 @@ class Messages(RuleBasedStateMachine):
         if not (talk := self._talk(data)) or by not in self.talks[talk].members:
             return
         if known := self.client_ids.get((talk, by)):
-            again = sent(self.people[by], talk, "again", clientMessageId=known[0])
+            again = send_text(self.people[by], talk, "again", clientMessageId=known[0])
             assert again["messageId"] == known[1]["messageId"]
             return
         client_id = str(uuid4())
@@ -158,7 +158,7 @@ class Messages(RuleBasedStateMachine):
         if by not in known.members:
             assert ask(send_message, self.people[by], talk, body={"content": words}).status == 404
             return None
-        message = sent(self.people[by], talk, words, **given)
+        message = send_text(self.people[by], talk, words, **given)
         if known.unread(by) == 0:
             known.read[by] = len(known.messages) + 1
         known.messages.append({**message, "by": by, "said": {}})

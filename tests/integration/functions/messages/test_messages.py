@@ -21,7 +21,7 @@ from layers.core import limits
 from layers.core.ids import new_id
 from tests import pictures
 from tests.support.calls import Upload
-from tests.support.messages import ask, opened_group, read, read_as_far_as, sent
+from tests.support.messages import ask, create_group, read, read_as_far_as, send_text
 from tests.support.people import Person, new_person
 from tests.support.together import together
 
@@ -33,7 +33,7 @@ CLOCK_ERROR = 0.01
 
 
 def test_a_message_is_read_as_it_was_sent(ada: Person, grace: Person, talk: UUID) -> None:
-    said = sent(ada, talk, "  a <b>bold</b> & \r\n word\x01\n")
+    said = send_text(ada, talk, "  a <b>bold</b> & \r\n word\x01\n")
 
     assert said["content"] == "  a <b>bold</b> & \n word\n"
     assert (said["senderId"], said["contentType"], said["mediaUrl"]) == (str(ada.id), "text", None)
@@ -44,7 +44,7 @@ def test_a_message_is_read_as_it_was_sent(ada: Person, grace: Person, talk: UUID
 @pytest.mark.rule("R-DM2")
 @pytest.mark.parametrize("limit", [1, 2, 3, 20])
 def test_paging_has_no_gaps_or_repeats(ada: Person, grace: Person, talk: UUID, limit: int) -> None:
-    said = together(lambda number: sent(ada if number % 2 else grace, talk, str(number)), range(20))
+    said = together(lambda number: send_text(ada if number % 2 else grace, talk, str(number)), range(20))
     found, before = [], None
     while True:
         query = {"limit": limit} | ({"before": before} if before else {})
@@ -101,18 +101,18 @@ def _paged(reader: Person, talk: UUID, *, limit: int) -> list[str]:
 @pytest.mark.rule("R-DM1")
 def test_an_acknowledged_message_is_in_the_next_read_and_first(ada: Person, grace: Person, talk: UUID) -> None:
     for number in range(30):
-        said = sent(ada if number % 3 else grace, talk, str(number))
+        said = send_text(ada if number % 3 else grace, talk, str(number))
         assert read(grace, talk, limit=1) == [said]
 
 
 def test_sent_again_under_the_clients_own_id_it_is_one_message(ada: Person, grace: Person, talk: UUID) -> None:
     mine = {"clientMessageId": str(uuid4())}
-    replies = together(lambda _: sent(ada, talk, "once", **mine), range(8))
+    replies = together(lambda _: send_text(ada, talk, "once", **mine), range(8))
 
     assert len({reply["messageId"] for reply in replies}) == 1
     assert len(read(grace, talk)) == 1
-    assert sent(ada, talk, "other words", **mine)["content"] == "once"
-    assert sent(grace, talk, "mine", **mine)["messageId"] != replies[0]["messageId"]
+    assert send_text(ada, talk, "other words", **mine)["content"] == "once"
+    assert send_text(grace, talk, "mine", **mine)["messageId"] != replies[0]["messageId"]
 
 
 @pytest.mark.parametrize(
@@ -129,16 +129,16 @@ def test_sent_again_under_the_clients_own_id_it_is_one_message(ada: Person, grac
         {"content": "x", "clientMessageId": "me"},
     ],
 )
-def test_a_message_that_cannot_be_is_400(ada: Person, talk: UUID, body: dict[str, object]) -> None:
+def test_an_invalid_message_is_400(ada: Person, talk: UUID, body: dict[str, object]) -> None:
     assert ask(send_message, ada, talk, body=body).status == 400
 
 
 def test_a_reply_names_a_message_of_this_conversation(ada: Person, grace: Person, talk: UUID) -> None:
-    first = sent(ada, talk)
-    assert sent(grace, talk, "yes", replyToMessageId=first["messageId"])["replyToMessageId"] == first["messageId"]
+    first = send_text(ada, talk)
+    assert send_text(grace, talk, "yes", replyToMessageId=first["messageId"])["replyToMessageId"] == first["messageId"]
 
 
-def test_a_picture_goes_the_photos_way(ada: Person, grace: Person, talk: UUID) -> None:
+def test_a_picture_message_is_processed_like_a_photo(ada: Person, grace: Person, talk: UUID) -> None:
     form = ([Upload(pictures.jpeg(2000, 1000))], {"content": "look"})
     said = ask(send_message, ada, talk, form=form).json["message"]
 
@@ -150,7 +150,7 @@ def test_a_picture_goes_the_photos_way(ada: Person, grace: Person, talk: UUID) -
 
 @pytest.mark.rule("R-P7")
 def test_only_participants_read_or_write(ada: Person, admin: Person, talk: UUID) -> None:
-    said = sent(ada, talk)
+    said = send_text(ada, talk)
     for person in (new_person(), admin):
         for module, given in (
             (list_messages, {}),
@@ -164,8 +164,8 @@ def test_only_participants_read_or_write(ada: Person, admin: Person, talk: UUID)
             assert ask(module, person, talk, **given).status == 404
 
 
-def test_reactions_are_one_per_person_and_can_be_taken_back(ada: Person, grace: Person, talk: UUID) -> None:
-    said = sent(ada, talk)
+def test_reactions_are_one_per_person_and_can_be_removed(ada: Person, grace: Person, talk: UUID) -> None:
+    said = send_text(ada, talk)
     path = {"message_id": said["messageId"]}
     for reaction in ("heart", "laugh"):
         assert ask(add_reaction, grace, talk, path=path, body={"reaction": reaction}).status == 201
@@ -176,8 +176,8 @@ def test_reactions_are_one_per_person_and_can_be_taken_back(ada: Person, grace: 
     assert read(ada, talk)[0]["reactions"] == []
 
 
-def test_receipts_tell_how_far_each_has_read(ada: Person, grace: Person, talk: UUID) -> None:
-    said = [sent(ada, talk, str(number)) for number in range(3)]
+def test_receipts_have_the_last_read_message_of_each_participant(ada: Person, grace: Person, talk: UUID) -> None:
+    said = [send_text(ada, talk, str(number)) for number in range(3)]
     read_as_far_as(grace, talk, said[1])
     read_as_far_as(grace, talk, said[0])
     receipts = {one["userId"]: one["lastReadMessageId"] for one in ask(list_receipts, ada, talk).json["receipts"]}
@@ -211,9 +211,9 @@ def test_a_typing_mark_is_visible_at_once_and_ends_5_s_after_the_last_request(
     assert typing() == []
 
 
-def test_a_group_talks_and_is_left(ada: Person, grace: Person) -> None:
+def test_all_members_of_a_group_read_a_message(ada: Person, grace: Person) -> None:
     linus = new_person("linus")
-    group = opened_group(ada, grace, linus)
-    said = sent(linus, group, "hi all")
+    group = create_group(ada, grace, linus)
+    said = send_text(linus, group, "hi all")
 
     assert read(ada, group) == read(grace, group) == [said]

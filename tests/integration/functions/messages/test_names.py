@@ -9,7 +9,7 @@ from layers.core import media_links
 from layers.core.clock import now
 from layers.core.events import ProfileUpdated
 from tests.support.deliveries import deliver
-from tests.support.messages import entry, opened_group
+from tests.support.messages import create_group, entry
 from tests.support.people import Person, new_person
 
 
@@ -34,7 +34,7 @@ def test_the_list_shows_the_name_and_picture_of_the_latest_event(ada: Person, gr
 
 @pytest.mark.rule("R-DM5")
 def test_members_of_a_group_too(ada: Person, grace: Person) -> None:
-    group = opened_group(ada, grace, new_person("linus"))
+    group = create_group(ada, grace, new_person("linus"))
     _changed(grace, "grace_new")
 
     assert "grace_new" in {member["username"] for member in entry(ada, group)["members"]}

@@ -11,7 +11,7 @@ from functions.messages import list_receipts
 from layers.cassandra import conversations, inboxes, message_ids, messages
 from layers.cassandra.messages import StoredMessage
 from layers.core.ids import new_id
-from tests.support.messages import ask, entry, opened, opened_group, read_as_far_as, sent
+from tests.support.messages import ask, create_group, entry, open_pair, read_as_far_as, send_text
 from tests.support.people import Person
 
 
@@ -44,14 +44,14 @@ def arrive(sender: Person, conversation_id: UUID, message_id: UUID) -> str:
 
 @pytest.mark.rule("R-DM3")
 def test_sending_moves_the_mark_if_nothing_is_unread(ada: Person, grace: Person) -> None:
-    talk = opened(ada, grace)
+    talk = open_pair(ada, grace)
     assert mark_of(ada, talk) is None
 
-    first = sent(ada, talk)
+    first = send_text(ada, talk)
     assert mark_of(ada, talk) == first["messageId"]
-    reply = sent(grace, talk)
+    reply = send_text(grace, talk)
     read_as_far_as(ada, talk, reply)
-    second = sent(ada, talk)
+    second = send_text(ada, talk)
 
     assert mark_of(ada, talk) == second["messageId"]
     assert entry(ada, talk)["unreadCount"] == 0
@@ -59,11 +59,11 @@ def test_sending_moves_the_mark_if_nothing_is_unread(ada: Person, grace: Person)
 
 @pytest.mark.rule("R-DM3")
 def test_sending_leaves_the_mark_if_something_is_unread(ada: Person, grace: Person) -> None:
-    talk = opened(ada, grace)
-    read_one = sent(grace, talk)
+    talk = open_pair(ada, grace)
+    read_one = send_text(grace, talk)
     read_as_far_as(ada, talk, read_one)
-    sent(grace, talk)
-    sent(ada, talk)
+    send_text(grace, talk)
+    send_text(ada, talk)
 
     assert mark_of(ada, talk) == read_one["messageId"]
     assert entry(ada, talk)["unreadCount"] == 1
@@ -75,8 +75,8 @@ def test_a_message_with_an_earlier_id_that_arrives_late_is_never_covered(
     ada: Person, grace: Person, arrives: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every interleaving: the other side's message has its id, the sender looks, the other's is written."""
-    talk = opened(ada, grace)
-    seen = sent(grace, talk)
+    talk = open_pair(ada, grace)
+    seen = send_text(grace, talk)
     read_as_far_as(ada, talk, seen)
     earlier = message_ids.from_id(new_id())
     time.sleep(0.002)
@@ -92,9 +92,9 @@ def test_a_message_with_an_earlier_id_that_arrives_late_is_never_covered(
 
         with monkeypatch.context() as patched:
             patched.setattr(messages, "send", send_after_the_other)
-            own = sent(ada, talk)
+            own = send_text(ada, talk)
     else:
-        own = sent(ada, talk)
+        own = send_text(ada, talk)
         late.append(arrive(grace, talk, earlier))
 
     assert message_ids.sort_key(UUID(late[0])) < message_ids.sort_key(UUID(own["messageId"]))
@@ -107,11 +107,11 @@ def test_a_message_with_an_earlier_id_that_arrives_late_is_never_covered(
 
 @pytest.mark.rule("R-DM3")
 def test_the_mark_is_that_of_each_member_in_a_group(ada: Person, grace: Person, admin: Person) -> None:
-    talk = opened_group(ada, grace, admin)
-    first = sent(ada, talk)
+    talk = create_group(ada, grace, admin)
+    first = send_text(ada, talk)
     read_as_far_as(grace, talk, first)
-    second = sent(grace, talk)
-    sent(admin, talk)
+    second = send_text(grace, talk)
+    send_text(admin, talk)
 
     assert mark_of(grace, talk) == second["messageId"]
     assert mark_of(ada, talk) == first["messageId"]
@@ -119,8 +119,8 @@ def test_the_mark_is_that_of_each_member_in_a_group(ada: Person, grace: Person, 
 
 
 def test_the_time_of_a_mark_by_sending_is_that_of_the_message(ada: Person, grace: Person) -> None:
-    talk = opened(ada, grace)
-    own = sent(ada, talk)
+    talk = open_pair(ada, grace)
+    own = send_text(ada, talk)
     [receipt] = ask(list_receipts, grace, talk).json["receipts"]
 
     assert receipt["lastReadAt"] == own["createdAt"]

@@ -1,4 +1,4 @@
-"""POST /posts/uploads and what may be sent to its URLs, through the real front door; and what becomes of leftovers."""
+"""POST /posts/uploads, what may be sent to its URLs through nginx, and the cleanup of unused uploads."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,7 +62,7 @@ def test_the_url_leads_to_nginx_and_not_to_the_store(ada: Person) -> None:
     assert (url.scheme, url.host, url.port) == ("http", "localhost", profile("test").ports.nginx)
 
 
-def test_a_file_of_that_size_and_type_is_taken_and_told_to_nobody(ada: Person) -> None:
+def test_a_file_of_that_size_and_type_is_accepted_without_a_notification(ada: Person) -> None:
     upload = ask_one(ada, len(PHOTO))
     reply = put(upload, PHOTO)
 
@@ -73,7 +73,7 @@ def test_a_file_of_that_size_and_type_is_taken_and_told_to_nobody(ada: Person) -
 
 
 @pytest.mark.rule("R-M1")
-def test_exactly_ten_mebibytes_are_taken_and_one_more_is_refused_by_the_front_door(ada: Person) -> None:
+def test_exactly_ten_mebibytes_are_accepted_and_one_byte_more_is_refused_by_nginx(ada: Person) -> None:
     exact = pictures.padded(PHOTO, limits.FILE_BYTES)
     upload = ask_one(ada, len(exact))
 
@@ -82,7 +82,7 @@ def test_exactly_ten_mebibytes_are_taken_and_one_more_is_refused_by_the_front_do
 
 
 @pytest.mark.rule("R-L8")
-def test_a_hundred_files_of_one_account_may_wait_for_their_posts_and_no_more_at_once(ada: Person) -> None:
+def test_at_most_a_hundred_files_of_one_account_wait_for_their_posts(ada: Person) -> None:
     ten = [(len(PHOTO), "image/jpeg")] * 10
     refused_before = metrics.RATE_LIMIT_HITS.labels("uploads")._value.get()
     replies = together(lambda _: ask(ada, *ten), range(12))
@@ -147,7 +147,7 @@ def _altered(url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("how", sorted(_altered("x/y?X-Amz-Signature=1")))
-def test_an_altered_url_takes_nothing(ada: Person, how: str) -> None:
+def test_an_altered_url_is_refused(ada: Person, how: str) -> None:
     upload = ask_one(ada, len(PHOTO))
     reply = put({**upload, "url": _altered(upload["url"])[how]}, PHOTO)
 
@@ -156,7 +156,7 @@ def test_an_altered_url_takes_nothing(ada: Person, how: str) -> None:
     assert not is_stored(upload["id"])
 
 
-def test_a_url_works_no_longer_than_it_says(ada: Person) -> None:
+def test_a_url_works_until_its_expiry(ada: Person) -> None:
     upload_id = uuid4()
     url = connection.presign_put(f"uploads/{upload_id}", size=len(PHOTO), media_type="image/jpeg", seconds=1)
     upload = {"method": "PUT", "url": url, "headers": {"Content-Type": "image/jpeg"}}
@@ -170,7 +170,7 @@ def test_a_url_works_no_longer_than_it_says(ada: Person) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "PATCH", "OPTIONS"])
-def test_nothing_but_put_passes(ada: Person, method: str) -> None:
+def test_only_put_is_accepted(ada: Person, method: str) -> None:
     [upload_id] = send(ada, PHOTO)
     folder = f"{settings().uploads_url}/{settings().s3_bucket}/uploads/"
 
@@ -187,13 +187,13 @@ def test_an_upload_is_never_served(ada: Person) -> None:
 
 def test_a_header_that_is_not_signed_cannot_make_the_store_copy_anothers_original(ada: Person, grace: Person) -> None:
     secret = f"originals/{time_of(new_id()):%Y/%m/%d}/not-told-{uuid4()}.jpg"
-    connection.put_all([connection.StoredFile(f"untold/{secret}", b"grace's own", "image/jpeg")])
+    connection.put_all([connection.StoredFile(f"unnotified/{secret}", b"grace's own", "image/jpeg")])
     upload = ask_one(ada, len(PHOTO))
-    source = f"/{settings().s3_bucket}/untold/{secret}"
+    source = f"/{settings().s3_bucket}/unnotified/{secret}"
     put(upload, PHOTO, x_amz_copy_source=source, x_amz_acl="public-read", x_amz_meta_trace_id="x")
 
     assert connection.get(f"uploads/{upload['id']}") in (None, PHOTO)
-    connection.remove([f"untold/{secret}"])
+    connection.remove([f"unnotified/{secret}"])
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_header_that_is_not_signed_cannot_make_the_store_copy_anothers_origina
         ([{"size": 1, "type": ""}], 415),
     ],
 )
-def test_what_cannot_be_sent_is_refused(ada: Person, files: Any, status: int) -> None:
+def test_an_invalid_upload_is_refused(ada: Person, files: Any, status: int) -> None:
     assert _ask_raw(ada, {"files": files}) == status
 
 
@@ -251,9 +251,9 @@ def test_without_the_object_store_urls_are_given_out_as_usual(ada: Person, store
     assert put(upload, PHOTO).status_code == 200
 
 
-def test_a_put_is_503_while_the_store_is_away_and_passes_once_it_is_back(ada: Person) -> None:
+def test_a_put_is_503_while_the_store_is_down_and_passes_once_it_is_back(ada: Person) -> None:
     upload = ask_one(ada, len(PHOTO))
-    with services.stopped("minio"):
+    with services.stop("minio"):
         refused = put(upload, PHOTO)
 
     _problem(refused, 503)

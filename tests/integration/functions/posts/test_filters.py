@@ -68,4 +68,5 @@ def _files_of_story(filter_: str) -> list[bytes]:
     form = ([Upload(PHOTO)], {"filter": filter_})
     story = call(create_story, session_id=new_person("author").session_id, form=form).json["story"]
     assert story["filterApplied"] == filter_
-    return [storage.get(key) for key in story_files.keys(UUID(story["id"]))]
+    stored = [storage.get(key) for key in story_files.keys(UUID(story["id"]))]
+    return [data for data in stored if data is not None]

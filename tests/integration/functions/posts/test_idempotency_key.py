@@ -20,7 +20,7 @@ from layers.media import connection as storage
 from layers.postgres import posts
 from layers.postgres.connection import transaction
 from tests import pictures
-from tests.support.calls import Reply, Upload, call
+from tests.support.calls import Form, Reply, Upload, call
 from tests.support.deliveries import deliver
 from tests.support.direct_uploads import create, put, send
 from tests.support.people import Person, new_person
@@ -40,7 +40,7 @@ class Way(msgspec.Struct, frozen=True):
     """One of the requests that may carry a key."""
 
     send: Send
-    """`(person, key, content)`: the same content is the same body, sent anew."""
+    """`(person, key, content)`: the same content is the same body, sent again."""
     rows: str
     status: int
 
@@ -94,7 +94,7 @@ def _replayed(reply: Reply) -> bool:
 
 
 def _cut_off(person: Person, *, seconds_ago: float = 1) -> None:
-    """As if the person's request had never come to its end: whoever was at it is gone since then."""
+    """As if the process of the person's request had ended before its answer was kept."""
     with transaction() as db:
         db.execute(
             "UPDATE idempotency_keys SET status = NULL, answer = NULL,"
@@ -204,7 +204,7 @@ def test_a_request_that_is_still_in_work_is_409(way: Way, ada: Person) -> None:
 
 @pytest.mark.rule("R-K1")
 @each_way
-def test_of_several_at_the_same_moment_one_creates(way: Way, ada: Person) -> None:
+def test_of_several_at_once_one_creates(way: Way, ada: Person) -> None:
     if way.send is _json:
         _sent[ada.id] = send(ada, PHOTO, OTHER)
     replies = together(lambda _: way.send(ada), range(4))
@@ -219,7 +219,7 @@ def test_of_several_at_the_same_moment_one_creates(way: Way, ada: Person) -> Non
 
 
 @pytest.mark.rule("R-K3")
-def test_a_key_is_its_callers_and_its_routes_alone(ada: Person, grace: Person) -> None:
+def test_a_key_belongs_to_its_caller_and_its_route(ada: Person, grace: Person) -> None:
     replies = [_uploads(ada), _uploads(grace), _story(ada), _files(ada)]
 
     assert [(reply.status, _replayed(reply)) for reply in replies] == [
@@ -231,7 +231,7 @@ def test_a_key_is_its_callers_and_its_routes_alone(ada: Person, grace: Person) -
     assert [WAYS["uploads"].count(each) for each in (ada, grace)] == [2, 2]
 
 
-def test_a_key_opens_no_answer_to_a_dead_session(ada: Person) -> None:
+def test_a_key_gives_no_answer_to_an_ended_session(ada: Person) -> None:
     _files(ada)
 
     assert call(create_post, form=([Upload(PHOTO)], {}), headers=_headers(KEY)).status == 401
@@ -379,7 +379,7 @@ def test_a_post_of_uploads_cut_off_after_its_publication_answers_hours_later(ada
     assert again.json["post"]["media"][0]["mediaUrl"].startswith("http")
 
 
-def test_a_published_post_cut_off_keeps_its_files_though_the_store_is_away(ada: Person, store_proxy: Proxy) -> None:
+def test_a_published_post_cut_off_keeps_its_files_though_the_store_is_down(ada: Person, store_proxy: Proxy) -> None:
     _files(ada)
     post_id, keys = _post_id(ada), _originals(ada)
     _finish(post_id)
@@ -392,7 +392,7 @@ def test_a_published_post_cut_off_keeps_its_files_though_the_store_is_away(ada: 
     assert all(connection.exists(key) for key in keys)
 
 
-def test_a_post_cut_off_and_deleted_since_does_not_come_back(ada: Person) -> None:
+def test_an_interrupted_post_that_was_deleted_since_stays_deleted(ada: Person) -> None:
     _files(ada)
     post_id, keys = _post_id(ada), _originals(ada)
     assert call(delete_post, session_id=ada.session_id, path={"post_id": post_id}).status == 200
@@ -402,7 +402,7 @@ def test_a_post_cut_off_and_deleted_since_does_not_come_back(ada: Person) -> Non
     assert not any(connection.exists(key) for key in keys)
 
 
-def test_a_story_cut_off_before_its_files_came_lives_from_then_on(ada: Person) -> None:
+def test_an_interrupted_story_is_published_when_it_is_sent_again(ada: Person) -> None:
     _story(ada)
     [story_id] = rows_of(ada)
     story_media.remove([story_id])
@@ -446,7 +446,7 @@ def test_503_frees_the_key_and_the_request_sent_again_creates_one(way: Way, ada:
 
 
 @each_way
-def test_with_the_database_away_it_is_503_and_nothing_is_kept(way: Way, ada: Person, proxies: Proxies) -> None:
+def test_with_the_database_down_it_is_503_and_nothing_is_kept(way: Way, ada: Person, proxies: Proxies) -> None:
     _sent[ada.id] = send(ada, PHOTO, OTHER)
     assert call(list_own_stories, session_id=ada.session_id).status == 200
     proxies.database.close()
@@ -479,7 +479,7 @@ def test_404_frees_the_key(ada: Person) -> None:
 @pytest.mark.rule("R-K4")
 @pytest.mark.parametrize(("data", "status"), [(b"GIF89a", 415), (pictures.png_header(9_000, 9_000), 422)])
 def test_a_refused_picture_frees_the_key(ada: Person, data: bytes, status: int) -> None:
-    form = ([Upload(data)], {})
+    form: Form = ([Upload(data)], {})
 
     assert call(create_story, session_id=ada.session_id, form=form, headers=_headers(KEY)).status == status
     assert _keys(ada) == 0
@@ -516,7 +516,7 @@ def test_a_story_replayed_hours_later_carries_fresh_links(ada: Person, monkeypat
     assert [httpx.get(story["mediaUrl"]).status_code for story in (first, again)] == [200, 200]
 
 
-def test_an_answer_with_any_text_comes_back_as_it_was(ada: Person) -> None:
+def test_an_answer_with_any_text_is_replayed_unchanged(ada: Person) -> None:
     said = 'Größe ☂ "quoted" \\u0000 \\ {} %s'
     first = _files(ada, KEY, said)
 

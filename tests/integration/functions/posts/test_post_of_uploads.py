@@ -20,7 +20,7 @@ from tests.support.deliveries import deliver
 from tests.support.direct_uploads import ask_one, create, grow_older, is_stored, send
 from tests.support.people import Person
 from tests.support.proxies import Proxies, Proxy, stores_answer
-from tests.support.queues import told
+from tests.support.queues import watch_notifications
 from tests.support.together import together
 from tests.support.waiting import until
 
@@ -57,7 +57,7 @@ def _latest_abandoned() -> list[str]:
 
 
 def _store(upload_id: str, data: bytes) -> None:
-    """Put other bytes where an upload lies than the store would have taken."""
+    """Replace the bytes of an upload by others than the store would have accepted."""
     connection.put_all([connection.StoredFile(uploads.key(UUID(upload_id)), data, "image/jpeg")])
 
 
@@ -65,7 +65,7 @@ def _store(upload_id: str, data: bytes) -> None:
 def test_from_the_presigned_put_to_the_published_post(ada: Person) -> None:
     files = [pictures.jpeg(640, 480), pictures.jpeg(300, 400)]
     upload_ids = send(ada, *files)
-    with told() as notices:
+    with watch_notifications() as notices:
         reply = create(
             ada,
             *upload_ids,
@@ -219,7 +219,7 @@ def test_ten_uploads_make_a_carousel_in_the_order_named(ada: Person) -> None:
     assert [photos.read_original(key) for key in _originals(reply.json["post_id"])] == files[::-1]
 
 
-def test_of_two_posts_made_of_one_upload_at_the_same_moment_one_is_made(ada: Person) -> None:
+def test_of_two_posts_of_one_upload_at_once_one_is_created(ada: Person) -> None:
     for _ in range(2):
         before = _rows(ada)
         one, two, three = send(ada, PHOTO, PHOTO, PHOTO)
@@ -284,7 +284,7 @@ def test_an_upload_sent_again_while_its_post_is_made_is_400_and_nothing_is_left(
     assert create(ada, *upload_ids).status == 202
 
 
-def test_with_the_store_gone_before_the_copy_the_cleanup_is_told_what_may_be_there(
+def test_with_the_store_down_before_the_copy_the_cleanup_gets_the_keys(
     ada: Person, monkeypatch: pytest.MonkeyPatch, store_proxy: Proxy
 ) -> None:
     upload_ids = send(ada, PHOTO, PHOTO)
@@ -300,7 +300,7 @@ def test_with_the_store_gone_before_the_copy_the_cleanup_is_told_what_may_be_the
     assert sorted(photos.all_keys(photos.parse_original_key(originals[0]).post_id, originals)) == sorted(keys)
 
 
-def test_with_the_database_gone_before_the_rows_nothing_is_copied(
+def test_with_the_database_down_before_the_rows_nothing_is_copied(
     ada: Person, monkeypatch: pytest.MonkeyPatch, proxies: Proxies
 ) -> None:
     upload_ids = send(ada, PHOTO)
@@ -312,7 +312,7 @@ def test_with_the_database_gone_before_the_rows_nothing_is_copied(
     assert (_rows(ada), _used(upload_ids[0]), is_stored(upload_ids[0])) == (0, None, True)
 
 
-def test_a_deleted_post_does_not_give_its_uploads_back(ada: Person) -> None:
+def test_the_uploads_of_a_deleted_post_stay_used(ada: Person) -> None:
     [upload_id] = send(ada, PHOTO)
     post_id = create(ada, upload_id).json["post_id"]
     assert call(delete_post, session_id=ada.session_id, path={"post_id": post_id}).status == 200

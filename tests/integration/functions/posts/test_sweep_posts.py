@@ -62,7 +62,7 @@ def broker_answers() -> bool:
 @pytest.fixture(scope="module", autouse=True)
 def no_other_sweeper() -> Iterator[None]:
     """These tests look at what is not done yet; the stack's own sweeper would do it."""
-    with services.resting("schedules"):
+    with services.stop_if_running("schedules"):
         yield
 
 
@@ -83,7 +83,7 @@ def waiting_notes(user_id: UUID) -> int:
     return int(row[0])
 
 
-def test_a_post_whose_events_were_lost_is_published(ada: Person):
+def test_a_post_whose_events_were_lost_is_published(ada: Person) -> None:
     post = begin(ada, picture(), picture(), seconds=OLD)
     sweep()
 
@@ -91,7 +91,7 @@ def test_a_post_whose_events_were_lost_is_published(ada: Person):
     assert post.notes == 0
 
 
-def test_a_young_post_is_left_to_the_queue(ada: Person):
+def test_a_young_post_is_left_to_the_queue(ada: Person) -> None:
     post = begin(ada, picture())
     sweep()
 
@@ -99,7 +99,7 @@ def test_a_young_post_is_left_to_the_queue(ada: Person):
 
 
 @pytest.mark.parametrize("away", ["rabbitmq"], indirect=True)
-def test_with_rabbitmq_stopped_a_stuck_post_reaches_its_followers_feeds(ada: Person, grace: Person, away: str):
+def test_with_rabbitmq_stopped_a_stuck_post_reaches_its_followers_feeds(ada: Person, grace: Person, away: str) -> None:
     follow(grace, ada)
     assert shown(grace) == []
     post = begin(ada, picture(), seconds=OLD)
@@ -111,9 +111,9 @@ def test_with_rabbitmq_stopped_a_stuck_post_reaches_its_followers_feeds(ada: Per
 
 
 @pytest.mark.parametrize("away", ["rabbitmq"], indirect=True)
-def test_with_rabbitmq_stopped_a_published_post_that_nobody_was_told_of_reaches_its_followers_feeds(
+def test_with_rabbitmq_down_a_published_post_without_an_event_reaches_its_followers_feeds(
     ada: Person, grace: Person, away: str
-):
+) -> None:
     follow(grace, ada)
     assert shown(grace) == []
     post = begin(ada, picture())
@@ -127,7 +127,7 @@ def test_with_rabbitmq_stopped_a_published_post_that_nobody_was_told_of_reaches_
 
 
 @pytest.mark.parametrize("away", ["rabbitmq"], indirect=True)
-def test_other_events_wait_for_the_broker(ada: Person, away: str):
+def test_other_events_wait_for_the_broker(ada: Person, away: str) -> None:
     event = ProfileUpdated(
         user_id=new_id(),
         username="x",
@@ -143,7 +143,7 @@ def test_other_events_wait_for_the_broker(ada: Person, away: str):
     assert waiting_notes(event.user_id) == 1
 
 
-def test_events_left_in_the_outbox_are_published_and_removed(ada: Person):
+def test_events_left_in_the_outbox_are_published_and_removed(ada: Person) -> None:
     event = ProfileUpdated(
         user_id=new_id(),
         username="x",
@@ -162,7 +162,7 @@ def test_events_left_in_the_outbox_are_published_and_removed(ada: Person):
     assert waiting_notes(event.user_id) == 0
 
 
-def test_a_picture_that_never_came_fails_after_five_minutes_and_its_owner_reads_why(ada: Person):
+def test_a_picture_that_was_never_stored_fails_after_five_minutes_with_a_reason(ada: Person) -> None:
     late = begin(ada, picture(), None, seconds=limits.MISSING_FILE_SECONDS - 30)
     never = begin(ada, None, seconds=limits.MISSING_FILE_SECONDS + 1)
     sweep()
@@ -173,7 +173,7 @@ def test_a_picture_that_never_came_fails_after_five_minutes_and_its_owner_reads_
     assert late.status == "published"
 
 
-def test_a_broken_picture_fails_at_once_and_its_neighbours_pass(ada: Person):
+def test_a_broken_picture_fails_at_once_and_its_neighbours_pass(ada: Person) -> None:
     whole = picture()
     broken = begin(ada, whole[: len(whole) // 2], seconds=OLD + 10)
     good = begin(ada, whole, seconds=OLD)
@@ -183,7 +183,7 @@ def test_a_broken_picture_fails_at_once_and_its_neighbours_pass(ada: Person):
     assert broken.failure
 
 
-def test_a_post_deleted_while_it_waited_stays_deleted_and_keeps_no_files(ada: Person):
+def test_a_post_deleted_while_it_waited_stays_deleted_and_keeps_no_files(ada: Person) -> None:
     post = begin(ada, picture(), seconds=OLD)
     call(delete_post, session_id=ada.session_id, path={"post_id": post.id})
     sweep()
@@ -192,7 +192,7 @@ def test_a_post_deleted_while_it_waited_stays_deleted_and_keeps_no_files(ada: Pe
 
 
 @pytest.mark.parametrize("away", ["storage"], indirect=True)
-def test_with_the_store_away_nothing_fails_and_all_else_goes_on(ada: Person, away: str):
+def test_with_the_store_down_nothing_fails_and_all_else_goes_on(ada: Person, away: str) -> None:
     stuck = begin_rows(ada, limits.MISSING_FILE_SECONDS + 60)
     session_id = sessions_revoked(ada)
     done = sweep()
@@ -204,7 +204,7 @@ def test_with_the_store_away_nothing_fails_and_all_else_goes_on(ada: Person, awa
 
 
 @pytest.mark.parametrize("away", ["valkey"], indirect=True)
-def test_with_valkey_away_posts_are_published_all_the_same(ada: Person, away: str):
+def test_with_valkey_down_posts_are_published_all_the_same(ada: Person, away: str) -> None:
     post = begin(ada, picture(), seconds=OLD)
     session_id = sessions_revoked(ada)
     done = sweep()
@@ -214,7 +214,7 @@ def test_with_valkey_away_posts_are_published_all_the_same(ada: Person, away: st
     assert session_id in still_revoked()
 
 
-def test_files_of_a_deleted_post_that_could_not_be_removed_are_removed_later(ada: Person):
+def test_files_of_a_deleted_post_that_could_not_be_removed_are_removed_later(ada: Person) -> None:
     post = begin(ada, picture(), picture(), seconds=OLD)
     sweep()
     assert post.files == post.all_files
@@ -229,7 +229,7 @@ def test_files_of_a_deleted_post_that_could_not_be_removed_are_removed_later(ada
     assert not any(media.exists(key) for key in post.keys)
 
 
-def test_a_session_revoked_while_valkey_was_away_is_forgotten_there(ada: Person):
+def test_a_session_revoked_while_valkey_was_down_is_forgotten_there(ada: Person) -> None:
     assert call(get_feed, session_id=ada.session_id).status == 200
     with transaction() as db:
         sessions.end(db, session_id=ada.session_id)
@@ -238,7 +238,7 @@ def test_a_session_revoked_while_valkey_was_away_is_forgotten_there(ada: Person)
     assert call(get_feed, session_id=ada.session_id).status == 401
 
 
-def test_two_sweeps_at_once_and_the_queues_own_work_are_harmless(ada: Person):
+def test_two_sweeps_at_once_and_the_queues_own_work_are_harmless(ada: Person) -> None:
     post = begin(ada, picture(), seconds=OLD)
     sweep()
     sweep()
@@ -249,12 +249,12 @@ def test_two_sweeps_at_once_and_the_queues_own_work_are_harmless(ada: Person):
 
 
 def begin_rows(author: Person, seconds: float) -> Begun:
-    """A post that waits; where its file lies cannot be asked now."""
+    """A post that waits while the object store is down."""
     return begin(author, None, seconds=seconds)
 
 
 def sessions_revoked(person: Person) -> str:
-    """A session of somebody that Valkey should forget, some minutes ago."""
+    """A session that was revoked some minutes ago and is still in Valkey."""
     with transaction() as db:
         session_id = sessions.start(db, user_id=person.id)
         sessions.end(db, session_id=session_id)

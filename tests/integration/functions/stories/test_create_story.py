@@ -52,7 +52,7 @@ def test_the_own_new_story_is_in_the_next_answers(ada: Person) -> None:
 
 def test_picture_and_thumbnail_are_stored_before_the_answer(ada: Person) -> None:
     story_id = UUID(_create(ada, Upload(pictures.jpeg(2000, 1000))).json["story"]["id"])
-    found = {key: Image.open(io.BytesIO(storage.get(key))) for key in story_files.keys(story_id)}
+    found = {key: Image.open(io.BytesIO(storage.get(key) or b"")) for key in story_files.keys(story_id)}
 
     assert [(picture.format, picture.size) for picture in found.values()] == [
         ("JPEG", (1080, 540)),
@@ -110,7 +110,7 @@ def test_a_bad_file_is_refused_by_name_and_nothing_is_stored(ada: Person, data: 
         pytest.param([Upload(b"", name="")], id="input left empty"),
     ],
 )
-def test_not_exactly_one_file_is_400_and_says_so(ada: Person, uploads: list[Upload]) -> None:
+def test_not_exactly_one_file_is_400_with_a_reason(ada: Person, uploads: list[Upload]) -> None:
     reply = _create(ada, *uploads)
 
     assert (reply.status, reply.json["errors"][0]["field"]) == (400, "media")
@@ -137,7 +137,7 @@ def test_the_twenty_first_story_of_an_hour_is_refused(ada: Person) -> None:
     assert statuses == [400] * 20 + [429]
 
 
-def test_without_the_object_store_it_is_503_and_nobody_sees_a_story(ada: Person, store_proxy: Proxy) -> None:
+def test_without_the_object_store_it_is_503_and_no_story_is_shown(ada: Person, store_proxy: Proxy) -> None:
     store_proxy.close()
     refused = _create(ada, _photo())
 
@@ -149,7 +149,7 @@ def test_without_the_object_store_it_is_503_and_nobody_sees_a_story(ada: Person,
     assert _create(ada, _photo()).status == 201
 
 
-def test_a_story_cut_off_while_it_was_stored_leaves_a_row_that_the_cleanup_finds(
+def test_a_story_interrupted_while_it_was_stored_leaves_a_row_that_the_cleanup_finds(
     ada: Person, store_proxy: Proxy
 ) -> None:
     store_proxy.close()
@@ -171,4 +171,4 @@ def test_after_three_failures_stories_are_refused_at_once(ada: Person, store_pro
 
     assert refused.status == 503
     assert 50 <= int(refused.headers["retry-after"]) <= 60
-    assert len(rows_of(ada)) == 3  # refused before anything was begun
+    assert len(rows_of(ada)) == 3  # refused before anything was created

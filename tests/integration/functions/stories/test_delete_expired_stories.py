@@ -52,13 +52,13 @@ def test_more_than_one_batch_goes_in_one_run(ada: Person) -> None:
     assert rows_of(ada) == []
 
 
-def test_running_again_has_nothing_to_do() -> None:
+def test_running_again_removes_nothing() -> None:
     _tick()
 
     assert _tick() == 0
 
 
-def test_a_story_whose_files_never_came_is_cleared_away_too(ada: Person) -> None:
+def test_a_story_whose_files_were_never_stored_is_removed(ada: Person) -> None:
     story_id = new_story(ada, age_seconds=LONG_GONE)
     _tick()
 

@@ -19,7 +19,7 @@ from layers.core.settings import settings
 from layers.media import connection as storage
 from layers.postgres.connection import transaction
 from tests import pictures
-from tests.support.calls import Reply, Upload, call
+from tests.support.calls import Form, Reply, Upload, call
 from tests.support.people import Person, follow, new_person
 from tests.support.stories import HOUR, new_story, rows_of
 
@@ -52,7 +52,7 @@ def test_own_stories_are_listed_oldest_first_and_only_while_they_live(ada: Perso
     assert call(list_own_stories).status == 401
 
 
-def test_a_single_story_tells_whose_it_is_and_whether_it_was_seen(ada: Person, grace: Person) -> None:
+def test_a_single_story_has_its_author_and_whether_it_was_viewed(ada: Person, grace: Person) -> None:
     story_id = new_story(ada)
 
     answer = _single(story_id, grace).json
@@ -95,7 +95,7 @@ def test_viewers_are_the_owners_and_admins_to_know(ada: Person, grace: Person, a
 
 def test_a_deleted_story_is_gone_from_every_read_and_its_files_too(ada: Person, grace: Person) -> None:
     follow(grace, ada)
-    form = ([Upload(pictures.jpeg(60, 40))], {})
+    form: Form = ([Upload(pictures.jpeg(60, 40))], {})
     story_id = UUID(call(create_story, session_id=ada.session_id, form=form).json["story"]["id"])
     assert all(storage.exists(key) for key in story_files.keys(story_id))
 
@@ -109,7 +109,7 @@ def test_a_deleted_story_is_gone_from_every_read_and_its_files_too(ada: Person, 
     assert rows_of(ada) == []
 
 
-def test_with_the_store_away_a_deleted_story_is_gone_and_the_cleanup_finds_it(
+def test_with_the_store_down_a_deleted_story_is_gone_and_the_cleanup_finds_it(
     ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story_id = new_story(ada)

@@ -1,4 +1,4 @@
-"""What answers while PostgreSQL is away."""
+"""Accounts and profiles while PostgreSQL or Valkey is down."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_without_the_database_what_has_no_copy_and_what_writes_is_503(
     call(get_profile, path={"user": grace.username})
     proxies.database.close()
     refused = [
-        call(get_profile, session_id=ada.session_id, path={"user": grace.username}),  # the copy is for anybody else
+        call(get_profile, session_id=ada.session_id, path={"user": grace.username}),  # the copy is for other viewers
         call(get_profile, session_id=ada.session_id, path={"user": ada.username}),
         call(follow_user, session_id=ada.session_id, path={"user": grace.id}),
     ]

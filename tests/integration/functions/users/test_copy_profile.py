@@ -10,7 +10,7 @@ from layers.core.models import Time
 from layers.core.settings import settings
 from layers.rabbitmq import connection as broker
 from tests.support.deliveries import deliver
-from tests.support.queues import new_queue, ready, take
+from tests.support.queues import count_ready, new_queue, take
 from tests.support.stores import read_profile
 
 
@@ -29,14 +29,14 @@ def name_of(event: ProfileUpdated) -> str | None:
     return found.display_name if found else None
 
 
-def test_an_event_makes_a_copy():
+def test_an_event_makes_a_copy() -> None:
     event = updated(name="Ada L.")
     deliver(copy_profile, event)
 
     assert name_of(event) == "Ada L."
 
 
-def test_a_batch_is_copied_whole_and_twice_is_harmless():
+def test_a_batch_is_copied_whole_and_twice_is_harmless() -> None:
     events = [updated(name=f"n{number}") for number in range(20)]
     deliver(copy_profile, *events)
     deliver(copy_profile, *events)
@@ -44,7 +44,7 @@ def test_a_batch_is_copied_whole_and_twice_is_harmless():
     assert [name_of(event) for event in events] == [event.display_name for event in events]
 
 
-def test_an_older_event_that_arrives_later_never_wins():
+def test_an_older_event_that_arrives_later_never_wins() -> None:
     new = updated("2026-11-23T10:00:00.001Z", "New")
     old = updated("2026-11-23T10:00:00.000Z", "Old", user_id=new.user_id)
     deliver(copy_profile, new, old)
@@ -53,7 +53,7 @@ def test_an_older_event_that_arrives_later_never_wins():
     assert name_of(new) == "New"
 
 
-def test_with_cassandra_away_the_message_waits_for_its_next_try(monkeypatch: pytest.MonkeyPatch):
+def test_with_cassandra_down_the_message_waits_for_its_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
     from layers.cassandra import connection  # noqa: PLC0415
 
     event = updated()
@@ -67,5 +67,5 @@ def test_with_cassandra_away_the_message_waits_for_its_next_try(monkeypatch: pyt
             monkeypatch.undo()
             settings.cache_clear()
         letter = take(queue)
-        assert (letter.headers["x-attempt"], ready(f"{queue}.dead")) == (1, 0)
+        assert (letter.headers["x-attempt"], count_ready(f"{queue}.dead")) == (1, 0)
         broker.close()

@@ -41,7 +41,7 @@ def test_unknown_and_impossible_names_are_404(ref: str) -> None:
 
 
 @pytest.mark.rule("R-I4")
-def test_a_follow_shows_in_the_very_next_profile(ada: Person, grace: Person) -> None:
+def test_a_follow_shows_in_the_next_profile(ada: Person, grace: Person) -> None:
     reply = _follow(ada, grace)
 
     assert reply.json["followStatus"] == "following"
@@ -101,7 +101,7 @@ def test_following_a_private_account_only_asks(ada: Person) -> None:
     assert _profile(shy, ada)["followStatus"] == "none"
 
 
-def test_nobody_follows_himself(ada: Person) -> None:
+def test_following_oneself_is_400(ada: Person) -> None:
     assert _follow(ada, ada).status == 400
 
 
@@ -112,7 +112,7 @@ def test_a_malformed_id_is_400(ada: Person, user: str) -> None:
     assert call(unfollow_user, session_id=ada.session_id, path={"user": user}).status == 400
 
 
-def test_following_nobody_is_404_and_without_a_session_401(ada: Person) -> None:
+def test_following_an_unknown_account_is_404_and_without_a_session_401(ada: Person) -> None:
     assert call(follow_user, session_id=ada.session_id, path={"user": uuid4()}).status == 404
     assert call(follow_user, path={"user": uuid4()}).status == 401
 

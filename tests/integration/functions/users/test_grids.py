@@ -11,7 +11,7 @@ from functions.posts import delete_post, get_post, save_post, unsave_post
 from functions.users import list_saved_posts, list_user_posts, unfollow_user, update_profile
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
-from tests.support.feed_posts import published
+from tests.support.feed_posts import publish_post
 from tests.support.people import Person, follow, new_person
 
 
@@ -34,9 +34,9 @@ def _saved(viewer: Person) -> list[str]:
 
 @pytest.mark.rule("R-F4")
 def test_an_accounts_grid_shows_what_is_published_the_newest_first(ada: Person) -> None:
-    shown = [published(ada, pictures=count) for count in (1, 3)]
-    published(ada, status="processing")
-    published(ada, status="failed")
+    shown = [publish_post(ada, pictures=count) for count in (1, 3)]
+    publish_post(ada, status="processing")
+    publish_post(ada, status="failed")
 
     listed = _posts(ada).json
     assert [(post["id"], post["mediaCount"]) for post in listed["posts"]] == [(str(shown[1]), 3), (str(shown[0]), 1)]
@@ -45,7 +45,7 @@ def test_an_accounts_grid_shows_what_is_published_the_newest_first(ada: Person) 
 
 
 def test_a_thumbnail_is_the_small_rendition_of_the_first_picture(ada: Person) -> None:
-    post_id = published(ada, pictures=2)
+    post_id = publish_post(ada, pictures=2)
 
     [thumb] = _posts(ada).json["posts"]
     media = call(get_post, path={"post_id": post_id}).json["post"]["media"]
@@ -65,13 +65,13 @@ def test_the_grid_of_a_private_account_is_403_and_of_an_unknown_one_404(grace: P
 
 def test_a_grid_shows_12_by_default(ada: Person) -> None:
     for _ in range(13):
-        published(ada)
+        publish_post(ada)
 
     assert [len(_posts(ada).json["posts"]), len(_posts(ada, limit=20).json["posts"])] == [12, 13]
 
 
 def test_saving_twice_counts_once_and_the_latest_save_comes_first(ada: Person, grace: Person) -> None:
-    first, second = published(ada), published(ada)
+    first, second = publish_post(ada), publish_post(ada)
 
     assert [_save(grace, post_id).json["idempotent"] for post_id in (second, first, second)] == [False, False, True]
     assert _saved(grace) == [str(first), str(second)]
@@ -82,9 +82,9 @@ def test_saving_twice_counts_once_and_the_latest_save_comes_first(ada: Person, g
 
 
 @pytest.mark.rule("R-I4")
-def test_a_save_shows_in_the_very_next_post_and_feed(ada: Person, grace: Person) -> None:
+def test_a_save_shows_in_the_next_post_and_feed(ada: Person, grace: Person) -> None:
     follow(grace, ada)
-    post_id = published(ada)
+    post_id = publish_post(ada)
 
     def seen() -> list[bool]:
         post = call(get_post, session_id=grace.session_id, path={"post_id": post_id}).json["post"]
@@ -101,7 +101,7 @@ def test_a_save_shows_in_the_very_next_post_and_feed(ada: Person, grace: Person)
 @pytest.mark.rule("R-P2")
 def test_what_the_caller_may_not_see_any_more_is_left_out_of_the_saved_posts(ada: Person, grace: Person) -> None:
     follow(grace, ada)
-    post_id, gone = published(ada), published(ada)
+    post_id, gone = publish_post(ada), publish_post(ada)
     for each in (post_id, gone):
         _save(grace, each)
     call(delete_post, session_id=ada.session_id, path={"post_id": gone})
@@ -115,8 +115,8 @@ def test_what_the_caller_may_not_see_any_more_is_left_out_of_the_saved_posts(ada
     assert _unsave(grace, post_id).status == 404
 
 
-def test_what_is_not_there_cannot_be_saved(ada: Person) -> None:
-    waiting = published(ada, status="processing")
+def test_a_post_that_does_not_exist_cannot_be_saved(ada: Person) -> None:
+    waiting = publish_post(ada, status="processing")
 
     assert [_save(ada, post_id).status for post_id in (uuid4(), waiting)] == [404, 404]
     assert [_unsave(ada, post_id).status for post_id in (uuid4(), waiting)] == [404, 404]
@@ -136,7 +136,7 @@ def top() -> Iterator[int]:
 
 
 def _scored(author: Person, likes: int, comments: int = 0) -> str:
-    post_id = published(author)
+    post_id = publish_post(author)
     with transaction() as db:
         db.execute("UPDATE posts SET like_count = %s, comment_count = %s WHERE id = %s", [likes, comments, post_id])
     return str(post_id)
@@ -156,7 +156,7 @@ def test_explore_counts_a_comment_twice_and_shows_the_newest_of_equals_first(ada
 
 
 @pytest.mark.rule("R-P5")
-def test_explore_never_shows_private_accounts_and_nobody_their_own_and_followed(
+def test_explore_shows_no_private_accounts_and_not_the_viewers_own_and_followed_ones(
     ada: Person, grace: Person, admin: Person, top: int
 ) -> None:
     hidden = new_person("hidden", private=True)

@@ -116,7 +116,7 @@ def test_a_withdrawn_request_cannot_be_accepted(ada: Person) -> None:
     assert _accept(owner, ada).status == 404
 
 
-def test_nobody_accepts_for_another(ada: Person, grace: Person) -> None:
+def test_a_request_can_be_accepted_by_the_asked_account_alone(ada: Person, grace: Person) -> None:
     owner = new_person("owner", private=True)
     _ask(ada, owner)
 
@@ -172,7 +172,7 @@ def test_fewer_than_two_characters_find_nothing(part: str, ada: Person) -> None:
     assert _search(part) == []
 
 
-def test_signs_of_patterns_stand_for_themselves() -> None:
+def test_wildcard_characters_are_literal() -> None:
     part = secrets.token_hex(5)
     percent, under, back = (new_person(part) for _ in range(3))
     for person, name in ((percent, f"{part}%x"), (under, f"{part}_x"), (back, f"{part}\\x")):

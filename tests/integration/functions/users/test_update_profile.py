@@ -16,7 +16,7 @@ from layers.postgres.connection import transaction
 from layers.rabbitmq import connection as rabbitmq
 from tests import pictures
 from tests.support.calls import Reply, Upload, call
-from tests.support.feed_posts import published
+from tests.support.feed_posts import publish_post
 from tests.support.hosts import free_port
 from tests.support.people import Person, new_person
 from tests.support.proxies import Proxies
@@ -37,7 +37,7 @@ def _me(who: Person) -> dict[str, Any]:
     return user
 
 
-def test_the_changed_account_is_the_answer_and_what_me_says_next(ada: Person) -> None:
+def test_the_changed_account_is_in_the_answer_and_in_the_next_me(ada: Person) -> None:
     reply = _change(ada, displayName="  Ada <b>Lovelace</b> ", bio="Notes\r\non <i>engines</i>", isPrivate=True)
 
     assert reply.status == 200
@@ -74,7 +74,7 @@ def test_an_empty_name_is_the_username_and_an_empty_bio_clears_it(ada: Person) -
         {"files": [{"field": "profilePicture", "name": "a.jpg", "data": "AAAA"}]},
     ],
 )
-def test_nothing_to_change_and_what_cannot_be_is_400(ada: Person, members: dict[str, object]) -> None:
+def test_an_empty_change_and_an_invalid_value_are_400(ada: Person, members: dict[str, object]) -> None:
     before = _me(ada)
 
     assert _change(ada, **members).status == 400
@@ -128,10 +128,10 @@ def test_two_pictures_are_400(ada: Person) -> None:
     assert call(update_profile, session_id=ada.session_id, form=(files, {})).status == 400
 
 
-def test_turning_public_accepts_all_who_asked_and_their_next_feed_has_the_posts(ada: Person) -> None:
+def test_turning_public_accepts_all_requests_and_their_next_feed_has_the_posts(ada: Person) -> None:
     _change(ada, isPrivate=True)
     asking = [new_person("asking") for _ in range(3)]
-    post = str(published(ada))
+    post = str(publish_post(ada))
     for each in asking:
         call(get_feed, session_id=each.session_id)
         assert call(follow_user, session_id=each.session_id, path={"user": ada.id}).json["followStatus"] == "requested"
@@ -146,7 +146,7 @@ def test_turning_public_accepts_all_who_asked_and_their_next_feed_has_the_posts(
 
 
 @pytest.mark.rule("R-I3")
-def test_requests_and_turning_public_at_the_same_moment_lose_nobody(ada: Person) -> None:
+def test_requests_while_an_account_turns_public_are_all_accepted(ada: Person) -> None:
     people = [new_person("asking") for _ in range(8)]
     _change(ada, isPrivate=True)
 
@@ -160,7 +160,7 @@ def test_requests_and_turning_public_at_the_same_moment_lose_nobody(ada: Person)
     assert _me(ada)["followerCount"] == 8
 
 
-def test_others_hear_of_a_change_and_with_the_broker_away_the_outbox_keeps_it(
+def test_a_change_publishes_an_event_and_with_the_broker_down_the_outbox_keeps_it(
     ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as without_broker:
@@ -178,7 +178,7 @@ def test_others_hear_of_a_change_and_with_the_broker_away_the_outbox_keeps_it(
     assert told == [("Countess",)]
 
 
-def test_without_a_session_it_is_401_and_with_the_database_away_503(ada: Person, proxies: Proxies) -> None:
+def test_without_a_session_it_is_401_and_with_the_database_down_503(ada: Person, proxies: Proxies) -> None:
     assert call(update_profile, body={"bio": "Hello"}).status == 401
     proxies.database.close()
 

@@ -1,4 +1,4 @@
-"""How messages lie in Cassandra: in buckets, for a while, without a null."""
+"""How messages are stored in Cassandra: in buckets, with an expiry, without nulls."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -104,8 +104,8 @@ def test_a_clients_id_is_one_message_also_when_the_first_try_was_cut_off(talk: U
 
     first, second, late = message(), message(), message(datetime.now(UTC) + timedelta(minutes=2))
     assert claimed(first) == first.message_id
-    assert claimed(second) == first.message_id  # somebody may still be at work on it
-    assert claimed(late) == late.message_id  # nobody can be any more, and it was never kept
+    assert claimed(second) == first.message_id  # the first sender may still be writing it
+    assert claimed(late) == late.message_id  # no sender can be any more, and it was never written
     keep(talk, msgspec.structs.replace(first, message_id=late.message_id))
     assert claimed(message(datetime.now(UTC) + timedelta(minutes=9))) == late.message_id
 
@@ -134,13 +134,13 @@ def test_a_message_ends_after_the_retention_that_is_set(talk: UUID, monkeypatch:
 
 @pytest.fixture
 def traced() -> Iterator[Any]:
-    """A session whose queries tell what they read."""
+    """A session that traces its queries."""
     session = connection.connect(settings().cassandra_keyspace)
     yield lambda text, values: session.execute(session.prepare(text), values, trace=True).get_query_trace().events
     session.cluster.shutdown()
 
 
-def test_nothing_that_happens_leaves_a_tombstone(traced: Any) -> None:
+def test_no_operation_leaves_a_tombstone(traced: Any) -> None:
     ada, grace = new_id(), new_id()
     talk = conversations.open_pair(ada, grace)
     found = conversations.read(talk.id, user_id=ada)

@@ -18,7 +18,7 @@ def event(user_id: UUID, at: Time, name: str = "Ada", picture: str | None = None
     )
 
 
-def test_a_profile_is_read_as_it_was_put():
+def test_a_profile_is_read_as_it_was_put() -> None:
     user_id = new_id()
     profiles.save(event(user_id, EARLY, picture="avatars/a.jpg?v=1"))
 
@@ -28,11 +28,11 @@ def test_a_profile_is_read_as_it_was_put():
     )
 
 
-def test_an_unknown_profile_is_none():
+def test_an_unknown_profile_is_none() -> None:
     assert read_profile(new_id()) is None
 
 
-def test_an_older_event_never_wins():
+def test_an_older_event_never_wins() -> None:
     user_id = new_id()
     profiles.save(event(user_id, LATE, "New", "b"))
     profiles.save(event(user_id, EARLY, "Old", "a"))
@@ -42,7 +42,7 @@ def test_an_older_event_never_wins():
     assert (found.display_name, found.profile_picture_url) == ("New", "b")
 
 
-def test_in_any_order_the_latest_millisecond_wins():
+def test_in_any_order_the_latest_millisecond_wins() -> None:
     user_id = new_id()
     events = [event(user_id, Time(f"2026-11-23T10:00:00.{ms:03}Z"), f"n{ms}") for ms in range(100)]
     random.shuffle(events)
@@ -54,7 +54,7 @@ def test_in_any_order_the_latest_millisecond_wins():
     assert found.display_name == "n99"
 
 
-def test_a_picture_taken_away_is_gone_and_leaves_no_tombstone():
+def test_a_picture_taken_away_is_gone_and_leaves_no_tombstone() -> None:
     user_id = new_id()
     profiles.save(event(user_id, EARLY, picture="a"))
     profiles.save(event(user_id, LATE, picture=None))
@@ -66,7 +66,7 @@ def test_a_picture_taken_away_is_gone_and_leaves_no_tombstone():
     assert row == {"profile_picture_url": ""}
 
 
-def test_the_same_event_twice_changes_nothing():
+def test_the_same_event_twice_changes_nothing() -> None:
     user_id = new_id()
     profiles.save(event(user_id, EARLY))
     before = read_profile(user_id)

@@ -29,7 +29,7 @@ def store() -> S3Client:
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """This process talks to the store through it."""
+    """This process reaches the store through it."""
     with proxy_to(settings().s3_endpoint_url or "") as proxy:
         monkeypatch.setenv("S3_ENDPOINT_URL", proxy.url)
         settings.cache_clear()

@@ -13,7 +13,7 @@ from layers.core.settings import settings
 from layers.media import connection
 from layers.media.connection import StoredFile
 from tests.support.proxies import Proxy
-from tests.support.waiting import until
+from tests.support.waiting import LATE_SECONDS, until
 
 
 def _key() -> str:
@@ -28,7 +28,7 @@ def _state() -> BreakerState:
     return connection._breaker.state
 
 
-def test_what_was_put_is_there_until_it_is_removed() -> None:
+def test_an_object_exists_until_it_is_removed() -> None:
     keys = [_key() for _ in range(12)]
     connection.put_all([_file(key, key.encode()) for key in keys])
 
@@ -68,7 +68,18 @@ def test_a_store_that_hangs_is_unavailable_within_2_s_when_its_objects_are_count
     assert time.monotonic() - started < 2
 
 
-def test_while_away_it_is_not_asked_and_it_is_used_again_when_back(proxy: Proxy) -> None:
+@pytest.mark.rule("R-D2")
+def test_a_store_that_hangs_is_given_up_after_8_s(proxy: Proxy) -> None:
+    connection.put_all([_file(key := _key())])
+    proxy.hang()
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        connection.get(key)
+
+    assert time.monotonic() - started < 8 + LATE_SECONDS
+
+
+def test_while_it_is_down_it_is_not_called_and_it_is_used_again_when_back(proxy: Proxy) -> None:
     key = _key()
     connection.put_all([_file(key)])
     proxy.close()
@@ -91,7 +102,7 @@ def test_connections_that_died_while_idle_do_not_show(proxy: Proxy) -> None:
     assert connection.get(keys[0]) == b"content"
 
 
-def test_our_own_mistakes_are_not_an_unavailable_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rejected_request_is_not_an_unavailable_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_SECRET_ACCESS_KEY", "wrong")
     settings.cache_clear()
     connection.close()

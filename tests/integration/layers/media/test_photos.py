@@ -1,4 +1,4 @@
-"""The files of posts in the real store, and what it tells of them."""
+"""The files of posts in the store, and its notifications of them."""
 
 import hashlib
 from uuid import UUID
@@ -42,7 +42,7 @@ def test_originals_lie_under_their_day_with_the_type_of_their_content(store: S3C
     assert (found["ContentType"], found["Metadata"]) == ("image/heic", {"trace-id": "trace-of-the-upload"})
 
 
-def test_an_original_that_is_not_there_is_none() -> None:
+def test_reading_an_original_that_does_not_exist_gives_none() -> None:
     assert photos.read_original(f"originals/2026/01/01/{new_id()}-0.jpg") is None
 
 
@@ -87,7 +87,7 @@ def test_removing_a_post_leaves_nothing(store: S3Client) -> None:
     assert photos.remove_files(post_id, keys)
 
 
-def test_with_the_store_away_nothing_can_be_put_and_removing_says_no(proxy: Proxy) -> None:
+def test_with_the_store_down_storing_fails_and_removing_returns_false(proxy: Proxy) -> None:
     proxy.close()
     with pytest.raises(StoreUnavailable):
         _stored(pictures.jpeg(64, 48), pictures.of_type("png"))
@@ -105,7 +105,7 @@ def test_large_files_arrive_whole() -> None:
         assert hashlib.sha256(read).digest() == hashlib.sha256(data).digest()
 
 
-def test_minios_notification_tells_post_place_and_trace() -> None:
+def test_the_notification_of_minio_has_post_order_index_and_trace_id() -> None:
     post_id = new_id()
     key = f"originals/2026/11/23/{post_id}-7.heic"
     body = {

@@ -49,7 +49,7 @@ def test_an_avatar_is_stored_under_its_owner_and_its_version_changes_with_it() -
     assert not storage.exists(avatars.key(user_id))
 
 
-def test_with_the_store_away_the_breaker_opens_after_three_failures_and_then_nothing_is_rendered(
+def test_with_the_store_down_the_breaker_opens_after_three_failures_and_then_nothing_is_rendered(
     proxy: Proxy, processing: Breaker
 ) -> None:
     story = renditions.render_story(pictures.jpeg(300, 200))

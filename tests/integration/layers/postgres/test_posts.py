@@ -1,5 +1,6 @@
 """The life of a post's rows."""
 
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -58,7 +59,7 @@ def test_finishing_again_changes_nothing(ada: Person) -> None:
 def test_two_workers_finishing_the_last_two_pictures_publish_once(ada: Person) -> None:
     for _ in range(10):
         post_id = _new_post(ada, pictures=2)
-        notes = together(lambda index, of=post_id: _finish(of, index), [0, 1, 0, 1])
+        notes = together(partial(_finish, post_id), [0, 1, 0, 1])
 
         assert sum(note is not None for note in notes) == 1
         assert _status(post_id) == "published"
@@ -95,13 +96,15 @@ def test_a_published_post_never_fails(ada: Person) -> None:
     assert _status(post_id) == "published"
 
 
-def test_a_post_that_is_not_there_yet_cannot_be_finished() -> None:
+def test_a_post_that_does_not_exist_yet_cannot_be_finished() -> None:
     with pytest.raises(PostNotFound):
         _finish(uuid4())
 
 
 @pytest.mark.rule("R-F4")
-def test_an_unpublished_post_is_its_owners_and_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
+def test_an_unpublished_post_is_visible_to_its_owner_and_admins_alone(
+    ada: Person, grace: Person, admin: Person
+) -> None:
     post_id = _new_post(ada)
     with transaction() as db:
         for viewer in (ada.viewer, admin.viewer):
@@ -151,7 +154,7 @@ def test_only_owner_and_admin_delete(ada: Person, grace: Person, admin: Person) 
     assert _post_count(ada) == 0
 
 
-def test_a_deleted_post_is_nobodys_to_read(ada: Person, admin: Person) -> None:
+def test_a_deleted_post_is_visible_to_no_account(ada: Person, admin: Person) -> None:
     post_id = _new_post(ada)
     with transaction() as db:
         posts.delete(db, post_id=post_id, viewer=ada.viewer)
@@ -160,7 +163,7 @@ def test_a_deleted_post_is_nobodys_to_read(ada: Person, admin: Person) -> None:
                 posts.read(db, post_id=post_id, viewer=viewer)
 
 
-def test_a_post_whose_pictures_were_not_stored_was_never_there(ada: Person) -> None:
+def test_a_post_whose_pictures_were_not_stored_is_withdrawn(ada: Person) -> None:
     post_id = _new_post(ada)
     with autocommit() as db:
         posts.withdraw(db, post_id=post_id, keys=["a", "b"])
@@ -186,7 +189,7 @@ def _abandoned(post_id: UUID) -> list[str] | None:
     return row[0] if row else None
 
 
-def test_the_files_of_a_deleted_post_are_remembered_until_they_are_gone(ada: Person) -> None:
+def test_the_files_of_a_deleted_post_are_listed_until_they_are_removed(ada: Person) -> None:
     post_id = _new_post(ada, pictures=2)
     with transaction() as db:
         posts.delete(db, post_id=post_id, viewer=ada.viewer)

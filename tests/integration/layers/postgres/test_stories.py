@@ -60,7 +60,7 @@ def _delete_expired() -> list[UUID]:
 
 
 @pytest.mark.rule("R-S1")
-def test_a_story_lives_24_hours_to_the_millisecond(ada: Person) -> None:
+def test_a_story_expires_after_24_hours_to_the_millisecond(ada: Person) -> None:
     story_id = _begin(ada)
     with transaction() as db:
         story = stories.publish(db, story_id=story_id)
@@ -87,7 +87,7 @@ def test_links_to_a_storys_files_never_outlive_it(ada: Person) -> None:
         assert (scope, linked) == (str(story.id), key)
 
 
-def test_a_story_whose_files_are_not_stored_yet_exists_for_nobody(ada: Person, admin: Person) -> None:
+def test_a_story_whose_files_are_not_stored_yet_is_visible_to_no_account(ada: Person, admin: Person) -> None:
     story_id = _begin(ada)
 
     for viewer in (ada, admin):
@@ -97,7 +97,7 @@ def test_a_story_whose_files_are_not_stored_yet_exists_for_nobody(ada: Person, a
             _view(story_id, viewer)
 
 
-def test_a_published_story_published_again_keeps_its_time_and_an_ended_one_does_not_come_back(ada: Person) -> None:
+def test_publishing_a_story_again_keeps_its_time_and_does_not_revive_an_expired_one(ada: Person) -> None:
     story_id = new_story(ada, age_seconds=HOUR)
     [before] = _stories_of(ada, ada)
 
@@ -114,7 +114,7 @@ def test_a_published_story_published_again_keeps_its_time_and_an_ended_one_does_
 
 @pytest.mark.rule("R-S1")
 @pytest.mark.parametrize("age_seconds", [24 * HOUR, 24 * HOUR + 1, 30 * HOUR])
-def test_from_its_end_on_a_story_exists_for_nobody(ada: Person, admin: Person, age_seconds: float) -> None:
+def test_an_expired_story_is_visible_to_no_account(ada: Person, admin: Person, age_seconds: float) -> None:
     follow(admin, ada)
     story_id = new_story(ada, age_seconds=age_seconds)
 
@@ -148,7 +148,7 @@ def test_rows_go_an_hour_after_the_end_and_not_before(ada: Person, grace: Person
 
 
 @pytest.mark.rule("R-S2")
-def test_two_cleaners_never_take_the_same_story(ada: Person) -> None:
+def test_two_cleanups_never_take_the_same_story(ada: Person) -> None:
     mine = {new_story(ada, age_seconds=26 * HOUR) for _ in range(20)}
 
     def clean(_: int) -> list[UUID]:
@@ -162,7 +162,7 @@ def test_two_cleaners_never_take_the_same_story(ada: Person) -> None:
 
 
 @pytest.mark.rule("R-S2")
-def test_a_cleaner_does_not_wait_for_another(ada: Person) -> None:
+def test_a_cleanup_does_not_wait_for_another(ada: Person) -> None:
     mine = {new_story(ada, age_seconds=26 * HOUR) for _ in range(2)}
 
     def clean(_: int) -> list[UUID]:
@@ -283,7 +283,7 @@ def test_an_ended_story_left_unseen_does_not_keep_its_user_unseen(ada: Person, g
     assert dict(_tray(ada)) == {grace.id: True}
 
 
-def test_stories_come_oldest_first_whatever_their_ids_say(ada: Person) -> None:
+def test_stories_are_listed_oldest_first_whatever_their_ids(ada: Person) -> None:
     ages = [3, 9, 1, 5]
     made = {age: new_story(ada, age_seconds=age * HOUR) for age in ages}
     listed = _stories_of(ada, ada)
@@ -337,7 +337,7 @@ def test_turning_private_closes_stories_at_once(ada: Person, grace: Person) -> N
 
 
 @pytest.mark.rule("R-P1")
-def test_a_banned_account_is_there_for_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
+def test_a_banned_account_is_visible_to_admins_alone(ada: Person, grace: Person, admin: Person) -> None:
     follow(ada, grace)
     story_id = new_story(grace)
     with transaction() as db:

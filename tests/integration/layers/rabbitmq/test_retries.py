@@ -1,4 +1,4 @@
-"""The retries of queue triggers, through the door and the broker."""
+"""The retries of queue triggers, through the entry point and the broker."""
 
 import time
 from typing import Any
@@ -12,7 +12,7 @@ from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
 from layers.entrypoints.queue import on_message
 from layers.rabbitmq import connection
-from tests.support.queues import Letter, publish, ready, take
+from tests.support.queues import Letter, count_ready, publish, take
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ def taken(queue: str, *names: str, headers: dict[str, Any] | None = None) -> dic
 
 
 @pytest.mark.rule("R-M6")
-def test_a_failing_message_is_tried_after_1_2_and_4_s_and_then_dead_lettered_with_its_error(queue: str):
+def test_a_failing_message_is_tried_after_1_2_and_4_s_and_then_dead_lettered_with_its_error(queue: str) -> None:
     given_up: list[tuple[str, str]] = []
 
     def give_up(job: Job, error: Exception) -> None:
@@ -60,7 +60,7 @@ def test_a_failing_message_is_tried_after_1_2_and_4_s_and_then_dead_lettered_wit
     assert {name: letter.headers.get(name) for name in expected} == expected
 
 
-def test_neighbours_of_a_failing_message_pass(queue: str):
+def test_neighbours_of_a_failing_message_pass(queue: str) -> None:
     done = []
 
     @on_message(Job)
@@ -75,7 +75,7 @@ def test_neighbours_of_a_failing_message_pass(queue: str):
     assert msgspec.json.decode(take(queue).body) == {"name": "bad"}
 
 
-def test_a_body_that_is_no_such_thing_becomes_a_dead_letter_too(queue: str):
+def test_a_body_that_cannot_be_decoded_becomes_a_dead_letter(queue: str) -> None:
     @on_message(Job)
     def handler(job: Job) -> None:
         raise AssertionError
@@ -86,7 +86,7 @@ def test_a_body_that_is_no_such_thing_becomes_a_dead_letter_too(queue: str):
     assert take(f"{queue}.dead").headers["x-error"].startswith("ValidationError")
 
 
-def test_the_trace_id_that_the_handler_found_stays_with_the_message(queue: str):
+def test_the_trace_id_that_the_handler_found_stays_with_the_message(queue: str) -> None:
     @on_message(Job)
     def handler(job: Job) -> None:
         trace.trace_id.set("found-inside")
@@ -97,7 +97,7 @@ def test_the_trace_id_that_the_handler_found_stays_with_the_message(queue: str):
     assert take(queue).headers["x-trace-id"] == "found-inside"
 
 
-def test_giving_up_that_fails_keeps_no_message_from_the_dead_letters(queue: str):
+def test_a_failing_give_up_does_not_keep_the_message_from_the_dead_letters(queue: str) -> None:
     def give_up(job: Job, error: Exception) -> None:
         raise StoreUnavailable("database")
 
@@ -107,12 +107,12 @@ def test_giving_up_that_fails_keeps_no_message_from_the_dead_letters(queue: str)
 
     handler(taken(queue, "a", headers={"x-attempt": 3}), None)
 
-    assert ready(f"{queue}.dead") == 1
+    assert count_ready(f"{queue}.dead") == 1
 
 
 def test_without_the_broker_the_invocation_fails_so_that_the_batch_comes_back(
     queue: str, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     @on_message(Job)
     def handler(job: Job) -> None:
         raise RuntimeError

@@ -23,7 +23,7 @@ def answers() -> bool:
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """This thread talks to Valkey through it."""
+    """This thread reaches Valkey through it."""
     with proxy_to(settings().valkey_url) as proxy:
         monkeypatch.setenv("VALKEY_URL", proxy.url)
         settings.cache_clear()

@@ -12,7 +12,7 @@ from layers.core.models import Revocation, Session
 from layers.core.settings import settings
 from layers.valkey import admission
 from layers.valkey.admission import Admission
-from tests.support.feed_posts import counted_trips
+from tests.support.feed_posts import count_trips
 from tests.support.proxies import Proxy
 from tests.support.stores import valkey
 from tests.support.together import together
@@ -61,7 +61,7 @@ def test_a_session_is_kept_with_user_role_and_times(session: Session) -> None:
 
 def test_one_round_trip_gives_session_and_count(session: Session, address: str) -> None:
     admission.admit(None, address, GENERAL, None)  # Valkey knows the script
-    with counted_trips() as trips:
+    with count_trips() as trips:
         admitted = admission.admit(session.id, address, GENERAL, FEED)
 
     assert trips.valkey == 1
@@ -190,7 +190,7 @@ def test_every_key_expires(session: Session, address: str) -> None:
 
 
 @pytest.mark.rule("R-L4")
-def test_fifty_at_once_take_five_places_and_one_given_back_is_free_again(address: str) -> None:
+def test_of_fifty_at_once_five_are_counted_and_an_uncounted_one_is_free_again(address: str) -> None:
     counts = together(lambda _: admission.admit(None, address, GENERAL, LOGIN).count, range(50))
     taken = [count for count in counts if count and count.accepted]
     assert len(taken) == 5
@@ -201,7 +201,7 @@ def test_fifty_at_once_take_five_places_and_one_given_back_is_free_again(address
     assert [_accepted(admission.admit(None, address, GENERAL, LOGIN)) for _ in range(2)] == [True, False]
 
 
-def test_a_place_is_given_back_once_when_two_were_taken_in_one_microsecond(address: str) -> None:
+def test_one_request_is_uncounted_of_two_counted_in_one_microsecond(address: str) -> None:
     key = f"ratelimit:{address}:login"
     valkey().rpush(key, "5", "5", "6")
     admission.refund(LOGIN, address, b"5")
@@ -210,7 +210,7 @@ def test_a_place_is_given_back_once_when_two_were_taken_in_one_microsecond(addre
 
 
 @pytest.mark.rule("R-A3")
-def test_a_revoked_session_is_unknown_and_a_look_up_under_way_does_not_bring_it_back(
+def test_a_revoked_session_is_unknown_and_a_concurrent_lookup_does_not_restore_it(
     session: Session, address: str
 ) -> None:
     assert admission.apply_revocation(Revocation(id=new_id(), session_id=session.id))
@@ -222,7 +222,7 @@ def test_a_revoked_session_is_unknown_and_a_look_up_under_way_does_not_bring_it_
 
 
 @pytest.mark.rule("R-A3")
-def test_all_sessions_of_a_user_end_and_later_ones_live(address: str) -> None:
+def test_all_sessions_of_a_user_end_and_later_ones_stay_valid(address: str) -> None:
     user_id = new_id()
     absolute = settings().session_absolute_days * DAY
     old = [_session_of(user_id) for _ in range(3)]
@@ -237,7 +237,7 @@ def test_all_sessions_of_a_user_end_and_later_ones_live(address: str) -> None:
     assert admission.admit(later.id, address, GENERAL, None).session == later
 
 
-def test_with_valkey_away_a_revocation_says_so_and_a_place_stays_taken(proxy: Proxy, address: str) -> None:
+def test_with_valkey_down_a_revocation_returns_false_and_a_request_stays_counted(proxy: Proxy, address: str) -> None:
     proxy.close()
 
     assert not admission.apply_revocation(Revocation(id=new_id(), session_id="some"))
