@@ -45,6 +45,7 @@ from functions.users import (
 from infra import template_map
 from layers.core import passwords
 from layers.entrypoints import cors
+from layers.entrypoints.declarations import declared_fields
 from layers.postgres.connection import transaction
 from tests import pictures
 from tests.integration.exactness.lists import name_of
@@ -84,14 +85,15 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def fields(self) -> tuple[msgspec.inspect.Field, ...]:
-        """What its body or form may hold."""
+        """The fields of its body or form, except those that hold files."""
         signature = self.module.handler.signature
         kind = signature.form if self.files else signature.body and signature.body[1]
         if kind is None:
             return ()
         described = msgspec.inspect.type_info(kind)
         assert isinstance(described, msgspec.inspect.StructType)
-        return tuple(field for field in described.fields if not (self.files and field.encode_name == "files"))
+        of_files = {field.name for field in declared_fields(kind) if field.files}
+        return tuple(field for field in described.fields if field.name not in of_files)
 
 
 type Prepare = Callable[[], Change]

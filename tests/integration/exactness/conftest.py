@@ -1,26 +1,16 @@
 """Fixtures of the exactness tests."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from layers.core import limits
-from layers.core.settings import settings
+from tests.support.limits import set_limits
 
 ACTIONS = ("general", "login", "post_create", "like", "comment", "follow", "feed", "story_create")
 
 
 @pytest.fixture
-def unlimited(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unlimited() -> Iterator[None]:
     """No rate limit is reached."""
-    monkeypatch.setenv("RATE_LIMITS", json.dumps({action: [10**9, 1] for action in ACTIONS}))
-    _forget()
-    yield
-    monkeypatch.undo()
-    _forget()
-
-
-def _forget() -> None:
-    settings.cache_clear()
-    limits._configured.cache_clear()
+    with set_limits(**dict.fromkeys(ACTIONS, (10**9, 1))):
+        yield

@@ -1,10 +1,10 @@
 """Each row of the contract's table of rate limits, at its endpoints."""
 
 import importlib
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
 from uuid import uuid4
@@ -19,9 +19,9 @@ from functions.posts import create_post, like_post, list_filters, unlike_post
 from functions.stories import create_story
 from functions.users import follow_user
 from infra import template_map
-from layers.core import limits, metrics
-from layers.core.settings import settings
+from layers.core import metrics
 from tests.support.calls import Reply, call, sample
+from tests.support.limits import set_limits
 from tests.support.people import Person, new_person
 from tests.support.proxies import through_proxies
 from tests.support.stores import valkey
@@ -121,22 +121,15 @@ general = TABLE[-1]
 
 
 @pytest.fixture
-def limited(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Sets limits: action to requests and seconds; those of the contract where nothing is said."""
+def limited() -> Iterator[Callable[..., None]]:
+    """A function that sets limits: action to requests and seconds; those of the contract where nothing is given."""
+    with ExitStack() as stack:
 
-    def limit(**given: tuple[int, int]) -> None:
-        monkeypatch.setenv("RATE_LIMITS", json.dumps(given))
-        _forget()
+        def limit(**given: tuple[int, int]) -> None:
+            stack.enter_context(set_limits(**given))
 
-    limit()
-    yield limit
-    monkeypatch.undo()
-    _forget()
-
-
-def _forget() -> None:
-    settings.cache_clear()
-    limits._configured.cache_clear()
+        limit()
+        yield limit
 
 
 @pytest.mark.rule("R-L1")

@@ -10,6 +10,7 @@ from functions.messages import mute_conversation, send_message
 from layers.core.ids import new_id
 from layers.services import live_events
 from tests.support.calls import Reply, call, sample
+from tests.support.limits import set_limits
 from tests.support.messages import ask, entry, open_pair, read, send_text
 from tests.support.people import Person
 from tests.support.proxies import Proxies
@@ -102,6 +103,12 @@ def test_a_muted_conversation_goes_on_as_before(ada: Person, grace: Person) -> N
     assert read(ada, talk) == [message]
     assert (entry(ada, talk)["unreadCount"], entry(ada, talk)["isMuted"]) == (1, True)
     assert [event["message"] for event in _poll(ada, begin)["events"]] == [message]
+
+
+@pytest.mark.rule("R-E1")
+def test_connecting_counts_for_the_general_limit(grace: Person) -> None:
+    with set_limits(general=(2, 60)):
+        assert [_connect(grace).status for _ in range(3)] == [200, 200, 429]
 
 
 @pytest.mark.rule("R-E8")

@@ -10,7 +10,8 @@ import pytest
 
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
-from layers.postgres.connection import autocommit, transaction
+from layers.postgres.connection import Connection, autocommit, transaction
+from tests.support.waiting import LATE_SECONDS
 
 
 def test_times_are_read_as_the_contract_writes_them() -> None:
@@ -55,14 +56,13 @@ def _end(pid: int) -> None:
 
 
 @pytest.fixture
-def frozen_server() -> Iterator[Callable[[], None]]:
-    """Freezes the server process of this thread's connection; it thaws at the end."""
+def freeze() -> Iterator[Callable[[Connection], None]]:
+    """A function that stops the server process of a connection; it continues at the end."""
     frozen: list[int] = []
 
-    def freeze() -> None:
-        with autocommit() as db:
-            frozen.append(db.info.backend_pid)
-        os.kill(frozen[0], signal.SIGSTOP)
+    def freeze(db: Connection) -> None:
+        frozen.append(db.info.backend_pid)
+        os.kill(db.info.backend_pid, signal.SIGSTOP)
 
     yield freeze
     for pid in frozen:
@@ -70,8 +70,9 @@ def frozen_server() -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.rule("R-D2")
-def test_a_server_that_hangs_is_given_up_after_1_8_s(frozen_server: Callable[[], None]) -> None:
-    frozen_server()
+def test_a_server_that_hangs_is_given_up_after_1_8_s(freeze: Callable[[Connection], None]) -> None:
+    with autocommit() as db:
+        freeze(db)
     started = time.monotonic()
     with pytest.raises(StoreUnavailable), autocommit() as db:
         db.execute("SELECT 1")
@@ -82,11 +83,15 @@ def test_a_server_that_hangs_is_given_up_after_1_8_s(frozen_server: Callable[[],
 
 
 @pytest.mark.rule("R-D2")
-def test_a_server_that_hangs_during_a_transaction_is_given_up_after_10_s(frozen_server: Callable[[], None]) -> None:
+def test_a_server_that_hangs_during_a_transaction_is_given_up_after_10_s(freeze: Callable[[Connection], None]) -> None:
+    def work() -> None:
+        with transaction() as db:
+            db.execute("SELECT 1")
+            freeze(db)
+            db.execute("SELECT 1")
+
     started = time.monotonic()
-    with pytest.raises(StoreUnavailable), transaction() as db:
-        db.execute("SELECT 1")
-        frozen_server()
-        db.execute("SELECT 1")
+    with pytest.raises(StoreUnavailable):
+        work()
 
     assert 9 < time.monotonic() - started < 10 + LATE_SECONDS
