@@ -7,7 +7,7 @@ import pytest
 
 from infra import template_map
 from tests.support.http import Caller, nginx_origin
-from tests.support.services import process, running
+from tests.support.services import process_ids
 from tests.support.waiting import until
 
 NESTED = b"[" * 8000 + b"]" * 8000
@@ -22,7 +22,7 @@ BODIES = [
 
 def environments() -> dict[str, int]:
     """The process ids of all environments."""
-    return {part: process(part).pid for part in sorted(running()) if part.startswith(("light-", "heavy-"))}
+    return process_ids("light", "heavy")
 
 
 def takes_json(route: template_map.Route) -> bool:

@@ -10,16 +10,14 @@ from tests.support.http import nginx_origin
 from tests.support.stack import ROOT
 
 GENEROUS = 3
-"""Times the promised milliseconds: this machine may be at other work too."""
+"""Times the promised milliseconds: other programs may use the machine at the same time."""
 
 
 @pytest.mark.rule("R-O1")
 def test_the_load_of_the_original_is_served_without_a_refusal() -> None:
-    script = ROOT / "tests" / "bench" / "original_targets.py"
-    ran = subprocess.run(
-        [sys.executable, script, "--url", nginx_origin(), "--seconds", "4"], capture_output=True, text=True, check=False
-    )
-    ratios = dict(re.findall(r"^(\w+) .* ([\d.]+) of the original's", ran.stdout, re.MULTILINE))
+    bench = [sys.executable, "-m", "tests.bench.original_targets", "--url", nginx_origin(), "--seconds", "4"]
+    ran = subprocess.run(bench, cwd=ROOT, capture_output=True, text=True, check=False)
+    ratios = dict(re.findall(r"^original_targets +p95, (\w+) / \d+ ms +([\d.]+) ", ran.stdout, re.MULTILINE))
 
     assert ran.returncode == 0, ran.stderr
     assert set(ratios) == {"feed", "upload", "image"}

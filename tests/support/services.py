@@ -66,3 +66,9 @@ def process(part: str) -> psutil.Process:
     """The part's process, as supervisord runs it."""
     with _supervisor() as calls:
         return psutil.Process(calls.getProcessInfo(part)["pid"])
+
+
+def process_ids(*programs: str) -> dict[str, int]:
+    """The process ids of all processes of these programs, by process name."""
+    with _supervisor() as calls:
+        return {each["name"]: each["pid"] for each in calls.getAllProcessInfo() if each["group"] in programs}
