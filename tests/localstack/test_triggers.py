@@ -72,7 +72,7 @@ def test_killing_the_invoker_loses_no_message() -> None:
     until(lambda: all(author.published(post_id) for post_id in posts), seconds=60, every=1)
 
 
-def test_a_queue_has_one_environment_however_many_messages_wait() -> None:
+def test_one_environment_of_a_queue_works_however_many_messages_wait() -> None:
     author = Caller("author")
     name = cloud.function_name(template_map.function("images/resize_photo").logical_id)
     posts = [author.upload(phone_photo())["post_id"] for _ in range(4)]
@@ -80,20 +80,25 @@ def test_a_queue_has_one_environment_however_many_messages_wait() -> None:
 
     def all_published() -> bool:
         nonlocal most
-        most = max(most, _environments(name))
+        most = max(most, _working_environments(name))
         return all(author.published(post_id) for post_id in posts)
 
     until(all_published, seconds=60, every=0.05)
     assert most == 1
 
 
-def _environments(name: str) -> int:
-    """The number of processes that run this function."""
+def _working_environments(name: str) -> int:
+    """The number of processes that run this function and are not frozen between invocations.
+
+    A frozen one may be left by an invocation whose invoker was killed.
+    """
     count = 0
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             runs_a_function = any("bootstrap.py" in word for word in process.cmdline())
-            count += runs_a_function and process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name
+            is_frozen = process.status() == psutil.STATUS_STOPPED
+            runs_this = runs_a_function and process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name
+            count += runs_this and not is_frozen
     return count
 
 
