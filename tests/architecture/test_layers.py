@@ -199,7 +199,7 @@ for name in sys.argv[1:]:
 
 def test_every_handler_imports_with_an_empty_environment_and_without_any_service() -> None:
     modules = [function.handler.rpartition(".")[0] for function in template_map.functions()]
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", ALONE, *modules],
         check=False,
         cwd=ROOT,
@@ -209,5 +209,5 @@ def test_every_handler_imports_with_an_empty_environment_and_without_any_service
     )
 
     assert modules
-    assert told.returncode == 0, told.stderr
-    assert told.stdout == ""
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout == ""

@@ -156,6 +156,6 @@ def test_an_alias_names_the_path_that_it_stands_for() -> None:
 
     assert aliases
     for alias in aliases:
-        told = DOCUMENT["paths"][alias.path][alias.method.lower()]["description"]
+        described = DOCUMENT["paths"][alias.path][alias.method.lower()]["description"]
         canonical = next(each for each in template_map.routes() if each.function == alias.function)
-        assert told.startswith(f"An alias of `{canonical.method} {canonical.path}`")
+        assert described.startswith(f"An alias of `{canonical.method} {canonical.path}`")

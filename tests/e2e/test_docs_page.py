@@ -20,10 +20,10 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> str:
     profile = tmp_path_factory.mktemp("browser")
     command = ["chromium", "--headless", "--disable-gpu", f"--user-data-dir={profile}", "--virtual-time-budget=20000"]
     command += ["--no-sandbox"] if os.geteuid() == 0 else []
-    told = subprocess.run(
+    completed = subprocess.run(
         [*command, "--dump-dom", f"{nginx_origin()}/docs"], check=True, capture_output=True, text=True, timeout=100
     )
-    return told.stdout
+    return completed.stdout
 
 
 @pytest.mark.rule("R-OA2")

@@ -36,15 +36,15 @@ class Client:
         assert answer.is_success, answer.text
         assert answer.headers["access-control-allow-origin"] == ORIGIN
         assert answer.headers["access-control-allow-credentials"] == "true"
-        told: dict[str, Any] = answer.json()
-        return told
+        members: dict[str, Any] = answer.json()
+        return members
 
     def send(self, method: str, path: str, files: list[tuple[str, Any]], texts: dict[str, str]) -> dict[str, Any]:
         """A form: files first, texts after."""
         answer = self.http.request(method, path, files=files, data=texts)
         assert answer.is_success, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        members: dict[str, Any] = answer.json()
+        return members
 
     def all_of(self, path: str, name: str, limit: int) -> list[dict[str, Any]]:
         """All pages of a list, as it scrolls."""

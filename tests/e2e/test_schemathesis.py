@@ -262,10 +262,10 @@ def test_an_answer_is_a_described_one(case: Case, account: Account, tally: Tally
 def test_every_operation_did_what_it_is_for(
     tally: Tally, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
 ) -> None:
-    seconds, told = time.monotonic() - tally.started, pytestconfig.get_terminal_writer()
+    seconds, terminal = time.monotonic() - tally.started, pytestconfig.get_terminal_writer()
     with capsys.disabled():
-        told.line(f"\nSchemathesis: {tally.statuses.total()} requests in {seconds:.0f} s: {dict(tally.phases)}")
-        told.line(f"Answers: {dict(sorted(tally.statuses.items()))}")
+        terminal.line(f"\nSchemathesis: {tally.statuses.total()} requests in {seconds:.0f} s: {dict(tally.phases)}")
+        terminal.line(f"Answers: {dict(sorted(tally.statuses.items()))}")
     asked = {each.ok().label for each in API.get_all_operations() if isinstance(each, Ok)}
 
     assert asked - tally.answered_well == set()

@@ -12,17 +12,17 @@ def load_environment() -> None:
     """Put the settings of the test profile into this process's environment; a stack that is not up is an error."""
     if os.environ.get("DATABASE_URL"):
         return
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "infra.stack", "env", "--profile", "test"],
         check=False,
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    if told.returncode:
-        message = f"The test stack is not up; start it with `make test-stack`.\n{told.stderr}"
+    if completed.returncode:
+        message = f"The test stack is not up; start it with `make test-stack`.\n{completed.stderr}"
         raise RuntimeError(message)
-    for line in told.stdout.splitlines():
+    for line in completed.stdout.splitlines():
         name, _, value = line.partition("=")
         if name.isidentifier():
             os.environ.setdefault(name, value)

@@ -23,13 +23,25 @@ def valkey() -> redis.Redis:
     return redis.Redis.from_url(settings().valkey_url)
 
 
+FORGET = """
+    local gone = {}
+    for _, key in ipairs(redis.call('KEYS', '*')) do
+        for _, mark in ipairs(ARGV) do
+            if string.find(key, mark, 1, true) then
+                redis.call('UNLINK', key)
+                gone[#gone + 1] = key
+                break
+            end
+        end
+    end
+    return gone
+"""
+
+
 def forget_in_valkey(*ids: UUID) -> set[bytes]:
     """Delete every key whose name holds one of these ids, as 16 bytes or as text; returns the names."""
     marks = [mark for each in ids for mark in (each.bytes, str(each).encode())]
-    found = {key for key in valkey().scan_iter(count=10_000) if any(mark in key for mark in marks)}
-    if found:
-        valkey().delete(*found)
-    return found
+    return set(valkey().eval(FORGET, 0, *marks))
 
 
 def read_profile(user_id: UUID) -> ProfileCopy | None:

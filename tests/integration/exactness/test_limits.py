@@ -257,7 +257,7 @@ def test_every_route_is_counted_by_its_limiter_and_health_by_none(
     limited: object,
 ) -> None:
     policies = {module.__name__: action.policy for action in TABLE for module in action.modules}
-    told: dict[str, str | None] = {}
+    policies_found: dict[str, str | None] = {}
     expected: dict[str, str | None] = {}
     for route in template_map.routes():
         module = importlib.import_module(route.function.handler.rpartition(".")[0])
@@ -270,10 +270,10 @@ def test_every_route_is_counted_by_its_limiter_and_health_by_none(
             address=caller.address,
         )
         specific = policies.get(module.__name__) if is_signed_in or module is login else None
-        told[route.function.name] = reply.headers.get("ratelimit-policy")
+        policies_found[route.function.name] = reply.headers.get("ratelimit-policy")
         expected[route.function.name] = None if "/health" in route.path else specific or general.policy
 
-    assert told == expected
+    assert policies_found == expected
 
 
 @pytest.mark.rule("R-L7")

@@ -186,14 +186,14 @@ def check(name: str, state: str, viewer: str, asked: Asked, owned: Owned, *, row
     row = row or ROWS[name]
     expected = row.cells[state][viewer]
     reply, text = asked.reply, asked.reply.body.decode()
-    told = f"{name} about {state} by {viewer}: {expected} wanted; {reply.status} {reply.body[:300]!r}"
-    assert reply.status < 300 if expected in SUCCESSES else reply.status == int(expected), told
+    explanation = f"{name} about {state} by {viewer}: {expected} wanted; {reply.status} {reply.body[:300]!r}"
+    assert reply.status < 300 if expected in SUCCESSES else reply.status == int(expected), explanation
     shown = [mark for mark in asked.marks if mark in text]
-    assert shown == (list(asked.marks) if expected == "+" else []), told
+    assert shown == (list(asked.marks) if expected == "+" else []), explanation
     if expected == "+" and row.does:
-        assert (asked.was_so, asked.is_so) == (False, True), told
+        assert (asked.was_so, asked.is_so) == (False, True), explanation
     else:
-        assert asked.was_so == asked.is_so, told
+        assert asked.was_so == asked.is_so, explanation
     if expected in SUCCESSES:
         check_counts(reply.json, owned)
 

@@ -204,8 +204,8 @@ def test_it_ends_with_its_host(ending: str) -> None:
         f"renditions.render_photo({pictures.of_type('jpeg')!r})\n"
         "print(decoder_process.child_pid(), flush=True)\n" + ending
     )
-    told = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
-    pid = int(told.stdout)
+    completed = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+    pid = int(completed.stdout)
 
     until(lambda: not _is_there(pid), seconds=5)
 

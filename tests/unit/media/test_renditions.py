@@ -277,6 +277,6 @@ def test_the_host_never_imports_pillow_or_the_stores_driver() -> None:
         "renditions.render_photo(picture)\n"
         "print(sorted({'PIL', 'pi_heif', 'cykooz_resizer', 'boto3'} & set(sys.modules)))\n"
     )
-    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    completed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
 
-    assert told.stdout.strip() == "[]"
+    assert completed.stdout.strip() == "[]"

@@ -69,8 +69,8 @@ def test_what_is_refused_leaves_a_note_with_the_reason(admin: Person) -> None:
 
     assert [reply.status for reply in refused] == [403, 404, 400, 404, 404, 400]
     entries = trail_of(admin)
-    told = [(entry.action, entry.target_id) for entry in entries]
-    assert told == [
+    recorded = [(entry.action, entry.target_id) for entry in entries]
+    assert recorded == [
         ("ban_user", other.id),
         ("ban_user", nobody),
         ("ban_user", admin.id),

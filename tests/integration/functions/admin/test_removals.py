@@ -393,14 +393,14 @@ def test_counters_are_exact_when_an_account_goes_in_the_midst_of_everything(admi
     crowd, things = _crowd(victim)
     assert _miscounts([*crowd, victim]) == []
     everybody = [*crowd, victim]
-    told: dict[UUID, set[int]] = {}
+    statuses_of: dict[UUID, set[int]] = {}
     in_the_midst = threading.Event()
 
     def work(who: Person) -> int:
         if who.id == admin.id:
             in_the_midst.wait(30)
             return _remove(admin, victim).status
-        told[who.id] = _busy(who, everybody, things, in_the_midst)
+        statuses_of[who.id] = _busy(who, everybody, things, in_the_midst)
         return 200
 
     outcomes = together(work, [*everybody, admin])
@@ -408,8 +408,8 @@ def test_counters_are_exact_when_an_account_goes_in_the_midst_of_everything(admi
     assert outcomes == [200] * len(outcomes)
     assert _miscounts(crowd) == []
     assert _left(victim.id) == set()
-    assert set().union(*(told[person.id] for person in crowd)) <= {200, 201, 403, 404}
-    assert told[victim.id] <= {200, 201, 401, 403, 404, 503}
+    assert set().union(*(statuses_of[person.id] for person in crowd)) <= {200, 201, 403, 404}
+    assert statuses_of[victim.id] <= {200, 201, 401, 403, 404, 503}
 
 
 def test_a_removal_that_is_a_deadlock_victim_is_repeated(admin: Person, ada: Person, grace: Person) -> None:

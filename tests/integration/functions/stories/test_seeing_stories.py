@@ -92,9 +92,9 @@ def test_after_a_view_the_next_list_has_it_and_the_owner_has_always_viewed(ada: 
 @pytest.mark.rule("R-S3")
 def test_the_owners_view_is_idempotent_and_not_tracked(ada: Person) -> None:
     story_id = new_story(ada)
-    told = _view(story_id, ada).json
+    own_view = _view(story_id, ada).json
 
-    assert (told["idempotent"], told["tracked"]) == (True, False)
+    assert (own_view["idempotent"], own_view["tracked"]) == (True, False)
     assert _list(ada, ada).json["stories"][0]["viewCount"] == 0
 
 

@@ -171,11 +171,11 @@ def test_a_change_publishes_an_event_and_with_the_broker_down_the_outbox_keeps_i
     settings.cache_clear()
 
     with transaction() as db:
-        told = db.execute(
+        reported = db.execute(
             "SELECT body->>'display_name' FROM outbox WHERE queue = 'profile-updated' AND body->>'user_id' = %s",
             [str(ada.id)],
         ).fetchall()
-    assert told == [("Countess",)]
+    assert reported == [("Countess",)]
 
 
 def test_without_a_session_it_is_401_and_with_the_database_down_503(ada: Person, proxies: Proxies) -> None:

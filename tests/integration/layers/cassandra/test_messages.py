@@ -164,9 +164,9 @@ def test_no_operation_leaves_a_tombstone(traced: Any) -> None:
         ("SELECT * FROM reactions WHERE conversation_id = :id AND bucket = :bucket", {"id": talk.id, "bucket": bucket}),
         ("SELECT * FROM buckets WHERE conversation_id = :id", {"id": talk.id}),
     ):
-        told = [event.description for event in traced(text, values) if "tombstone" in event.description]
-        assert [each for each in told if "and 0 tombstone" not in each and "due to tombstones" not in each] == [], text
-        assert any("and 0 tombstone" in each for each in told), told
+        lines = [event.description for event in traced(text, values) if "tombstone" in event.description]
+        assert [each for each in lines if "and 0 tombstone" not in each and "due to tombstones" not in each] == [], text
+        assert any("and 0 tombstone" in each for each in lines), lines
 
 
 def count_unread(talk: UUID, *, after: UUID | None) -> int:
