@@ -4,15 +4,14 @@ The consumer of the queue `photo-uploaded` calls this for each original that was
 pictures whose message was lost. Every step may be repeated.
 """
 
-import contextlib
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from layers.core.errors import BadPicture, StoreUnavailable
+from layers.core.errors import BadPicture
 from layers.media import photos, renditions
-from layers.postgres import outbox, posts
+from layers.postgres import posts
 from layers.postgres.connection import autocommit, transaction
 from layers.services import live_events, relay
 
@@ -82,7 +81,6 @@ def _finish_picture(picture: PostPicture, photo: renditions.RenderedPhoto) -> st
             height=photo.height,
         )
         status = posts.read_status(db, post_id=picture.post_id)
-    if published and relay.deliver(published):
-        with contextlib.suppress(StoreUnavailable), autocommit() as db:
-            outbox.remove(db, event_ids=[published.id])
+    if published:
+        relay.publish(published)
     return status

@@ -17,8 +17,11 @@ from layers.services.fan_out import fan_out
 
 
 def publish(event: OutboxEvent) -> None:
-    """Publish an event after its commit; if that fails, the sweeper publishes it later."""
-    if publishing.publish(event):
+    """Deliver an event after its commit, and remove it from the outbox; if that fails, the sweeper delivers it later.
+
+    Raises `StoreUnavailable` if a post must be fanned out here and PostgreSQL is unavailable.
+    """
+    if deliver(event):
         # An event that stays in the outbox is published again, which is harmless.
         with contextlib.suppress(StoreUnavailable), autocommit() as db:
             outbox.remove(db, event_ids=[event.id])
