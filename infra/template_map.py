@@ -30,6 +30,8 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: int
     memory_mb: int
     is_heavy: bool
+    environments: int = 1
+    """How many environments each of its queues may use at the same time."""
     events: Mapping[str, Mapping[str, Any]]
 
 
@@ -94,6 +96,7 @@ def functions() -> tuple[Function, ...]:
 
 def _function(logical_id: str, resource: Mapping[str, Any], defaults: Mapping[str, Any]) -> Function:
     properties = defaults | resource["Properties"]
+    metadata = resource.get("Metadata", {}).get("Photogram", {})
     module = (properties["CodeUri"] + properties["Handler"]).removesuffix(".handler")
     return Function(
         logical_id=logical_id,
@@ -102,7 +105,8 @@ def _function(logical_id: str, resource: Mapping[str, Any], defaults: Mapping[st
         layers=tuple(layer.removesuffix("Layer").lower() for layer in properties["Layers"]),
         timeout_seconds=properties["Timeout"],
         memory_mb=properties["MemorySize"],
-        is_heavy=resource.get("Metadata", {}).get("Photogram", {}).get("Heavy", False),
+        is_heavy=metadata.get("Heavy", False),
+        environments=metadata.get("Environments", 1),
         events=properties.get("Events", {}),
     )
 

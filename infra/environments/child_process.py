@@ -1,25 +1,24 @@
-"""An execution environment in a child process: the function can crash or be killed without harm to its host.
-
-python -m infra.environments.child_process <handler> <file descriptor>   (started by `ChildProcessEnvironment` only)
-"""
+"""An execution environment in a child process: the function can crash or be killed without harm to its host."""
 
 import contextlib
+import gc
+import multiprocessing
 import os
 import signal
-import socket
-import subprocess
-import sys
+import threading
 import time
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
-from typing import Any
+from multiprocessing.process import BaseProcess
+from typing import Any, Self
 
 import msgspec
 
 from infra import template_map
 from infra.environments import handlers
 from infra.environments.context import Context
+from infra.environments.handlers import HandlerNotLoaded
 from infra.environments.invocation import EnvironmentCrashed, InvocationFailed, TimedOut
 
 START_SECONDS = 30
@@ -39,17 +38,21 @@ class Raised(msgspec.Struct, frozen=True, tag=True):
 
 
 class ChildProcessEnvironment:
-    """Takes one event at a time; starts its process at first use, and again after a crash."""
+    """Takes one event at a time; starts its process at first use, and again after a crash.
+
+    A process that is started before its host has threads is forked, and shares the host's memory. Later ones are new
+    processes, because a process with threads must not be forked.
+    """
 
     def __init__(self, handler: str) -> None:
         self._handler = handler
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: BaseProcess | None = None
         self._pipe: Connection[bytes, bytes] | None = None
 
     @property
     def pid(self) -> int | None:
         """The id of the running process; None if there is none."""
-        return self._process.pid if self._process and self._process.poll() is None else None
+        return self._process.pid if self._process and self._process.is_alive() else None
 
     def invoke(self, event: Mapping[str, Any], *, timeout_seconds: float) -> Any:
         """What the handler returns, after a round trip through JSON; raises `InvocationFailed`."""
@@ -65,12 +68,21 @@ class ChildProcessEnvironment:
             raise InvocationFailed(outcome.traceback)
         return outcome.value
 
+    @classmethod
+    def started(cls, handler: str) -> Self:
+        """An environment whose process runs; a handler that cannot be imported is tried again at its first event."""
+        environment = cls(handler)
+        with contextlib.suppress(InvocationFailed):
+            environment.start()
+        return environment
+
     def kill(self) -> None:
         """End the process and all that it started."""
-        if self._process:
+        if self._process and self._process.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.kill()  # it may not lead its group yet
+            self._process.join()
         if self._pipe:
             self._pipe.close()
         self._process = self._pipe = None
@@ -80,14 +92,24 @@ class ChildProcessEnvironment:
         if self.pid is not None:
             return
         self.kill()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            module = "infra.environments.child_process"
-            command = [sys.executable, "-m", module, self._handler, str(theirs.fileno())]
-            # In its own session, so that a signal from a terminal or supervisor to the group does not cut a batch.
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)
-        self._pipe = Connection(ours.detach())
+        is_forked = threading.active_count() == 1
+        if is_forked:
+            self._load_to_share()
+        context = multiprocessing.get_context("fork") if is_forked else multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        arguments = [self._handler, theirs, ours if is_forked else None]
+        self._process = context.Process(target=_run, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()
+        self._pipe = ours
         self._receive(START_SECONDS)  # as in Lambda, the start does not count towards the function's timeout
+
+    def _load_to_share(self) -> None:
+        """Import the handler in this process, so that the forked one shares the memory of its modules."""
+        with contextlib.suppress(HandlerNotLoaded):  # the forked process reports it
+            handlers.load(self._handler)
+        gc.collect()
+        gc.freeze()  # a collection would write to, and so copy, every page with objects
 
     def _receive(self, seconds: float) -> bytes:
         assert self._process  # noqa: S101
@@ -95,7 +117,7 @@ class ChildProcessEnvironment:
         ends_at = time.monotonic() + seconds
         try:
             while not self._pipe.poll(max(0.0, min(_POLL_SECONDS, ends_at - time.monotonic()))):
-                if self._process.poll() is not None and not self._pipe.poll():
+                if not self._process.is_alive() and not self._pipe.poll():
                     self.kill()  # do not wait for the end of the pipe: a child of the process may still hold it open
                     raise EnvironmentCrashed("its process ended")
                 if time.monotonic() >= ends_at:
@@ -107,13 +129,15 @@ class ChildProcessEnvironment:
             raise EnvironmentCrashed("its process ended") from error
 
 
-def main() -> None:
-    """Process events until the parent closes the pipe."""
-    descriptor = int(sys.argv[2])
-    os.set_inheritable(descriptor, False)
-    pipe: Connection[bytes, bytes] = Connection(descriptor)
-    handler = handlers.load(sys.argv[1])
-    function = next((each for each in template_map.functions() if each.handler == sys.argv[1]), None)
+def _run(name: str, pipe: "Connection[bytes, bytes]", inherited: "Connection[bytes, bytes] | None") -> None:
+    """Process events until the parent closes the pipe; `inherited` is the parent's end, in a forked process."""
+    if inherited:
+        inherited.close()
+    os.setsid()  # a signal from a terminal or supervisor to the host's group does not cut a batch
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    handler = handlers.load(name)
+    function = next((each for each in template_map.functions() if each.handler == name), None)
     pipe.send_bytes(b"ready")
     with contextlib.suppress(EOFError, ConnectionResetError, BrokenPipeError):
         while True:
@@ -124,7 +148,3 @@ def main() -> None:
             except Exception:  # noqa: BLE001 (a handler may raise anything)
                 outcome = Raised(traceback.format_exc())
             pipe.send_bytes(msgspec.json.encode(outcome, enc_hook=str))
-
-
-if __name__ == "__main__":
-    main()

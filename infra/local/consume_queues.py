@@ -3,8 +3,9 @@ does.
 
 python -m infra.local.consume_queues [--reload]
 
-Each mapping has a connection, a thread that polls, and one execution environment. A batch is acknowledged after the
-handler has succeeded, and requeued as a whole when it raises, crashes or times out.
+Each mapping has one execution environment, or as many as the template allows it, and for each a connection and a thread
+that polls. A batch is acknowledged after the handler has succeeded, and requeued as a whole when it raises, crashes or
+times out.
 https://docs.aws.amazon.com/lambda/latest/dg/with-mq.html
 """
 
@@ -66,6 +67,7 @@ class Poller(threading.Thread):
         self._stopping = stopping
         self._invoker = concurrent.futures.ThreadPoolExecutor(1)
         self._pauses = _backoff()
+        self._virtual_host = ""
 
     def run(self) -> None:
         """Poll; a lost connection is opened again after a growing pause."""
@@ -85,7 +87,9 @@ class Poller(threading.Thread):
 
     @contextlib.contextmanager
     def _connect(self) -> Iterator[tuple[pika.BlockingConnection, BlockingChannel]]:
-        connection = pika.BlockingConnection(parameters(heartbeat_seconds=_HEARTBEAT_SECONDS))
+        broker = parameters(heartbeat_seconds=_HEARTBEAT_SECONDS)
+        self._virtual_host = broker.virtual_host
+        connection = pika.BlockingConnection(broker)
         try:
             yield connection, connection.channel()
         finally:
@@ -123,7 +127,7 @@ class Poller(threading.Thread):
 
     def _deliver(self, connection: pika.BlockingConnection, channel: BlockingChannel, batch: list[Delivery]) -> None:
         """Invoke in another thread while this one answers the broker's heartbeats; then acknowledge or requeue."""
-        event = build_event(self.source.queue, parameters().virtual_host, batch)
+        event = build_event(self.source.queue, self._virtual_host, batch)
         invocation = self._invoker.submit(self.environment.invoke, event, timeout_seconds=self.source.timeout_seconds)
         invocation.add_done_callback(lambda _: _interrupt_wait(connection))
         try:
@@ -201,7 +205,7 @@ def consume(mappings: Sequence[tuple[Source, Invocable]], stopping: threading.Ev
 
 
 def mappings(invocable: Callable[[Function], Invocable]) -> list[tuple[Source, Invocable]]:
-    """Every event source mapping of the template, each with what it invokes."""
+    """Every event source mapping of the template, each with what it invokes, once for each of its environments."""
     return [
         (
             Source(
@@ -214,6 +218,7 @@ def mappings(invocable: Callable[[Function], Invocable]) -> list[tuple[Source, I
             invocable(queue.function),
         )
         for queue in queues()
+        for _ in range(queue.function.environments)
     ]
 
 
@@ -222,7 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.local.consume_queues", description=__doc__)
     parser.add_argument("--reload", action="store_true", help="restart when the code changes")
     arguments = parser.parse_args()
-    work = functools.partial(consume, mappings(lambda function: ChildProcessEnvironment(function.handler)))
+    work = functools.partial(consume, mappings(lambda function: ChildProcessEnvironment.started(function.handler)))
     reloading.run("infra.local.consume_queues", work, reloads=arguments.reload)
 
 

@@ -46,12 +46,8 @@ class RouteEnvironment:
 
     def __init__(self, function: Function) -> None:
         self._function = function
-        self._environment = ChildProcessEnvironment(function.handler)
+        self._environment = ChildProcessEnvironment.started(function.handler)
         self._thread = ThreadPoolExecutor(1)
-
-    def start(self) -> None:
-        """Start the process before the first event arrives; returns at once."""
-        self._thread.submit(self._environment.start)
 
     async def invoke(self, event: Mapping[str, Any]) -> int:
         """The HTTP status that the function returns; 502 if it fails."""
@@ -115,13 +111,8 @@ class WebSocketApi:
                 web.delete("/@connections/{id}", self._close),
             ]
         )
-        app.on_startup.append(self._start_environments)
         app.on_shutdown.append(self._close_all)
         return app
-
-    async def _start_environments(self, _app: web.Application) -> None:
-        for route in self.routes.values():
-            route.start()
 
     async def _close_all(self, _app: web.Application) -> None:
         for connection in list(self.connections.values()):
@@ -212,8 +203,8 @@ def _problem(status: int, detail: str) -> web.Response:
     return web.Response(status=status, text=json.dumps(document), content_type="application/problem+json")
 
 
-async def _serve(port: int, stopping: threading.Event) -> None:
-    runner = web.AppRunner(WebSocketApi().app(), handle_signals=False, access_log=None)
+async def _serve(api: WebSocketApi, port: int, stopping: threading.Event) -> None:
+    runner = web.AppRunner(api.app(), handle_signals=False, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     while not await asyncio.to_thread(stopping.wait, 1):
@@ -228,8 +219,10 @@ def main() -> None:
     parser.add_argument("--reload", action="store_true", help="restart when the code changes")
     arguments = parser.parse_args()
 
+    api = WebSocketApi()
+
     def work(stopping: threading.Event) -> None:
-        asyncio.run(_serve(arguments.port, stopping))
+        asyncio.run(_serve(api, arguments.port, stopping))
 
     reloading.run("infra.local.live", work, reloads=arguments.reload)
 

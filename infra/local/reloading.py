@@ -48,10 +48,11 @@ def watch(restart: Callable[[], None]) -> None:
     A syntax error in a function's own file affects only that function, so `restart` is called. A syntax error in a
     layer or in a host is logged, and the running code goes on.
     """
-    threading.Thread(target=_watch, args=[restart], daemon=True).start()
+    threading.Thread(target=wait_for_change, args=[restart], daemon=True).start()
 
 
-def _watch(restart: Callable[[], None]) -> None:
+def wait_for_change(restart: Callable[[], None]) -> None:
+    """As `watch`, but in this thread: returns after it has called `restart`."""
     paths = [path for name in _WATCHED if (path := ROOT / name).exists()]
     for changes in watchfiles.watch(*paths, step=50, raise_interrupt=False):
         changed = {Path(path) for _, path in changes if Path(path).suffix in _SUFFIXES}

@@ -44,7 +44,13 @@ class Timer(threading.Thread):
         self._schedule = schedule
         self._stopping = stopping
         self._next_time = next_time
-        self._environment = ChildProcessEnvironment(schedule.function.handler)
+        self._keeps_process = self._interval(datetime.now(UTC)) <= _KEEP_ALIVE
+        make = ChildProcessEnvironment.started if self._keeps_process else ChildProcessEnvironment
+        self._environment = make(schedule.function.handler)
+
+    def _interval(self, after: datetime) -> timedelta:
+        due = self._next_time(self._schedule.expression, after)
+        return self._next_time(self._schedule.expression, due) - due
 
     def run(self) -> None:
         """Wait and fire, repeatedly; times that pass while the function still runs are skipped."""
@@ -55,7 +61,7 @@ class Timer(threading.Thread):
                     self._environment.kill()
                     return
             self._fire(due)
-            if self._next_time(self._schedule.expression, due) - due > _KEEP_ALIVE:
+            if not self._keeps_process:
                 self._environment.kill()
 
     def _fire(self, due: datetime) -> None:

@@ -107,6 +107,36 @@ def _enforce_timeouts() -> None:
                 os._exit(1)
 
 
+def prepare(*, is_heavy: bool, shows_tracebacks: bool) -> None:
+    """Import the handlers, before the first request."""
+    for name in [name for name in os.environ if name.startswith("HTTP_")]:
+        del os.environ[name]  # granian passes the environment variables to WSGI, where HTTP_* are headers
+    if folder := settings().prometheus_multiproc_dir:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    app.shows_tracebacks = shows_tracebacks
+    _load(is_heavy=is_heavy)
+
+
+def make_server(port: int) -> MTServer:
+    """The server of one environment; `serve` it with `run_server`."""
+    return _Server(
+        "",
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.WSGI,
+        blocking_threads=1,
+        websockets=False,
+        http1_settings=HTTP1Settings(header_read_timeout=_IDLE_MS),
+        log_level=LogLevels.error,
+    )
+
+
+def run_server(server: MTServer) -> None:
+    """Serve until SIGTERM; a running request is finished first."""
+    threading.Thread(target=_enforce_timeouts, daemon=True).start()
+    server.serve(target_loader=lambda: application, wrap_loader=False)
+
+
 def main() -> None:
     """Serve until SIGTERM; a running request is finished first."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.serve", description=__doc__)
@@ -116,23 +146,8 @@ def main() -> None:
     )
     parser.add_argument("--reload", action="store_true", help="restart when the code changes")
     arguments = parser.parse_args()
-    for name in [name for name in os.environ if name.startswith("HTTP_")]:
-        del os.environ[name]  # granian passes the environment variables to WSGI, where HTTP_* are headers
-    if folder := settings().prometheus_multiproc_dir:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    app.shows_tracebacks = arguments.reload
-    _load(is_heavy=arguments.heavy)
-    threading.Thread(target=_enforce_timeouts, daemon=True).start()
-    server = _Server(
-        "",
-        address="127.0.0.1",
-        port=arguments.port,
-        interface=Interfaces.WSGI,
-        blocking_threads=1,
-        websockets=False,
-        http1_settings=HTTP1Settings(header_read_timeout=_IDLE_MS),
-        log_level=LogLevels.error,
-    )
+    prepare(is_heavy=arguments.heavy, shows_tracebacks=arguments.reload)
+    server = make_server(arguments.port)
     must_restart = threading.Event()
     if arguments.reload:
 
@@ -141,7 +156,7 @@ def main() -> None:
             server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
         reloading.watch(restart)
-    server.serve(target_loader=lambda: application, wrap_loader=False)
+    run_server(server)
     if must_restart.is_set():
         reloading.replace_process("infra.local.serve")
 

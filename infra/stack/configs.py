@@ -124,18 +124,18 @@ def _has_ipv6() -> bool:
 
 
 def _upstreams(profile: Profile) -> str:
-    """The upstreams of nginx: all light HTTP hosts, a third of them for each API instance, and the heavy ones.
+    """The upstreams of nginx: all HTTP hosts of each kind, and a third of readers and writers for each API instance.
 
     A host that refuses connections is skipped for one second; it restarts in less.
     """
-    light = [profile.ports.light + number for number in range(profile.light)]
-    heavy = [profile.ports.heavy + number for number in range(profile.heavy)]
-    shares = {f"light_{number + 1}": light[number::3] or light for number in range(3)}
+    kinds = dict(zip(("readers", "writers", "heavy"), profile.http_ports, strict=True))
+    for name in ("readers", "writers"):
+        kinds |= {f"{name}_{number + 1}": kinds[name][number::3] or kinds[name] for number in range(3)}
     return "".join(
         f"\n    upstream {name} {{\n        zone {name} 64k;\n        least_conn;\n"
         + "".join(f"        server 127.0.0.1:{port} max_fails=2 fail_timeout=1s;\n" for port in ports)
         + f"        keepalive {2 * len(ports)};\n        keepalive_timeout {_IDLE_SECONDS}s;\n    }}\n"
-        for name, ports in {"light": light, **shares, "heavy": heavy}.items()
+        for name, ports in kinds.items()
     )
 
 

@@ -15,6 +15,7 @@ class Taken(Exception):
 def by_program(profile: Profile) -> dict[str, list[int]]:
     """The ports of each program."""
     ports = profile.ports
+    readers, writers, heavy = profile.http_ports
     return {
         "postgres": [ports.postgres],
         "valkey": [ports.valkey],
@@ -23,10 +24,10 @@ def by_program(profile: Profile) -> dict[str, list[int]]:
         "minio": [ports.minio],
         "cassandra": [ports.cassandra, ports.cassandra_nodes],
         "nginx": [ports.nginx, *ports.api],
-        "light": [ports.light + number for number in range(profile.light)],
+        "light": [*readers, *writers],
         "live": [ports.live],
         "localstack": [ports.localstack],
-        "heavy": [ports.heavy + number for number in range(profile.heavy)],
+        "heavy": list(heavy),
     }
 
 

@@ -14,7 +14,8 @@ CLONE = Path(__file__).parents[2]
 _PUBLIC_PORT = 3000
 _PRIVATE_PORT = 23000
 _PORT_OFFSETS = {"run": 0, "test": 1000}
-_MIN_CORES = 2
+_API_INSTANCES = 3
+_MIN_WRITERS = 4
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +32,10 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     minio: int
     cassandra: int
     cassandra_nodes: int
-    light: int
-    """The first port of the light HTTP hosts; the others follow."""
+    readers: int
+    """The first port of the HTTP hosts for reads; the others follow."""
+    writers: int
+    """The first port of the HTTP hosts for writes; the others follow."""
     heavy: int
     """The first port of the heavy HTTP hosts; the others follow."""
     live: int
@@ -45,12 +48,22 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     state: Path
     ports: Ports
-    light: int
-    """Number of HTTP hosts for ordinary functions, spread evenly over the three API instances."""
+    readers: int
+    """Number of HTTP hosts for requests that read, spread evenly over the three API instances."""
+    writers: int
+    """Number of HTTP hosts for requests that write: they wait for disks more than they compute."""
     heavy: int
     """Number of HTTP hosts for functions that the template marks heavy."""
     address: str
     """The address on which nginx listens."""
+
+    @property
+    def http_ports(self) -> tuple[range, range, range]:
+        """The ports of the HTTP hosts for reads, for writes, and of the heavy ones."""
+        firsts = (self.ports.readers, self.ports.writers, self.ports.heavy)
+        counts = (self.readers, self.writers, self.heavy)
+        readers, writers, heavy = (range(first, first + count) for first, count in zip(firsts, counts, strict=True))
+        return readers, writers, heavy
 
     @property
     def env_file(self) -> Path:
@@ -72,12 +85,12 @@ def profile(name: Name) -> Profile:
     """The profile with what the environment overrides.
 
     PHOTOGRAM_STATE is the parent of the state folders, PHOTOGRAM_PORT nginx's first port, PHOTOGRAM_STORE_PORTS the
-    first of the private ports, PHOTOGRAM_ADDRESS nginx's address; PHOTOGRAM_LIGHT and PHOTOGRAM_HEAVY are the numbers
-    of HTTP hosts. The test profile adds 1000 to every port.
+    first of the private ports, PHOTOGRAM_ADDRESS nginx's address; PHOTOGRAM_READERS, PHOTOGRAM_WRITERS and
+    PHOTOGRAM_HEAVY are the numbers of HTTP hosts. The test profile adds 1000 to every port.
     """
     public = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC_PORT) + _PORT_OFFSETS[name]
     private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE_PORT) + _PORT_OFFSETS[name]
-    cores = os.cpu_count() or _MIN_CORES
+    cores = os.cpu_count() or 1
     return Profile(
         name=name,
         state=_state_parent() / f"{name}-{_clone_id()}",
@@ -92,12 +105,14 @@ def profile(name: Name) -> Profile:
             minio=private + 900,
             cassandra=private + 42,
             cassandra_nodes=private + 700,
-            light=private + 100,
+            readers=private + 100,
+            writers=private + 130,
             heavy=private + 150,
             live=private + 190,
             localstack=private + 566,
         ),
-        light=int(os.environ.get("PHOTOGRAM_LIGHT") or 3 * max(_MIN_CORES, cores // 2)),
+        readers=int(os.environ.get("PHOTOGRAM_READERS") or max(_API_INSTANCES, cores)),
+        writers=int(os.environ.get("PHOTOGRAM_WRITERS") or max(_MIN_WRITERS, cores)),
         heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 2),
         address=os.environ.get("PHOTOGRAM_ADDRESS") or "127.0.0.1",
     )

@@ -29,15 +29,13 @@ _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """One supervised program, or `count` equal ones on consecutive ports."""
+    """One supervised program."""
 
     name: str
     command: list[str]
+    """Its log replaces LOG."""
     variables: dict[str, str] = {}
     user: str | None = None
-    count: int = 1
-    first_port: int = 0
-    """The port of the first process, if not 0; each process's port replaces PORT in the command."""
     stop_signal: str = "TERM"
     stop_seconds: int = 20
     fingerprint: str = ""
@@ -113,6 +111,8 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
     """The function hosts; with `reloads`, they restart themselves when the code changes."""
     python, code = sys.executable, "" if reloads else _code_fingerprint()
     reload = ["--reload"] if reloads else []
+    readers, writers, heavy = profile.http_ports
+    serve = [python, "-m", "infra.local.serve_all", "--log", "LOG"]
     variables = {
         **for_functions(settings),
         "PYTHONUNBUFFERED": "1",
@@ -121,18 +121,14 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
     return [
         Program(
             name="light",
-            command=[python, "-m", "infra.local.serve", "--port", "PORT", *reload],
+            command=[*serve, "--ports", f"{_port_range(readers)},{_port_range(writers)}", *reload],
             variables=variables,
-            count=profile.light,
-            first_port=profile.ports.light,
             fingerprint=code,
         ),
         Program(
             name="heavy",  # password hashing and uploads yield the CPU to everything else
-            command=["nice", "-n", "10", python, "-m", "infra.local.serve", "--port", "PORT", "--heavy", *reload],
+            command=["nice", "-n", "10", *serve, "--ports", _port_range(heavy), "--heavy", *reload],
             variables=variables,
-            count=profile.heavy,
-            first_port=profile.ports.heavy,
             fingerprint=code,
         ),
         Program(
@@ -287,12 +283,13 @@ def minio_variables(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _program(profile: Profile, program: Program) -> str:
-    command = " ".join(f'"{part}"' if " " in part or ";" in part else part for part in program.command)
     variables = dict(program.variables)
     if program.fingerprint:
         variables["PHOTOGRAM_FINGERPRINT"] = fingerprints.of_text(program.fingerprint)
+    log = _escape(f"{profile.state}/logs/{program.name}.log")
+    command = [log if part == "LOG" else _escape(part) for part in program.command]
     lines = {
-        "command": _escape(command).replace("PORT", "%(process_num)d"),
+        "command": " ".join(f'"{part}"' if " " in part or ";" in part else part for part in command),
         "autostart": "false",
         "autorestart": "true",
         "startsecs": "1",
@@ -301,23 +298,20 @@ def _program(profile: Profile, program: Program) -> str:
         "stopwaitsecs": str(program.stop_seconds),
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": f"{profile.state}/logs/%(program_name)s.log",
+        "stdout_logfile": log,
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": "1",
     }
-    if program.count > 1 or program.first_port:
-        lines |= {
-            "process_name": "%(program_name)s-%(process_num)d",
-            "numprocs": str(program.count),
-            "numprocs_start": str(program.first_port),
-            "stdout_logfile": f"{profile.state}/logs/%(program_name)s-%(process_num)d.log",
-        }
     if program.user:
         lines["user"] = program.user
         lines["directory"] = str(profile.state)
     if variables:
         lines["environment"] = ",".join(f"{name}={_quote(value)}" for name, value in variables.items())
     return f"\n[program:{program.name}]\n" + "".join(f"{name}={value}\n" for name, value in lines.items())
+
+
+def _port_range(ports: range) -> str:
+    return f"{ports[0]}-{ports[-1]}"
 
 
 def _quote(value: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pika
 import psycopg
 
+from infra.stack import ports
 from infra.stack.profiles import Profile
 from layers.rabbitmq.connection import UNAVAILABLE_ERRORS
 
@@ -42,8 +43,7 @@ def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
         case "nginx":
             _http(profile.ports.nginx, "/")
         case "light" | "heavy" | "live" | "localstack":
-            first, count = getattr(profile.ports, program), getattr(profile, program, 1)
-            for port in range(first, first + count):
+            for port in ports.by_program(profile)[program]:
                 _http(port, "/_localstack/health" if program == "localstack" else "/api/health/live")
         case _:
             pass

@@ -48,11 +48,10 @@ def photo_events_lost() -> Iterator[None]:
 def kill_environments() -> int:
     """End the processes in which queue functions run; how many there were."""
     killed = 0
-    for process in services.process("consumer").children(recursive=True):
+    for process in services.process("consumer").children():
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "infra.environments.child_process" in process.cmdline():
-                process.kill()
-                killed += 1
+            process.kill()
+            killed += 1
     return killed
 
 

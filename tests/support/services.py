@@ -68,7 +68,7 @@ def process(part: str) -> psutil.Process:
         return psutil.Process(calls.getProcessInfo(part)["pid"])
 
 
-def process_ids(*programs: str) -> dict[str, int]:
-    """The process ids of all processes of these programs, by process name."""
-    with _supervisor() as calls:
-        return {each["name"]: each["pid"] for each in calls.getAllProcessInfo() if each["group"] in programs}
+def process_ids(*parts: str) -> set[int]:
+    """The ids of the processes of these parts, and of those that they have started."""
+    parents = [process(part) for part in parts]
+    return {each.pid for parent in parents for each in (parent, *parent.children())}
