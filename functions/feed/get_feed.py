@@ -3,11 +3,15 @@
 `cursor` can also be a time in ISO 8601: the page then starts with posts that are strictly older.
 """
 
+from uuid import UUID
+
 from layers.core.limits import FEED
 from layers.core.models import Page, Post, Shape, Viewer
+from layers.core.prefetched import Prefetched
 from layers.entrypoints.endpoint import endpoint
 from layers.entrypoints.response import Encoded
 from layers.services import home_feed
+from layers.valkey.connection import Call
 
 
 class Feed(Shape, frozen=True, kw_only=True, omit_defaults=True):
@@ -19,6 +23,10 @@ class Feed(Shape, frozen=True, kw_only=True, omit_defaults=True):
     """True, with no posts, while no store can answer; otherwise absent."""
 
 
-@endpoint(limit=FEED)
-def handler(query: Page, viewer: Viewer) -> Encoded[Feed]:
-    return Encoded(home_feed.read(viewer, cursor=query.cursor, limit=query.size))
+def _prefetch(viewer_id: UUID, query: Page) -> Call:
+    return home_feed.prefetch(viewer_id, cursor=query.cursor, limit=query.size)
+
+
+@endpoint(limit=FEED, prefetch=_prefetch)
+def handler(query: Page, viewer: Viewer, prefetched: Prefetched | None) -> Encoded[Feed]:
+    return Encoded(home_feed.read(viewer, cursor=query.cursor, limit=query.size, prefetched=prefetched))

@@ -2,9 +2,10 @@
 
 import functools
 import logging
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -13,7 +14,27 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from layers.core.settings import settings
 
 _SERVICE: Final = "photogram"
+_ENCODER: Final = msgspec.json.Encoder()
 _STANDARD_ATTRIBUTES: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The log line of a request; its fields are in the order in which they are written."""
+
+    level: str = "INFO"
+    message: str = "request"
+    timestamp: str
+    service: str = _SERVICE
+    function: str
+    request_id: str
+    trace_id: str
+    method: str
+    path: str
+    user_id: UUID | None
+    status: int
+    duration_ms: float
+    content_length: int
+    response_bytes: int
 
 
 class _LineFormatter(LambdaPowertoolsFormatter):
@@ -26,12 +47,30 @@ class _LineFormatter(LambdaPowertoolsFormatter):
         line: dict[str, Any] = {
             "level": record.levelname,
             "message": record.getMessage(),
-            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "timestamp": format_timestamp(record.created),
             "service": _SERVICE,
         }
         attributes = record.__dict__
         line |= {name: attributes[name] for name in attributes if name not in _STANDARD_ATTRIBUTES}
         return _serialize(line)
+
+
+def format_timestamp(seconds: float) -> str:
+    """A Unix time as the log has it: ISO 8601 in UTC with milliseconds."""
+    return f"{_format_second(int(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _format_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def write_request(line: RequestLine) -> None:
+    """Write the line of a request where the logger writes, in a quarter of its time: every request has one."""
+    handler = logger().registered_handler
+    if logger().log_level <= logging.INFO and isinstance(handler, logging.StreamHandler):
+        handler.stream.write(_ENCODER.encode(line).decode() + "\n")
+        handler.flush()
 
 
 def _serialize(record: Any) -> str:

@@ -51,3 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def settings() -> Settings:
     """The settings of this process; after `settings.cache_clear()` the next call reads them again."""
     return Settings.from_environment()
+
+
+def runs_in_lambda() -> bool:
+    """Whether AWS Lambda or LocalStack runs this process."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ

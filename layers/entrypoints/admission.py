@@ -4,6 +4,9 @@ Valkey counts requests and holds copies of sessions; PostgreSQL holds the sessio
 """
 
 import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -15,10 +18,19 @@ from layers.postgres.connection import autocommit
 from layers.valkey import admission
 from layers.valkey.admission import Admission, LimitDecision
 
+_MAX_KNOWN: Final = 10_000
 
-def admit(session_id: str | None, address: str, limit: Limit | None) -> Admission:
+_known: dict[str, UUID] = {}
+"""The users of the sessions that this process has admitted. A session may have ended since."""
+
+
+def admit(
+    session_id: str | None, address: str, limit: Limit | None, *, prefetch: Callable[[UUID], Any] | None = None
+) -> Admission:
     """Read the session and count the request: one round trip if Valkey has the session.
 
+    `prefetch` gives the call that a function for this viewer will begin with. It is made in the same round trip if this
+    process knows the session, and its reply is in the result only if the session still belongs to that viewer.
     Without Valkey, sessions are read from PostgreSQL and nothing is counted; a limit that must be counted (login)
     raises `StoreUnavailable`.
     """
@@ -27,15 +39,25 @@ def admit(session_id: str | None, address: str, limit: Limit | None) -> Admissio
     try:
         if admission.needs_revocations():
             admission.apply_revocations(_read_revocations())
-        admitted = admission.admit(session_id, address, general, configured)
+        expected = _known.get(session_id) if session_id and prefetch else None
+        ahead = prefetch(expected) if prefetch and expected else None
+        admitted = admission.admit(session_id, address, general, configured, ahead=ahead)
         if session_id and admitted.unknown_session:
+            prefetched = admitted.prefetched
             admitted = _admit_from_postgres(session_id, address, general, configured)
+            admitted = msgspec.structs.replace(admitted, prefetched=prefetched)
     except StoreUnavailable as error:
         if error.store != "valkey" or (limit and limit.closed_without_valkey):
             raise
         # Valkey is unavailable (R-L7).
         found = _find_session(session_id) if session_id else None
         return Admission(session=found[0] if found else None, count=None)
+    if session_id and admitted.session:
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
+        _known[session_id] = admitted.session.user_id
+        if admitted.prefetched and admitted.session.user_id != expected:
+            admitted = msgspec.structs.replace(admitted, prefetched=None)
     if admitted.session and admitted.save_due:
         # Valkey has the new expiry, so a failure here does not matter; the next request tries again.
         with contextlib.suppress(StoreUnavailable), autocommit() as db:

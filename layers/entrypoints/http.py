@@ -7,12 +7,12 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from prometheus_client import Counter, Histogram
 
 from layers.core import media_links, metrics, trace
 from layers.core.errors import MethodNotAllowed, StoreUnavailable, TooMany
 from layers.core.limits import SESSION_SECONDS
-from layers.core.logging import function_name, logger
+from layers.core.logging import RequestLine, format_timestamp, function_name, logger, write_request
+from layers.core.metrics import Counter, Histogram
 from layers.core.models import Session
 from layers.core.settings import settings
 from layers.entrypoints import cors
@@ -131,8 +131,8 @@ def _record(name: str, exchange: Exchange, reply: Reply, seconds: float, route: 
         counter.inc()
     for histogram in histograms:
         histogram.observe(seconds)
-    logger().info(
-        "request",
+    line = RequestLine(
+        timestamp=format_timestamp(time.time()),
         function=name,
         request_id=request.trace_id,
         trace_id=request.trace_id,
@@ -144,6 +144,7 @@ def _record(name: str, exchange: Exchange, reply: Reply, seconds: float, route: 
         content_length=request.content_length,
         response_bytes=exchange.response_bytes,
     )
+    write_request(line)
 
 
 @functools.lru_cache(maxsize=1024)

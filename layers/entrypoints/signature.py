@@ -5,6 +5,7 @@
 - A `NewId` parameter gets the id of what is created; such requests may have an `Idempotency-Key`.
 - A Struct named `query` gets the query, one named `form` the multipart form, and any other the JSON body. If form and
   body are both optional, one of them is filled, by the type of the body.
+- A `Prefetched | None` parameter gets the reply to the call to Valkey that the decorator's `prefetch` gives.
 - Any other parameter is a variable of the path.
 """
 
@@ -36,11 +37,13 @@ from layers.core.errors import (
 from layers.core.ids import NewId
 from layers.core.limits import Limit
 from layers.core.models import Admin, Role, Verified, Viewer
+from layers.core.prefetched import Prefetched
 from layers.entrypoints import cors
 from layers.entrypoints.request import Request
 
 type Handler = Callable[..., object]
 type Refusals = tuple[type[PhotogramError], ...]
+type Prefetch = Callable[..., object]
 
 ROLES: Final[dict[type[Viewer], tuple[Role, ...]]] = {
     Viewer: ("user", "verified", "admin"),
@@ -62,6 +65,9 @@ class Signature(msgspec.Struct, frozen=True):
     form: type[msgspec.Struct] | None = None
     body: tuple[str, type[msgspec.Struct]] | None = None
     new_id: str | None = None
+    prefetched: str | None = None
+    prefetch: Prefetch | None = None
+    """Gives the function's first call to Valkey, from the viewer's id and the function's arguments."""
     answer: object = None
     limit: Limit | None = None
     admits: bool = True
@@ -81,7 +87,9 @@ class Signature(msgspec.Struct, frozen=True):
                 continue
             optional = isinstance(kind, types.UnionType)
             kind = next(part for part in typing.get_args(kind) if part is not types.NoneType) if optional else kind
-            if issubclass(kind, Viewer):
+            if kind is Prefetched:
+                found["prefetched"] = name
+            elif issubclass(kind, Viewer):
                 found |= {"viewer": kind, "viewer_optional": optional, "takes_viewer": True}
             elif kind is Request:
                 found["takes_request"] = name

@@ -18,10 +18,12 @@ from layers.core.breaker import Breaker
 from layers.core.errors import Invalid, StoreUnavailable
 from layers.core.feed_posts import FeedEntry
 from layers.core.ids import floor_of
-from layers.core.models import Viewer, renditions_of
+from layers.core.models import Viewer, links_of
+from layers.core.prefetched import Prefetched
 from layers.postgres import feeds
 from layers.postgres.connection import autocommit
 from layers.valkey import timelines
+from layers.valkey.connection import Call
 from layers.valkey.timelines import TimelinePage, TimelineState
 
 FALLBACK: Final = b'{"posts":[],"nextCursor":null,"fallback":true}'
@@ -39,20 +41,28 @@ _AUTHOR_SLICE: Final = slice(55, 91)
 """The two ids in the JSON of a fragment, `{"id":"…","userId":"…",…`, which are the scopes of its links."""
 
 _FILES: Final = b'"files":"\\u0001'
-_AVATAR: Final = b'"\\u0002'
+_AVATAR: Final = b'"\\u0002avatars/'
 _MARK: Final = b"\\u0001"
 _INDEX_LENGTH: Final = len('0"')
 
 _breaker = Breaker("feed_generation", failure_ratio=0.5, volume=3, reset_seconds=5)
 
 
-def read(viewer: Viewer, *, cursor: str | None, limit: int) -> bytes:
-    """One page, `{posts, nextCursor}`, as JSON; `fallback` and no posts if neither Valkey nor PostgreSQL can answer."""
+def prefetch(viewer_id: UUID, *, cursor: str | None, limit: int) -> Call:
+    """The call to Valkey that `read` begins with, to be made together with the admission. Raises `Invalid`."""
+    return timelines.read_call(viewer_id, before=_parse_cursor(cursor, viewer_id), limit=limit)
+
+
+def read(viewer: Viewer, *, cursor: str | None, limit: int, prefetched: Prefetched | None = None) -> bytes:
+    """One page, `{posts, nextCursor}`, as JSON; `fallback` and no posts if neither Valkey nor PostgreSQL can answer.
+
+    `prefetched` is the reply to the call of `prefetch`, for the same viewer and page.
+    """
     started = time.perf_counter()
     before = _parse_cursor(cursor, viewer.id)
     try:
         with _breaker.guard():
-            outcome, entries = _read_page(viewer, before, limit)
+            outcome, entries = _read_page(viewer, before, limit, prefetched)
     except StoreUnavailable:
         outcome, answer = "fallback", FALLBACK
     else:
@@ -62,10 +72,15 @@ def read(viewer: Viewer, *, cursor: str | None, limit: int) -> bytes:
     return answer
 
 
-def _read_page(viewer: Viewer, before: bytes | None, limit: int) -> tuple[str, Sequence[FeedEntry]]:
+def _read_page(
+    viewer: Viewer, before: bytes | None, limit: int, prefetched: Prefetched | None
+) -> tuple[str, Sequence[FeedEntry]]:
     """The outcome (hit or miss) and the entries of the page: one more than `limit` if there is a next page."""
     try:
-        page = timelines.read(viewer.id, before=before, limit=limit)
+        if prefetched is None:
+            page = timelines.read(viewer.id, before=before, limit=limit)
+        else:
+            page = timelines.parse_page(*prefetched)
         if page.state is TimelineState.PAGE and all(entry.is_complete for entry in page.entries):
             return "hit", page.entries
         if page.state is TimelineState.ABSENT:
@@ -158,12 +173,6 @@ def _add_links(body: bytes, prefix: str) -> bytes:
 def _files_format(order_index: int) -> tuple[bytes, int]:
     """The JSON members with the URLs of a picture, as a format with prefix and post id per URL; the number of URLs."""
     post_id = UUID(int=0)
-    renditions = renditions_of(post_id, order_index)
-    members = {
-        "mediaUrl": renditions.large.jpeg,
-        "thumbnailUrl": renditions.thumbnail.jpeg,
-        "renditions": renditions,
-    }
-    files = msgspec.json.encode(members)[1:-1].replace(b"%", b"%%")
+    files = msgspec.json.encode(links_of(post_id, order_index))[1:-1].replace(b"%", b"%%")
     urls = files.count(_MARK)
     return files.replace(_MARK, b"%b").replace(str(post_id).encode(), b"%b"), urls

@@ -14,9 +14,10 @@ import msgspec
 from layers.core.errors import StoreUnavailable
 from layers.core.limits import SESSION_SECONDS, Limit
 from layers.core.models import Revocation, Session
+from layers.core.prefetched import Prefetched
 from layers.core.settings import settings
 from layers.valkey import connection, copies, timelines
-from layers.valkey.connection import Script, Value
+from layers.valkey.connection import Call, Script, Value
 
 _SAVE_SECONDS: Final = 15 * 60
 _REVOKED_SECONDS: Final = 60
@@ -45,14 +46,18 @@ class Admission(msgspec.Struct, frozen=True):
     """Whether Valkey does not have the session; then nothing was counted."""
     save_due: bool = False
     """Whether the session's new expiry should be written to PostgreSQL (at most every 15 min)."""
+    prefetched: Prefetched | None = None
 
 
 ADMIT: Final = Script("admit")
 
 
-def admit(session_id: str | None, address: str, general: Limit, limit: Limit | None) -> Admission:
+def admit(
+    session_id: str | None, address: str, general: Limit, limit: Limit | None, *, ahead: Call | None = None
+) -> Admission:
     """Extend the session (24 h, at most to its absolute end) and count the request. Raises `StoreUnavailable`.
 
+    `ahead` is a call to make in the same round trip, whatever the decision is.
     `general` counts by user, or by address without a session, also the requests that `limit` then refuses. `limit`
     counts by user, or by address if it is declared so. With an unknown session id nothing is counted.
     """
@@ -60,16 +65,19 @@ def admit(session_id: str | None, address: str, general: Limit, limit: Limit | N
     if limit is not None:
         specific = (limit.action, limit.requests, limit.seconds, "1" if limit.by_address else "")
     seconds = (SESSION_SECONDS, _SAVE_SECONDS)
-    reply = ADMIT(session_id or "", address, *seconds, general.action, general.requests, general.seconds, *specific)
+    counted_general = (general.action, general.requests, general.seconds)
+    call = Call(ADMIT, (session_id or "", address, *seconds, *counted_general, *specific))
+    reply, *replies = connection.run(call, ahead) if ahead else connection.run(call)
+    prefetched = Prefetched(ahead, replies[0]) if ahead else None
     if not reply[0]:
-        return Admission(session=None, count=None, unknown_session=True)
+        return Admission(session=None, count=None, unknown_session=True, prefetched=prefetched)
     _, user_id, username, role, save_due, which, accepted, remaining, reset, entry = reply
     session = None
     if session_id and user_id:
         session = Session(id=session_id, user_id=UUID(user_id.decode()), username=username.decode(), role=role.decode())
     counted = limit if which != 1 and limit is not None else general
     count = LimitDecision(limit=counted, accepted=accepted == 1, remaining=remaining, reset_seconds=reset, entry=entry)
-    return Admission(session=session, count=count, save_due=save_due == 1)
+    return Admission(session=session, count=count, save_due=save_due == 1, prefetched=prefetched)
 
 
 REMEMBER: Final = Script("remember")

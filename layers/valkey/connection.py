@@ -7,28 +7,24 @@ data restored after a restart could be outdated.
 import functools
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
-from redis.retry import Retry
+from hiredis import HiredisError, ReplyError
 
 from layers.core.breaker import Breaker, BreakerState
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
+from layers.valkey import wire
+from layers.valkey.wire import Wire
 
-type Value = bytes | str | int
-type Connection = Any
-"""A connection of redis-py (partly untyped), used without its client, which costs as much time as a round trip."""
+type Value = wire.Value
 
 _SCRIPTS = Path(__file__).parent / "lua"
 _CONNECT_SECONDS = 0.3
 _ANSWER_SECONDS = 0.5
-_UNAVAILABLE_PREFIXES = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS")
-_UNAVAILABLE_ERRORS = (OutOfMemoryError, ReadOnlyError)
+_UNAVAILABLE_PREFIXES = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
 """Error replies that mean that Valkey cannot serve requests at the moment."""
 
 _breaker = Breaker("valkey", failure_ratio=0.1, volume=1, reset_seconds=1)
@@ -57,32 +53,49 @@ class Script:
 
     def __call__(self, *values: Value) -> Any:
         """Run the script with these values as ARGV, in one round trip. Raises `StoreUnavailable("valkey")`."""
-        with _breaker.guard():
-            try:
-                connection = _open()
-                if _stale_keys:
-                    _remove_stale_keys(connection)
-                return self._run(connection, values)
-            except ResponseError as error:
-                if not isinstance(error, _UNAVAILABLE_ERRORS) and not str(error).startswith(_UNAVAILABLE_PREFIXES):
-                    raise
-                _missed_writes.set()
-                raise StoreUnavailable("valkey") from error
-            except (redis.RedisError, OSError) as error:
-                close()
-                _missed_writes.set()
-                raise StoreUnavailable("valkey") from error
-            except BaseException:
-                close()  # the reply may have been read in part
-                raise
+        return run(Call(self, values))[0]
 
-    def _run(self, connection: Connection, values: tuple[Value, ...]) -> Any:
-        connection.send_command("EVALSHA", self.digest, 0, *values)
+
+class Call(NamedTuple):
+    """One call of a script."""
+
+    script: Script
+    values: tuple[Value, ...]
+
+
+def run(*calls: Call) -> list[Any]:
+    """The replies of the calls, made in this order, in one round trip. Raises `StoreUnavailable("valkey")`."""
+    with _breaker.guard():
         try:
-            return connection.read_response()
-        except NoScriptError:
-            connection.send_command("EVAL", self.text, 0, *values)
-            return connection.read_response()
+            connection = _open()
+            if _stale_keys:
+                _remove_stale_keys(connection)
+            return _run(connection, calls)
+        except ReplyError as error:
+            if not str(error).startswith(_UNAVAILABLE_PREFIXES):
+                raise
+            _missed_writes.set()
+            raise StoreUnavailable("valkey") from error
+        except (HiredisError, OSError) as error:
+            close()
+            _missed_writes.set()
+            raise StoreUnavailable("valkey") from error
+        except BaseException:
+            close()  # a reply may have been read in part
+            raise
+
+
+def _run(connection: Wire, calls: Sequence[Call]) -> list[Any]:
+    connection.send([("EVALSHA", script.digest, 0, *values) for script, values in calls])
+    replies = [connection.read() for _ in calls]
+    for number, (script, values) in enumerate(calls):
+        if isinstance(replies[number], ReplyError) and str(replies[number]).startswith("NOSCRIPT"):
+            connection.send([("EVAL", script.text, 0, *values)])
+            replies[number] = connection.read()
+    for reply in replies:
+        if isinstance(reply, ReplyError):
+            raise reply
+    return replies
 
 
 def mark_stale(keys: Iterable[bytes]) -> None:
@@ -92,10 +105,10 @@ def mark_stale(keys: Iterable[bytes]) -> None:
 
 def close() -> None:
     """Close this thread's connection; the next call opens another."""
-    connection: Connection | None = getattr(_local, "connection", None)
+    connection: Wire | None = getattr(_local, "connection", None)
     _local.connection = None
     if connection is not None:
-        connection.disconnect()
+        connection.close()
 
 
 def is_circuit_open() -> bool:
@@ -113,33 +126,18 @@ def mark_current() -> None:
     _missed_writes.clear()
 
 
-def _open() -> Connection:
-    connection: Connection | None = getattr(_local, "connection", None)
-    if connection is not None and _is_alive(connection):
+def _open() -> Wire:
+    connection: Wire | None = getattr(_local, "connection", None)
+    if connection is not None and connection.is_alive:
         return connection
     close()
-    opened: Connection = redis.ConnectionPool.from_url(
-        settings().valkey_url,
-        protocol=2,
-        socket_connect_timeout=_CONNECT_SECONDS,
-        socket_timeout=_ANSWER_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    ).make_connection()
-    opened.connect()
+    opened = Wire(settings().valkey_url, connect_seconds=_CONNECT_SECONDS, answer_seconds=_ANSWER_SECONDS)
     _local.connection = opened
     return opened
 
 
-def _is_alive(connection: Connection) -> bool:
-    """Whether the idle connection is still open: Valkey sends data on it only when it closes it."""
-    try:
-        return not connection.can_read(timeout=0)
-    except redis.ConnectionError:
-        return False
-
-
-def _remove_stale_keys(connection: Connection) -> None:
+def _remove_stale_keys(connection: Wire) -> None:
     keys = tuple(_stale_keys)
-    connection.send_command("UNLINK", *keys)
-    connection.read_response()
+    connection.send([("UNLINK", *keys)])
+    connection.read()
     _stale_keys.difference_update(keys)

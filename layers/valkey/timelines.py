@@ -16,15 +16,15 @@ Posts of authors with many followers are not pushed: `author:{id}` has their rec
 import secrets
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
 
 from layers.core.errors import StoreUnavailable
 from layers.core.feed_posts import FeedEntry, FeedSources
-from layers.valkey import fragments
-from layers.valkey.connection import Script, Value, mark_stale
+from layers.valkey import connection, fragments
+from layers.valkey.connection import Call, Script, Value, mark_stale
 
 MAX_ENTRIES: Final = 500
 _TRIM_ENTRIES: Final = MAX_ENTRIES + 50
@@ -71,8 +71,27 @@ def read(viewer_id: UUID, *, before: bytes | None, limit: int) -> TimelinePage:
     If there is no timeline, this call marks it as being built, and the caller must call `build`; if it does not, the
     timeline is busy until the mark expires.
     """
+    call = read_call(viewer_id, before=before, limit=limit)
+    return parse_page(call, connection.run(call)[0])
+
+
+def read_call(viewer_id: UUID, *, before: bytes | None, limit: int) -> Call:
+    """The call of `read`, to be made together with others; `parse_page` reads its reply."""
     token = secrets.token_bytes(_TOKEN_BYTES)
-    return _parse_page(READ(viewer_id.bytes, before or b"", limit, token, _BUILD_SECONDS), token)
+    return Call(READ, (viewer_id.bytes, before or b"", limit, token, _BUILD_SECONDS))
+
+
+def parse_page(call: Call, reply: Sequence[Any]) -> TimelinePage:
+    """The page for the reply to a call of `read_call`. Raises `StoreUnavailable`: it may need a second round trip."""
+    _, _, limit, token, *_ = call.values
+    match reply:
+        case [b"page", bytes(built_by), bytes(ids), bytes(headers), list(liked), list(saved)]:
+            entries = fragments.unpack(ids, headers, liked, saved, limit=cast("int", limit))
+            return TimelinePage(TimelineState.PAGE, built_by, entries)
+        case [bytes(state)]:
+            return TimelinePage(TimelineState(state.decode()), cast("bytes", token))
+        case _:
+            raise ValueError(reply)
 
 
 BUILD: Final = Script("order", "merge", "read_page")
@@ -87,7 +106,8 @@ def build(
     """
     page_values = (viewer_id.bytes, before or b"", limit, page.token, _BUILD_SECONDS)
     build_values = (sources.posts, sources.followed, int(sources.has_older), _SECONDS)
-    return _parse_page(BUILD(*page_values, *build_values), page.token)
+    call = Call(BUILD, (*page_values, *build_values))
+    return parse_page(call, connection.run(call)[0])
 
 
 REPAIR: Final = Script("order", "versions", "repair")
@@ -167,14 +187,3 @@ def set_banned(author_id: UUID, *, is_banned: bool = True) -> None:
 
 def _keys(user_id: UUID) -> tuple[bytes, bytes]:
     return b"timeline:" + user_id.bytes, b"following:" + user_id.bytes
-
-
-def _parse_page(reply: Sequence[bytes | int | None], token: bytes) -> TimelinePage:
-    match reply:
-        case [b"page", _, bytes(built_by), *values]:
-            quads = zip(values[::4], values[1::4], values[2::4], values[3::4], strict=True)
-            return TimelinePage(TimelineState.PAGE, built_by, [fragments.unpack(*quad) for quad in quads])  # type: ignore[arg-type]
-        case [bytes(state)]:
-            return TimelinePage(TimelineState(state.decode()), token)
-        case _:
-            raise ValueError(reply)

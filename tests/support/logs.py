@@ -15,11 +15,10 @@ from layers.core.logging import logger
 def capture_log() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """A function that gives the lines written by this process since the block began, decoded, oldest first."""
     written = io.StringIO()
-    handler = logging.StreamHandler(written)
-    handler.setFormatter(logger().registered_formatter)
-    target = logging.getLogger(logger().name)
-    target.addHandler(handler)
+    handler = logger().registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(written)
     try:
         yield lambda: [msgspec.json.decode(line) for line in written.getvalue().splitlines()]
     finally:
-        target.removeHandler(handler)
+        handler.setStream(before)

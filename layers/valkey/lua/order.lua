@@ -31,4 +31,4 @@ local function place_of(key, id)
 end
 
 local TOMBSTONE = '\255\255\255\255\255\255\255\255'
-local HEADER = 32
+local HEADER = 40

@@ -1,7 +1,7 @@
 -- Read one page of a home feed.
 -- ARGV: viewer, id before which the page starts or '', number of posts, token for a build, seconds that its mark lives
--- Returns 'page', 1 if there is a next page, token; then per post: id, fragment or nil, liked or nil, saved or nil. The
---         first post of the next page is returned too, with an empty fragment.
+-- Returns 'page', token, ids, headers (40 bytes each, zero if unknown), liked, saved (a list of bits or nil each). The
+--         first post of the next page is returned too.
 --         'absent': there is no timeline, and this call has marked it as being built with the given token.
 --         'busy': another reader is building the timeline.
 --         'beyond': the page reaches beyond the end of the timeline.
@@ -51,36 +51,33 @@ local function next_entry()
   return entry
 end
 
+local NO_HEADER, NO_BODY = string.rep('\0', HEADER), string.rep('\0', 8)
 local banned = redis.call('EXISTS', 'banned') == 1
-local ids, posts, dropped, ended = {}, {}, {}, false
+local ids, headers, dropped, ended = {}, {}, {}, false
 while #ids < size and not ended do
-  local candidates, keys = {}, {}
+  local candidates, found, authors = {}, {}, {}
   while #ids + #candidates < size do
     local entry = next_entry()
     if is_sentinel(entry) then
       ended = true
       break
     end
-    candidates[#candidates + 1] = entry
-    keys[#keys + 1] = 'post:' .. entry
+    local n, header = #candidates + 1, redis.call('GETRANGE', 'post:' .. entry, 0, HEADER - 1)
+    candidates[n], found[n] = entry, header
+    authors[n] = header ~= '' and string.sub(header, 17, 32) or viewer
   end
-  if #keys > 0 then
-    local fragments = redis.call('MGET', unpack(keys))
-    local authors = {}
-    for i, fragment in ipairs(fragments) do
-      authors[i] = fragment and string.sub(fragment, 17, HEADER) or viewer
-    end
+  if #candidates > 0 then
     local shown = redis.call('SMISMEMBER', following, unpack(authors))
     local hidden = banned and redis.call('SMISMEMBER', 'banned', unpack(authors))
-    for i, fragment in ipairs(fragments) do
-      local is_whole = fragment and #fragment > HEADER
-      if fragment and string.sub(fragment, 1, 8) == TOMBSTONE then
+    for i, header in ipairs(found) do
+      local is_whole = header ~= '' and string.sub(header, 33) ~= NO_BODY
+      if string.sub(header, 1, 8) == TOMBSTONE then
         dropped[#dropped + 1] = candidates[i]
       elseif is_whole and (shown[i] == 0 or (hidden and hidden[i] == 1)) then
         dropped[#dropped + 1] = candidates[i]
       else
         ids[#ids + 1] = candidates[i]
-        posts[#ids] = is_whole and fragment
+        headers[#ids] = is_whole and header or NO_HEADER
       end
     end
   end
@@ -92,16 +89,9 @@ if ended and kind_of(sentinel) == CUT then
   return {'beyond'}
 end
 
-local page = {'page', #ids == size and 1 or 0, token_of(sentinel)}
+local liked, saved = {}, {}
 if #ids > 0 then
-  local liked = redis.call('HMGET', 'liked:' .. viewer, unpack(ids))
-  local saved = redis.call('HMGET', 'saved:' .. viewer, unpack(ids))
-  for i, id in ipairs(ids) do
-    local n = #page
-    page[n + 1], page[n + 2], page[n + 3], page[n + 4] = id, posts[i], liked[i], saved[i]
-    if i == size and posts[i] then
-      page[n + 2], page[n + 3], page[n + 4] = '', '0', '0'
-    end
-  end
+  liked = redis.call('HMGET', 'liked:' .. viewer, unpack(ids))
+  saved = redis.call('HMGET', 'saved:' .. viewer, unpack(ids))
 end
-return page
+return {'page', token_of(sentinel), table.concat(ids), table.concat(headers), liked, saved}

@@ -1,5 +1,6 @@
 -- Functions that store the newest version, in whatever order writes arrive.
--- A fragment has a version (8 bytes), likes, comments (4 each), author (16), then JSON, which may be missing.
+-- A fragment has a version (8 bytes), likes, comments (4 each), author (16), the digest of the body (8), and the body,
+-- which is JSON. If the body is missing, author and digest are zero.
 local function version_of(fragment) return (struct.unpack('>I8', fragment)) end
 
 local function store_fragment(id, fragment, seconds)
@@ -18,7 +19,7 @@ local function store_counts(id, counts, seconds)
   local key = 'post:' .. id
   local stored = redis.call('GETRANGE', key, 0, 7)
   if stored == '' then
-    redis.call('SET', key, counts .. string.rep('\0', 16), 'EX', seconds)
+    redis.call('SET', key, counts .. string.rep('\0', HEADER - 16), 'EX', seconds)
   elseif version_of(stored) < version_of(counts) then
     redis.call('SETRANGE', key, 0, counts)
   end

@@ -180,7 +180,7 @@ def test_pages_beyond_what_a_timeline_holds_come_from_the_rows(friends: tuple[Pe
     assert all_pages(ada, limit=9) == sorted(made, reverse=True)
 
 
-def test_a_warm_feed_is_two_round_trips_and_no_statement(friends: tuple[Person, Person]) -> None:
+def test_a_warm_feed_is_one_round_trip_and_no_statement(friends: tuple[Person, Person]) -> None:
     ada, grace = friends
     for _ in range(30):
         publish_post(grace)
@@ -189,7 +189,36 @@ def test_a_warm_feed_is_two_round_trips_and_no_statement(friends: tuple[Person, 
     with count_trips() as trips:
         feed(ada)
 
+    assert (trips.valkey, trips.statements) == (1, 0)
+
+
+def test_a_process_reads_the_bodies_of_posts_once(friends: tuple[Person, Person]) -> None:
+    ada, grace = friends
+    made = [publish_post(grace) for _ in range(30)]
+    feed(ada)
+    fragments.forget_bodies()
+
+    with count_trips() as trips:
+        assert feed_ids(ada) == made[:-21:-1]
     assert (trips.valkey, trips.statements) == (2, 0)
+    with count_trips() as trips:
+        assert feed_ids(ada) == made[:-21:-1]
+    assert (trips.valkey, trips.statements) == (1, 0)
+
+
+def test_a_session_and_a_timeline_that_valkey_has_lost_are_there_after_one_request(
+    friends: tuple[Person, Person],
+) -> None:
+    ada, grace = friends
+    made = [publish_post(grace) for _ in range(3)]
+    feed(ada)
+    forget_feed(ada)
+    valkey().delete(f"session:{ada.session_id}")
+
+    assert feed_ids(ada) == made[::-1]
+    with count_trips() as trips:
+        assert feed_ids(ada) == made[::-1]
+    assert (trips.valkey, trips.statements) == (1, 0)
 
 
 @pytest.mark.parametrize("limit", [5, 40])
