@@ -31,7 +31,8 @@ _EXECUTOR = [
     f"PROCESS_EXECUTOR_RUNTIMES=python3.13={venvs.RUNTIME.python}",
     *(str(venvs.LOCALSTACK.python), "-m", "pytest", "-rsxX", "infra/localstack/process_executor"),
 ]
-_WITHOUT_HOSTS = ("architecture", "unit", "integration")
+_WITHOUT_STORES = ("architecture", "unit")
+_WITHOUT_HOSTS = ("integration",)
 """Suites that run before the function hosts start, because the queue consumer would receive their messages."""
 
 
@@ -44,11 +45,16 @@ def main() -> int:
     os.environ["PHOTOGRAM_RULE_OUTCOMES"] = str(profile("test").state / "rule-outcomes")  # recorded by every suite
     try:
         _run([*_STACK, "down", "--profile", "test"])  # function hosts of an earlier start would receive tests' messages
-        with _timed("lint, while the stores start", seconds), _background(["make", "lint"]) as lint:
+        with (
+            _timed("lint, architecture and unit tests, while the stores start", seconds),
+            _background(["make", "lint"]) as lint,
+        ):
             has_stores = _run([*_STACK, "up", "--profile", "test", "--only", "stores"]) and _run(_MIGRATE)
-            succeeded &= has_stores and not lint.wait()
+            succeeded &= has_stores
+            succeeded &= run_suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_STORES)], counts)
+            succeeded &= not lint.wait()
         if has_stores:
-            with _timed("architecture, unit and integration tests", seconds):
+            with _timed("integration tests", seconds):
                 succeeded &= run_suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_HOSTS)], counts)
             with _timed("starting the function hosts", seconds):
                 has_hosts = _run([*_STACK, "up", "--profile", "test"])
@@ -56,15 +62,17 @@ def main() -> int:
             if has_hosts:
                 with _timed("e2e tests and journeys", seconds):
                     succeeded &= run_suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
-            with _timed("deploying to LocalStack", seconds):
-                is_deployed = _run(_LOCALSTACK)
+            with (
+                _timed("deploying to LocalStack, and the process executor's tests", seconds),
+                _background(_LOCALSTACK) as deploying,
+            ):
+                succeeded &= run_suite(_EXECUTOR, counts)
+                is_deployed = not deploying.wait()
                 succeeded &= is_deployed
             if is_deployed:
                 with _timed("journeys and other tests in LocalStack", seconds):
                     suites = ["--host", "localstack", "tests/journeys", "tests/localstack"]
                     succeeded &= run_suite([*_PYTEST, *suites], counts)
-            with _timed("the process executor's tests", seconds):
-                succeeded &= run_suite(_EXECUTOR, counts)
             with _timed("the rules of the contract that the tests proved", seconds):
                 succeeded &= _run([*_RULES, "check"])
     finally:
@@ -72,7 +80,7 @@ def main() -> int:
             _run([*_STACK, "down", "--profile", "test"])
     print()
     for name, spent in {**seconds, "total": sum(seconds.values())}.items():
-        print(f"{name:<45}{spent:6.1f} s")
+        print(f"{name:<65}{spent:6.1f} s")
     if not succeeded:
         print("A check, a test or a part of the stack failed: see above")
     if counts["skipped"]:

@@ -25,11 +25,14 @@ class Venv(msgspec.Struct, frozen=True):
 
     name: str
     lock: Path
+    options: tuple[str, ...] = ()
+    """Of the installation of its packages."""
 
     @property
     def folder(self) -> Path:
         """Its folder in the cache; a changed lock file means another folder."""
-        return cache() / f"{self.name}-{hashlib.sha256(self.lock.read_bytes()).hexdigest()[:12]}"
+        source = self.lock.read_bytes() + " ".join(self.options).encode()
+        return cache() / f"{self.name}-{hashlib.sha256(source).hexdigest()[:12]}"
 
     @property
     def python(self) -> Path:
@@ -49,13 +52,17 @@ class Venv(msgspec.Struct, frozen=True):
         shutil.rmtree(self.folder, ignore_errors=True)
         base = Path(sys.base_prefix) / "bin" / "python3.13"
         run([_uv(), "venv", "--quiet", "--python", str(base), str(self.folder)])
-        run([_uv(), "pip", "sync", "--quiet", "--require-hashes", "--python", str(self.python), str(self.lock)])
+        options = ["--quiet", "--require-hashes", *self.options, "--python", str(self.python)]
+        run([_uv(), "pip", "sync", *options, str(self.lock)])
         self._stamp.touch()
 
 
 LOCALSTACK = Venv("localstack", _LOCALSTACK / "requirements.lock")
-RUNTIME = Venv("lambda-python3.13", _LOCALSTACK / "runtime.lock")
-"""What functions run with: AWS's runtime client and the packages that AWS's runtime provides."""
+RUNTIME = Venv("lambda-python3.13", _LOCALSTACK / "runtime.lock", ("--compile-bytecode",))
+"""What functions run with: AWS's runtime client and the packages that AWS's runtime provides.
+
+It is compiled here, because it is read-only for functions: each cold start would compile it again.
+"""
 
 
 def executor() -> Path:

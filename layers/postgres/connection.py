@@ -1,89 +1,33 @@
 """The connection of each thread to PostgreSQL, opened at first use."""
 
-import functools
-import re
 import select
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString, Self
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import msgspec
-import psycopg
-from prometheus_client import Histogram
-from psycopg.abc import PQGen, Query
-from psycopg.adapt import Buffer, Loader
-from psycopg.rows import TupleRow
 
-from layers.core import metrics
 from layers.core.breaker import Breaker
 from layers.core.errors import NotAllowed, SignInRequired, StoreUnavailable
 from layers.core.models import Viewer
 from layers.core.pages import Row
 from layers.core.settings import settings
 
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.rows import TupleRow
+
+    from layers.postgres.driver import TimeoutConnection
+
 type Connection = psycopg.Connection[TupleRow]
 
-_OPTIONS = (
-    "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
-)
-_CONNECT_SECONDS = 2
-_MILLISECONDS = 3
-_POLL_SECONDS = 0.1
 READ_SECONDS = 1.8
 WORK_SECONDS = 10
 """How long to wait for the answer to a statement: single ones, and those of longer transactions (R-D2)."""
 
 _breaker = Breaker("database", failure_ratio=0.5, volume=3, reset_seconds=1)
 _local = threading.local()
-
-
-class _TimeLoader(Loader):
-    """Reads timestamptz in the format of the API: ISO 8601 in UTC with milliseconds and `Z`."""
-
-    def load(self, data: Buffer) -> str:
-        date, _, clock = bytes(data).decode().partition(" ")
-        seconds, _, fraction = clock.removesuffix("+00").partition(".")
-        return f"{date}T{seconds}.{fraction[:_MILLISECONDS].ljust(_MILLISECONDS, '0')}Z"
-
-
-_WRITES = re.compile(r"\b(INSERT INTO|DELETE FROM|(?<!FOR )(?<!KEY )UPDATE)\b")
-_OPERATIONS = {"INSERT INTO": "insert", "UPDATE": "update", "DELETE FROM": "delete"}
-
-
-class _MeasuredCursor(psycopg.Cursor[Any]):
-    """Measures the seconds of each statement, by its operation."""
-
-    def execute(self, query: Query, *args: Any, **kwargs: Any) -> Self:
-        started = time.perf_counter()
-        try:
-            return super().execute(query, *args, **kwargs)
-        finally:
-            _seconds_of(str(query)).observe(time.perf_counter() - started)
-
-
-@functools.lru_cache(maxsize=256)
-def _seconds_of(statement: str) -> Histogram:
-    """The histogram for a statement; a statement that reads and writes counts as its first write."""
-    write = _WRITES.search(statement)
-    return metrics.DB_SECONDS.labels(_OPERATIONS[write[1]] if write else "select")
-
-
-class _TimeoutConnection(psycopg.Connection[TupleRow]):
-    """Gives up waiting for a server that does not answer, for example because the network is interrupted."""
-
-    answer_seconds: float = READ_SECONDS
-
-    def wait[Result](self, gen: PQGen[Result], interval: float = _POLL_SECONDS, timeout: float | None = None) -> Result:
-        started = time.monotonic()
-        try:
-            return super().wait(gen, interval, timeout or self.answer_seconds)
-        except psycopg.Error:
-            if time.monotonic() - started < self.answer_seconds:
-                raise
-            self.pgconn.finish()  # a rollback on this connection would wait as long again
-            raise psycopg.OperationalError("the server does not answer") from None
 
 
 @contextmanager
@@ -105,6 +49,8 @@ def autocommit(*, answer_seconds: float = READ_SECONDS) -> Iterator[Connection]:
     transactions, and is not a failure for the circuit breaker. Raises `SignInRequired` if the account that writes has
     just been removed.
     """
+    import psycopg  # noqa: PLC0415 (takes a tenth of a second, and what Valkey answers alone needs none)
+
     try:
         with _breaker.guard("database"):
             try:
@@ -124,6 +70,8 @@ def autocommit(*, answer_seconds: float = READ_SECONDS) -> Iterator[Connection]:
 
 def retry_on_deadlock[Result](work: Callable[[], Result], *, times: int = 3) -> Result:
     """The result of `work`, which must be a whole transaction; after a deadlock it is repeated, up to `times` runs."""
+    import psycopg  # noqa: PLC0415
+
     for _ in range(times - 1):
         try:
             return work()
@@ -135,10 +83,10 @@ def retry_on_deadlock[Result](work: Callable[[], Result], *, times: int = 3) -> 
 
 def list_row[Kind: msgspec.Struct](
     kind: type[Kind], *, keys: int
-) -> Callable[[psycopg.Cursor[Any]], Callable[[Sequence[Any]], Row[Kind]]]:
+) -> Callable[["psycopg.Cursor[Any]"], Callable[[Sequence[Any]], Row[Kind]]]:
     """A row factory for lists: the first `keys` columns are the sort keys, the others are the Struct's fields."""
 
-    def factory(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row[Kind]]:
+    def factory(cursor: "psycopg.Cursor[Any]") -> Callable[[Sequence[Any]], Row[Kind]]:
         names = [column.name for column in cursor.description or ()][keys:]
 
         def make(values: Sequence[Any]) -> Row[Kind]:
@@ -176,26 +124,22 @@ def viewer_values(viewer: Viewer | None) -> dict[str, object]:
     return {"viewer_id": viewer.id if viewer else None, "is_admin": viewer is not None and viewer.role == "admin"}
 
 
-def _open() -> _TimeoutConnection:
-    connection: _TimeoutConnection | None = getattr(_local, "connection", None)
+def _open() -> "TimeoutConnection":
+    from layers.postgres.driver import connect  # noqa: PLC0415
+
+    connection: TimeoutConnection | None = getattr(_local, "connection", None)
     if connection is not None and not connection.closed and _is_alive(connection):
         return connection
     close()
-    connection = _TimeoutConnection.connect(
-        settings().database_url,
-        autocommit=True,
-        options=_OPTIONS,
-        connect_timeout=_CONNECT_SECONDS,
-        prepare_threshold=1,
-        cursor_factory=_MeasuredCursor,
-    )
-    connection.adapters.register_loader("timestamptz", _TimeLoader)
+    connection = connect(settings().database_url, answer_seconds=READ_SECONDS)
     _local.connection = connection
     return connection
 
 
 def _is_alive(connection: Connection) -> bool:
     """Whether an idle connection is still open: a server that has closed it has sent that on the socket."""
+    import psycopg  # noqa: PLC0415
+
     socket = select.poll()
     socket.register(connection.pgconn.socket, select.POLLIN)
     try:
