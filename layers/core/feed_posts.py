@@ -21,7 +21,6 @@ class FragmentPicture(Shape, frozen=True, kw_only=True):
     height: int | None
     order_index: int
     status: PostStatus
-    failure: None = None
     files: str
     """`media_links.POST_MARK` and the picture's index. Its URLs are made from these and the post's id while answering.
     """

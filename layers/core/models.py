@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, NewType
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from layers.core import ids, limits, media_links
 from layers.core.errors import Invalid, UserNotFound
@@ -22,6 +23,10 @@ FILTERS: tuple[Filter, ...] = Filter.__args__  # type: ignore[attr-defined]
 
 SIZES = {"thumbnail": ("thumbnails", 150), "small": ("small", 320), "medium": ("medium", 640), "large": ("large", 1080)}
 """The renditions of a picture: the folder under `processed/`, and the longest side in pixels (R-M2)."""
+
+Format = Literal["webp", "jpg"]
+FORMATS: tuple[Format, ...] = Format.__args__  # type: ignore[attr-defined]
+"""The formats of each rendition, as extensions of files."""
 
 type Caption = Annotated[str, Text(at_most=limits.CAPTION_LENGTH)]
 type Location = Annotated[str, Text(at_most=limits.LOCATION_LENGTH)]
@@ -178,20 +183,22 @@ class StoryViewer(UserCard, frozen=True, kw_only=True):
     viewed_at: Time
 
 
-class Encodings(Shape, frozen=True, kw_only=True):
-    """The URLs of one rendition, in both formats."""
-
-    jpeg: str
-    webp: str
-
-
 class Renditions(Shape, frozen=True, kw_only=True):
-    """The URLs of all renditions of one picture."""
+    """The files of a processed picture, in each size and format."""
 
-    thumbnail: Encodings
-    small: Encodings
-    medium: Encodings
-    large: Encodings
+    url: str
+    """A URI template (RFC 6570) with the variables `size` and `format`: one each of `sizes` and `formats`."""
+    sizes: tuple[int, ...] = tuple(side for _, side in SIZES.values())
+    """The sizes in pixels: a rendition fits inside the square of this side."""
+    formats: tuple[Format, ...] = FORMATS
+
+
+class PictureLinks(Shape, frozen=True, kw_only=True):
+    """The URLs of a processed picture."""
+
+    media_url: str
+    thumbnail_url: str
+    renditions: Renditions
 
 
 class Media(Shape, frozen=True, kw_only=True):
@@ -207,8 +214,8 @@ class Media(Shape, frozen=True, kw_only=True):
     height: int | None
     order_index: int
     status: PostStatus
-    failure: str | None = None
-    """Why it failed; shown to the owner and to admins only."""
+    failure: str | UnsetType = UNSET
+    """Why it failed; left out if it has not. Only the owner and admins see pictures that have failed."""
 
 
 class Post(Shape, frozen=True, kw_only=True):
@@ -425,21 +432,21 @@ class RepliesPage(Page, frozen=True, kw_only=True):
 def rendition_key(post_id: UUID, order_index: int, size: str, extension: str) -> str:
     """The key of one rendition in the bucket."""
     folder, side = SIZES[size]
-    item = f"{post_id}-{order_index}" if order_index else str(post_id)
-    return f"processed/{folder}/{item}_{side}.{extension}"
+    return f"processed/{folder}/{_file_name(post_id, order_index)}_{side}.{extension}"
 
 
-def renditions_of(post_id: UUID, order_index: int, *, prefix: str = media_links.POST_MARK) -> Renditions:
-    """The URLs of a picture's renditions; with the default prefix they are signed while answering."""
-    return Renditions(
-        **{
-            size: Encodings(
-                jpeg=prefix + rendition_key(post_id, order_index, size, "jpg"),
-                webp=prefix + rendition_key(post_id, order_index, size, "webp"),
-            )
-            for size in SIZES
-        }
+def links_of(post_id: UUID, order_index: int) -> PictureLinks:
+    """The URLs of a picture's renditions, which are signed while answering."""
+    url = media_links.POST_MARK + _file_name(post_id, order_index)
+    return PictureLinks(
+        media_url=f"{url}_{SIZES['large'][1]}.jpg",
+        thumbnail_url=f"{url}_{SIZES['thumbnail'][1]}.jpg",
+        renditions=Renditions(url=url + "_{size}.{format}"),
     )
+
+
+def _file_name(post_id: UUID, order_index: int) -> str:
+    return f"{post_id}-{order_index}" if order_index else str(post_id)
 
 
 class FollowAnswer(Done, frozen=True, kw_only=True):

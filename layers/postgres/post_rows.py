@@ -4,8 +4,9 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
-from layers.core.models import Filter, Media, Post, PostStatus, Time, renditions_of
+from layers.core.models import Filter, Media, Post, PostStatus, Time, links_of
 
 type PictureColumns = tuple[str, Filter, int | None, int | None, int, PostStatus, str | None]
 """id, filter, width, height, order index, status, failure."""
@@ -61,16 +62,16 @@ class PostRow(msgspec.Struct, frozen=True):
 
 def _media(post_id: UUID, columns: PictureColumns) -> Media:
     media_id, filter_, width, height, order_index, status, failure = columns
-    files = renditions_of(post_id, order_index) if status == "published" else None
+    links = links_of(post_id, order_index) if status == "published" else None
     return Media(
         id=UUID(media_id),
-        media_url=files.large.jpeg if files else None,
-        thumbnail_url=files.thumbnail.jpeg if files else None,
-        renditions=files,
+        media_url=links.media_url if links else None,
+        thumbnail_url=links.thumbnail_url if links else None,
+        renditions=links.renditions if links else None,
         filter_applied=filter_,
         width=width,
         height=height,
         order_index=order_index,
         status=status,
-        failure=failure,
+        failure=UNSET if failure is None else failure,
     )

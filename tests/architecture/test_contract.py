@@ -23,7 +23,7 @@ from layers.services import live_events
 from tests.rules import known_rules
 
 CONTRACT: Final = Path(__file__).parents[2] / "docs" / "contract"
-NOT_ROUTES: Final = {"GET /metrics", "GET /live", "GET /media/{signature}/{expiry}/{scope}/{key}"}
+NOT_ROUTES: Final = {"GET /metrics", "GET /live", "GET /media/{signature}/{expiry}/{path}"}
 """Described in the contract and not an `Api` event of the template: the hosts and the load balancer serve them."""
 GENERAL: Final = {400, 401, 403, 413, 429, 500, 503}
 """Statuses that any endpoint may answer, as the contract's first page says."""

@@ -46,7 +46,7 @@ class Begun(msgspec.Struct, frozen=True):
     def failure(self) -> str | None:
         """What the owner reads."""
         with transaction() as db:
-            return posts.read(db, post_id=self.id, viewer=self.author.viewer).media[0].failure
+            return posts.read(db, post_id=self.id, viewer=self.author.viewer).media[0].failure or None
 
     @property
     def files(self) -> set[str]:

@@ -8,12 +8,15 @@ from uuid import UUID
 import httpx
 import pytest
 
+from layers.core.models import FORMATS, SIZES
 from layers.core.settings import settings
 from tests.integration.visibility.asking import CANONICAL, READS, SUCCESSES, ask, check
 from tests.integration.visibility.table import ROWS, STATES, VIEWERS
 from tests.integration.visibility.world import World, make_viewer
 from tests.support.calls import Reply
+from tests.support.links import expand
 
+SIDES = [side for _, side in SIZES.values()]
 CREATE_STORY = "POST /api/v1/stories"
 CELLS = [
     (name, state, viewer)
@@ -90,9 +93,10 @@ def test_viewers_get_links_to_the_pictures_that_they_may_see_and_no_others(
 
 
 def _links(reply: Reply, *ids: UUID) -> list[str]:
-    """The links of an answer to pictures; with ids only to those of these posts and stories."""
-    links = re.findall(rf'"({re.escape(settings().media_base_url)}[^"]+)"', reply.body.decode())
-    return [link for link in links if not ids or any(str(id_) in link for id_ in ids)]
+    """The links of an answer to pictures, templates expanded; with ids only to those of these posts and stories."""
+    found = re.findall(rf'"({re.escape(settings().media_base_url)}[^"]+)"', reply.body.decode())
+    links = {expand(link, size, extension) for link in found for size in SIDES for extension in FORMATS}
+    return [link for link in sorted(links) if not ids or any(str(id_) in link for id_ in ids)]
 
 
 def _check_picture(browser: httpx.Client, link: str) -> None:

@@ -12,7 +12,7 @@ from functions.messages import leave_group
 from functions.posts import delete_post, like_post, save_post
 from functions.stories import delete_story, view_story
 from layers.core.ids import new_id
-from layers.media import photos, renditions, story_media
+from layers.media import renditions, story_media
 from layers.media.renditions import RenderedPhoto
 from layers.postgres import bans
 from layers.postgres.connection import transaction
@@ -24,6 +24,7 @@ from tests.support.calls import call
 from tests.support.feed_posts import publish_post
 from tests.support.messages import ask, create_group, open_pair, send_text
 from tests.support.people import Person, follow, new_person
+from tests.support.renditions import store_renditions
 from tests.support.stories import HOUR, grow_older, new_story
 
 RELATE = """
@@ -222,7 +223,7 @@ def _settle(owned: Owned, viewers: Mapping[str, Person]) -> None:
 
 def _render(owned: Owned) -> None:
     """Store the pictures of the post and the story."""
-    photos.write_renditions(owned.post_id, 0, _photo())
+    store_renditions(owned.post_id, 0, _photo())
     story_media.save(owned.story_id, _story())
 
 

@@ -14,6 +14,7 @@ from layers.core.ids import time_of
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
 from tests.support.feed_posts import aged_id, count_trips, publish_post
+from tests.support.links import rendition_url
 from tests.support.people import Person, follow, new_person
 
 
@@ -151,7 +152,7 @@ def test_a_post_is_listed_with_all_that_admins_know(admin: Person, ada: Person) 
         "likeCount": 0,
         "commentCount": 0,
         "mediaCount": 3,
-        "thumbnail": post["media"][0]["renditions"]["small"]["jpeg"],
+        "thumbnail": rendition_url(post["media"][0], 320, "jpg"),
         "createdAt": post["createdAt"],
         "updatedAt": shown["updatedAt"],
     }

@@ -40,7 +40,7 @@ def test_a_tray_entry_has_the_contracts_fields(ada: Person, grace: Person) -> No
     }
     assert (entry["id"], entry["username"], entry["displayName"]) == (str(grace.id), grace.username, "Grace")
     assert (entry["hasSeen"], entry["storyCount"]) == (False, 1)
-    assert str(entry["profilePictureUrl"]).endswith(f"/{grace.id}/avatars/{grace.id}.jpg?v=3")
+    assert str(entry["profilePictureUrl"]).endswith(f"/{grace.id}.jpg?v=3")
     assert str(entry["latestStoryTime"]).endswith("Z")
 
 

@@ -12,6 +12,7 @@ from functions.users import list_saved_posts, list_user_posts, unfollow_user, up
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
 from tests.support.feed_posts import publish_post
+from tests.support.links import rendition_url
 from tests.support.people import Person, follow, new_person
 
 
@@ -49,7 +50,7 @@ def test_a_thumbnail_is_the_small_rendition_of_the_first_picture(ada: Person) ->
 
     [thumb] = _posts(ada).json["posts"]
     media = call(get_post, path={"post_id": post_id}).json["post"]["media"]
-    assert thumb["thumbnail"] == media[0]["renditions"]["small"]["jpeg"]
+    assert thumb["thumbnail"] == rendition_url(media[0], 320, "jpg")
 
 
 @pytest.mark.rule("R-P1")
