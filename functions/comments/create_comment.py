@@ -10,7 +10,7 @@ from layers.core.models import Comment, CommentText, Shape, Viewer
 from layers.entrypoints.endpoint import endpoint
 from layers.entrypoints.response import Created
 from layers.postgres import comments
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit
 from layers.valkey import fragments
 
 
@@ -31,7 +31,7 @@ class OneComment(Shape, frozen=True, kw_only=True):
 
 @endpoint(limit=COMMENT, raises=(CommentNotFound,))
 def handler(post_id: UUID, body: NewComment, viewer: Viewer, new: NewId) -> Created[OneComment]:
-    with transaction() as db:
+    with autocommit() as db:
         added = comments.add(
             db, comment_id=new, post_id=post_id, parent_id=body.parent_comment_id, content=body.content, viewer=viewer
         )

@@ -8,7 +8,7 @@ from layers.core.limits import FOLLOW
 from layers.core.models import FollowAnswer, Viewer
 from layers.entrypoints.endpoint import endpoint
 from layers.postgres import follows
-from layers.postgres.connection import transaction
+from layers.postgres.connection import autocommit, transaction
 from layers.valkey import timelines
 
 _MESSAGES = {"following": "You follow this account.", "requested": "Your follow request is pending."}
@@ -18,8 +18,11 @@ _MESSAGES = {"following": "You follow this account.", "requested": "Your follow 
 def handler(user: UUID, viewer: Viewer) -> FollowAnswer:
     if user == viewer.id:
         raise Invalid.field("user", "you cannot follow yourself")
-    with transaction() as db:
-        followed = follows.follow(db, follower_id=viewer.id, target_id=user)
+    with autocommit() as db:
+        followed = follows.follow_public(db, follower_id=viewer.id, target_id=user)
+    if followed is None:
+        with transaction() as db:
+            followed = follows.follow(db, follower_id=viewer.id, target_id=user)
     if followed.status == "following":
         timelines.add_followed(viewer.id, user)
         metrics.FOLLOWS.labels("follow").inc(followed.is_new)

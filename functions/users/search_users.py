@@ -31,7 +31,7 @@ class FoundUsers(Shape, frozen=True, kw_only=True):
 @endpoint
 def handler(query: SearchQuery, viewer: Viewer | None) -> FoundUsers:
     part = query.q.replace("\x00", "").strip()
-    if len(part) < _SHORTEST:
+    if not _SHORTEST <= len(part) <= limits.DISPLAY_NAME_LENGTH:
         return FoundUsers(users=[])
     with autocommit() as db:
         return FoundUsers(users=users.search(db, part=part, viewer=viewer, at_most=min(query.limit, limits.PAGE_ROWS)))

@@ -3,6 +3,7 @@
 Ids are 16 bytes; their order is the order in which the posts were created.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
@@ -65,6 +66,15 @@ class FeedEntry(msgspec.Struct):
         return self.body is not None and self.is_liked is not None and self.is_saved is not None
 
 
+class FeedMark(msgspec.Struct, frozen=True):
+    """Whether the viewer likes a post and has saved it, as its row was at this version."""
+
+    post_id: bytes
+    version: int
+    is_liked: bool
+    is_saved: bool
+
+
 class FeedSources(msgspec.Struct, frozen=True):
     """What a timeline is built from."""
 
@@ -74,3 +84,5 @@ class FeedSources(msgspec.Struct, frozen=True):
     """Ids of their newest posts, newest first, concatenated."""
     has_older: bool
     """Whether older posts exist that are not in `posts`."""
+    marks: Sequence[FeedMark] = ()
+    """The marks of the first of the posts, one page or fewer, in order."""

@@ -4,13 +4,13 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row
 
 from layers.core.errors import NotAllowed, UserNotFound
 from layers.core.events import ProfileUpdated
 from layers.core.models import Revocation
 from layers.postgres import sessions
 from layers.postgres.connection import Connection
+from layers.postgres.rows import class_row
 
 
 class BanChange(msgspec.Struct, frozen=True):

@@ -32,7 +32,10 @@ COMMENT: Final = """
 """
 """The fields of `Comment` without `is_liked`, from `comments c JOIN users u`."""
 
-THUMB: Final = "p.id, p.thumbnail, p.like_count, p.comment_count, p.media_count, p.created_at"
+THUMB: Final = """
+           p.id, p.thumbnail, p.like_count, p.comment_count,
+           (SELECT count(*)::integer FROM post_media m WHERE m.post_id = p.id) AS media_count, p.created_at
+"""
 """The fields of `PostThumb`, from `posts p`."""
 
 STORY: Final = "s.id, s.user_id, s.filter, s.view_count, s.created_at, s.expires_at"

@@ -4,7 +4,6 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row
 
 from layers.core.errors import CommentNotFound, NotAllowed, PostNotFound
 from layers.core.ids import time_of
@@ -12,6 +11,7 @@ from layers.core.models import Comment, PostCounts, Viewer
 from layers.core.pages import Row, Window
 from layers.postgres.columns import COMMENT
 from layers.postgres.connection import Connection, fetch_visible_list, viewer_values
+from layers.postgres.rows import class_row
 
 
 class AddedComment(msgspec.Struct, frozen=True):
@@ -21,30 +21,42 @@ class AddedComment(msgspec.Struct, frozen=True):
     counts: PostCounts
 
 
-LOCK_POST: Final = "SELECT FROM posts WHERE id = %(post_id)s FOR NO KEY UPDATE"
-# Every change of the comments of a post locks the row of the post first, so that changes are made one after another.
-
-CHECK_PARENT: Final = """
-    SELECT EXISTS (SELECT FROM comments c JOIN users a ON a.id = c.user_id
-                    WHERE c.id = %(parent_id)s AND c.post_id = p.id AND can_view_comment(%(is_admin)s, a))
-      FROM posts p JOIN users u ON u.id = p.user_id
-     WHERE p.id = %(post_id)s AND p.status = 'published' AND can_view_post(%(viewer_id)s, %(is_admin)s, p, u)
-"""
-
 ADD: Final = """
-    WITH added AS (
+    WITH post AS (
+        SELECT p.id, p.version, p.like_count, p.comment_count
+          FROM posts p JOIN users u ON u.id = p.user_id
+         WHERE p.id = %(post_id)s AND p.status = 'published' AND can_view_post(%(viewer_id)s, %(is_admin)s, p, u)
+           FOR NO KEY UPDATE OF p
+    ), parent AS (
+        SELECT c.id
+          FROM post JOIN comments c ON c.post_id = post.id JOIN users a ON a.id = c.user_id
+         WHERE c.id = %(parent_id)s AND can_view_comment(%(is_admin)s, a)
+           FOR NO KEY UPDATE OF c
+    ), added AS (
         INSERT INTO comments (id, post_id, user_id, parent_id, content, created_at)
-        VALUES (%(comment_id)s, %(post_id)s, %(viewer_id)s, %(parent_id)s, %(content)s, %(created_at)s)
-        ON CONFLICT (id) DO NOTHING RETURNING post_id, parent_id
+        SELECT %(comment_id)s, post.id, %(viewer_id)s, %(parent_id)s, %(content)s, %(created_at)s
+          FROM post WHERE %(parent_id)s::uuid IS NULL OR EXISTS (SELECT FROM parent)
+        ON CONFLICT (id) DO NOTHING RETURNING post_id, parent_id, created_at
     ), replied AS (
         UPDATE comments SET reply_count = reply_count + 1 FROM added WHERE comments.id = added.parent_id
+    ), counted AS (
+        UPDATE posts SET comment_count = posts.comment_count + 1, version = posts.version + 1
+          FROM added WHERE posts.id = added.post_id
+        RETURNING posts.version, posts.like_count, posts.comment_count
     )
-    UPDATE posts
-       SET comment_count = comment_count + (SELECT count(*) FROM added),
-           version = version + (SELECT count(*) FROM added)
-     WHERE id = %(post_id)s
-    RETURNING id AS post_id, version, like_count, comment_count
+    SELECT %(parent_id)s::uuid IS NULL OR EXISTS (SELECT FROM parent),
+           added.created_at,
+           coalesce(counted.version, post.version),
+           coalesce(counted.like_count, post.like_count),
+           coalesce(counted.comment_count, post.comment_count),
+           author.username, author.display_name, author.profile_picture_url
+      FROM post
+      JOIN users author ON author.id = %(viewer_id)s
+      LEFT JOIN added ON true
+      LEFT JOIN counted ON true
 """
+# Every change of the comments of a post locks the row of the post first, so that changes are made one after another.
+# The parent is locked too: one that was deleted while this waited for the post is not found.
 
 READ: Final = f"""
     SELECT {COMMENT}
@@ -69,19 +81,38 @@ def add(
         "created_at": time_of(comment_id),
         **viewer_values(viewer),
     }
-    db.execute(LOCK_POST, values)
-    check = db.execute(CHECK_PARENT, values).fetchone()
-    if check is None:
+    row = db.execute(ADD, values).fetchone()
+    if row is None:
         raise PostNotFound
-    if parent_id is not None and not check[0]:
+    has_parent, created_at, version, like_count, comment_count, *author = row
+    if not has_parent:
         raise CommentNotFound
-    with db.cursor(row_factory=class_row(PostCounts)) as cursor:
-        counts = cursor.execute(ADD, values).fetchone()
-    with db.cursor(row_factory=class_row(Comment)) as reader:
-        comment = reader.execute(READ, values).fetchone()
-    if counts is None or comment is None:
-        raise PostNotFound
+    counts = PostCounts(post_id=post_id, version=version, like_count=like_count, comment_count=comment_count)
+    if created_at is None:
+        return AddedComment(comment=_read(db, comment_id), counts=counts)
+    username, display_name, profile_picture_url = author
+    comment = Comment(
+        id=comment_id,
+        user_id=viewer.id,
+        username=username,
+        display_name=display_name,
+        profile_picture_url=profile_picture_url,
+        content=content,
+        parent_comment_id=parent_id,
+        like_count=0,
+        reply_count=0,
+        created_at=created_at,
+    )
     return AddedComment(comment=comment, counts=counts)
+
+
+def _read(db: Connection, comment_id: UUID) -> Comment:
+    """A comment that exists, without `is_liked`; raises `PostNotFound` if it was deleted meanwhile."""
+    with db.cursor(row_factory=class_row(Comment)) as cursor:
+        found = cursor.execute(READ, {"comment_id": comment_id}).fetchone()
+    if found is None:
+        raise PostNotFound
+    return found
 
 
 LIST_OF_POST: Final = f"""

@@ -4,14 +4,13 @@ from typing import Final, Literal, LiteralString
 from uuid import UUID
 
 import msgspec
-from psycopg import Rollback
-from psycopg.rows import class_row
 
 from layers.core.errors import RequestNotFound, UserNotFound
 from layers.core.models import Requester, UserCard, UserRef, Viewer
 from layers.core.pages import Row, Window
 from layers.postgres.columns import CARD
 from layers.postgres.connection import Connection, fetch_visible_list, list_row, viewer_values
+from layers.postgres.rows import class_row
 
 
 class FollowResult(msgspec.Struct, frozen=True):
@@ -22,11 +21,44 @@ class FollowResult(msgspec.Struct, frozen=True):
     """False if there was a follow or a request before."""
 
 
-LOCK_BOTH: Final = """
-    SELECT id FROM users WHERE id IN (%(follower_id)s, %(target_id)s) ORDER BY id FOR NO KEY UPDATE
+FOLLOW_PUBLIC: Final = """
+    WITH accounts AS (
+        SELECT id, is_private, banned_at FROM users
+         WHERE id IN (%(follower_id)s, %(target_id)s) ORDER BY id FOR NO KEY UPDATE
+    ), target AS (
+        SELECT id, is_private FROM accounts WHERE id = %(target_id)s AND banned_at IS NULL
+    ), followed AS (
+        INSERT INTO follows (follower_id, following_id)
+        SELECT %(follower_id)s, id FROM target WHERE NOT is_private
+        ON CONFLICT DO NOTHING RETURNING following_id
+    ), counted AS (
+        UPDATE users
+           SET follower_count = follower_count + CASE WHEN users.id = %(target_id)s THEN 1 ELSE 0 END,
+               following_count = following_count + CASE WHEN users.id = %(follower_id)s THEN 1 ELSE 0 END
+          FROM followed WHERE users.id IN (%(follower_id)s, %(target_id)s)
+    )
+    SELECT is_private, EXISTS (SELECT FROM followed) FROM target
 """
 # A follow changes counters of both accounts. They are locked first and in order, so that two accounts that follow each
 # other at the same time never deadlock.
+
+
+def follow_public(db: Connection, *, follower_id: UUID, target_id: UUID) -> FollowResult | None:
+    """Follow an account, if it is public, in one statement; None for a private one. May be repeated.
+
+    Raises `UserNotFound`.
+    """
+    row = db.execute(FOLLOW_PUBLIC, {"follower_id": follower_id, "target_id": target_id}).fetchone()
+    if row is None:
+        raise UserNotFound
+    is_private, is_new = row
+    return None if is_private else FollowResult(status="following", is_new=is_new)
+
+
+LOCK_BOTH: Final = """
+    SELECT id FROM users WHERE id IN (%(follower_id)s, %(target_id)s) ORDER BY id FOR NO KEY UPDATE
+"""
+# A statement of its own, so that those after it see what was committed while it waited.
 
 FOLLOW: Final = """
     WITH target AS (
@@ -67,6 +99,29 @@ def follow(db: Connection, *, follower_id: UUID, target_id: UUID) -> FollowResul
     if followed.is_new and followed.status == "following":
         db.execute(UPDATE_COUNTS, accounts | {"change": 1})
     return followed
+
+
+END_FOLLOW: Final = """
+    WITH accounts AS (
+        SELECT id FROM users WHERE id IN (%(follower_id)s, %(target_id)s) ORDER BY id FOR NO KEY UPDATE
+    ), ended AS (
+        DELETE FROM follows
+         WHERE follower_id = %(follower_id)s AND following_id = %(target_id)s AND (SELECT count(*) FROM accounts) > 0
+        RETURNING following_id
+    ), counted AS (
+        UPDATE users
+           SET follower_count = follower_count - CASE WHEN users.id = %(target_id)s THEN 1 ELSE 0 END,
+               following_count = following_count - CASE WHEN users.id = %(follower_id)s THEN 1 ELSE 0 END
+          FROM ended WHERE users.id IN (%(follower_id)s, %(target_id)s)
+    )
+    SELECT EXISTS (SELECT FROM ended)
+"""
+
+
+def end_follow(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
+    """End a follow in one statement; False if there is none, and then `unfollow` knows whether there is a request."""
+    row = db.execute(END_FOLLOW, {"follower_id": follower_id, "target_id": target_id}).fetchone()
+    return row is not None and bool(row[0])
 
 
 UNFOLLOW: Final = """
@@ -260,6 +315,8 @@ def lock_with_requesters(db: Connection, *, user_id: UUID) -> None:
     A request may arrive while this waits for locks. Its account could only be locked out of order, which might cause a
     deadlock, so all locks are released and taken again.
     """
+    from psycopg import Rollback  # noqa: PLC0415 (loaded with the connection)
+
     person = {"user_id": user_id}
     is_complete = False
     while not is_complete:

@@ -3,13 +3,12 @@
 from typing import Final, LiteralString
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from layers.core.errors import PostNotFound
 from layers.core.models import PostCounts, UserCard, Viewer
 from layers.core.pages import Row, Window
 from layers.postgres.columns import CARD
 from layers.postgres.connection import Connection, fetch_visible_list, viewer_values
+from layers.postgres.rows import class_row
 
 
 class LikeResult(PostCounts, frozen=True):

@@ -10,11 +10,11 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row
 
 from layers.core.models import PostCounts, Revocation
 from layers.postgres import bans, sessions
 from layers.postgres.connection import Connection
+from layers.postgres.rows import class_row
 
 LOCK_POSTS: Final = """
     SELECT FROM posts

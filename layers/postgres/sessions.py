@@ -9,13 +9,12 @@ import secrets
 from typing import Final
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from layers.core.ids import new_id
 from layers.core.limits import SESSION_SECONDS
 from layers.core.models import Revocation, Session
 from layers.core.settings import settings
 from layers.postgres.connection import Connection
+from layers.postgres.rows import class_row
 
 _ID_BYTES = 32
 
@@ -39,20 +38,24 @@ def start(db: Connection, *, user_id: UUID) -> str:
 
 
 FIND: Final = """
-    UPDATE sessions s
-       SET expires_at = least(s.ends_at, now() + %(seconds)s * interval '1 s')
-      FROM users u
-     WHERE s.id_hash = %(id_hash)s AND s.expires_at > now() AND u.id = s.user_id AND u.banned_at IS NULL
-    RETURNING u.id, u.username, u.role, ceil(extract(epoch FROM s.ends_at - now()))::integer
+    SELECT u.id, u.username, u.role, ceil(extract(epoch FROM s.ends_at - now()))::integer,
+           s.expires_at < least(s.ends_at, now() + %(seconds)s * interval '1 s') - interval '15 min'
+      FROM sessions s JOIN users u ON u.id = s.user_id
+     WHERE s.id_hash = %(id_hash)s AND s.expires_at > now() AND u.banned_at IS NULL
 """
 
 
 def find(db: Connection, *, session_id: str) -> tuple[Session, int] | None:
-    """Find a live session and extend its expiry; returns it with the seconds until its absolute end, or None."""
+    """Find a live session; returns it with the seconds until its absolute end, or None.
+
+    Its expiry is extended, but at most every 15 min, so that most calls write nothing.
+    """
     row = db.execute(FIND, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS}).fetchone()
     if row is None:
         return None
-    user_id, username, role, seconds = row
+    user_id, username, role, seconds, must_extend = row
+    if must_extend:
+        extend(db, session_id=session_id)
     return Session(id=session_id, user_id=user_id, username=username, role=role), seconds
 
 

@@ -5,13 +5,12 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from psycopg.errors import UniqueViolation
-from psycopg.rows import class_row
 
 from layers.core.errors import AlreadyTaken, UserNotFound
 from layers.core.models import Role, UserCard, UserProfile, UserRef, UserSelf, Viewer
 from layers.postgres.columns import ACCOUNT, CARD
 from layers.postgres.connection import Connection, viewer_values
+from layers.postgres.rows import class_row
 
 CREATE: Final = f"""
     INSERT INTO users AS u (id, username, email, password_hash, display_name)
@@ -31,6 +30,8 @@ def create(
         "password_hash": password_hash,
         "display_name": display_name,
     }
+    from psycopg.errors import UniqueViolation  # noqa: PLC0415 (loaded with the connection)
+
     with db.cursor(row_factory=class_row(UserSelf)) as cursor:
         try:
             created = cursor.execute(CREATE, values).fetchone()
@@ -85,13 +86,35 @@ def read_profile(db: Connection, *, ref: UserRef, viewer: Viewer | None) -> User
 
 
 SEARCH: Final = f"""
+    WITH RECURSIVE asked AS MATERIALIZED (
+        SELECT folded(%(part)s) AS part, containing(folded(%(part)s)) AS pattern
+    ), found (level, ids, missing) AS (
+        SELECT follower_level(2147483647) + 1, '{{}}'::uuid[], %(at_most)s::integer
+         UNION ALL
+        SELECT found.level - 1, page.ids, found.missing - cardinality(page.ids)
+          FROM found CROSS JOIN LATERAL (
+                SELECT ARRAY(
+                    SELECT matching.id
+                      FROM (SELECT u.id, u.follower_count, u.username
+                              FROM users u
+                             WHERE search_keys(u.follower_level, u.username || ' ' || folded(u.display_name))
+                                   @> search_keys(found.level - 1, (SELECT part FROM asked))
+                               AND (u.username LIKE (SELECT pattern FROM asked)
+                                    OR folded(u.display_name) LIKE (SELECT pattern FROM asked))
+                               AND (u.banned_at IS NULL OR %(is_admin)s)
+                             LIMIT CASE WHEN found.level = 1 THEN found.missing END) AS matching
+                     ORDER BY matching.follower_count DESC, matching.username LIMIT found.missing
+                ) AS ids OFFSET 0
+          ) AS page
+         WHERE found.missing > 0 AND found.level > 0
+    )
     SELECT {CARD}
-      FROM users u
-     WHERE (u.username ILIKE containing(%(part)s) OR u.display_name ILIKE containing(%(part)s))
-       AND (u.banned_at IS NULL OR %(is_admin)s)
+      FROM found CROSS JOIN unnest(found.ids) AS page (id) JOIN users u ON u.id = page.id
      ORDER BY u.follower_count DESC, u.username
-     LIMIT %(at_most)s
 """
+# One level of followers after the other, from the highest, so that a text that very many names contain costs no more
+# than another. Accounts of level 0 have no followers, and any of them will do. A name with all keys of a text may lack
+# the text itself, so names are compared as well.
 
 
 def search(db: Connection, *, part: str, viewer: Viewer | None, at_most: int) -> list[UserCard]:

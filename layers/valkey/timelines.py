@@ -94,7 +94,7 @@ def parse_page(call: Call, reply: Sequence[Any]) -> TimelinePage:
             raise ValueError(reply)
 
 
-BUILD: Final = Script("order", "merge", "read_page")
+BUILD: Final = Script("order", "versions", "merge", "read_page")
 
 
 def build(
@@ -105,7 +105,10 @@ def build(
     The state is busy if the viewer has followed or unfollowed an account meanwhile.
     """
     page_values = (viewer_id.bytes, before or b"", limit, page.token, _BUILD_SECONDS)
-    build_values = (sources.posts, sources.followed, int(sources.has_older), _SECONDS)
+    build_values: list[Value] = [sources.posts, sources.followed, int(sources.has_older), _SECONDS]
+    build_values.append(fragments.BITS_SECONDS)
+    for mark in sources.marks:
+        build_values += (mark.post_id, f"{mark.is_liked:d}{mark.version}", f"{mark.is_saved:d}")
     call = Call(BUILD, (*page_values, *build_values))
     return parse_page(call, connection.run(call)[0])
 

@@ -1,6 +1,7 @@
 -- End a build: merge the posts from PostgreSQL with those pushed meanwhile. read_page.lua follows in the same script.
--- ARGV after the four of read_page.lua: [6] ids of posts, newest first, concatenated; [7] ids of followed accounts,
---       concatenated; [8] 1 if older posts exist; [9] seconds to live
+-- ARGV after the five of read_page.lua: [6] ids of posts, newest first, concatenated; [7] ids of followed accounts,
+--       concatenated; [8] 1 if older posts exist; [9] seconds to live; [10] seconds to live of bits; then for some of the
+--       posts: id, liked, saved
 do
   local timeline, following = 'timeline:' .. ARGV[1], 'following:' .. ARGV[1]
   local sentinel = redis.call('LINDEX', timeline, -1)
@@ -37,4 +38,13 @@ do
   end
   redis.call('EXPIRE', timeline, ARGV[9])
   redis.call('EXPIRE', following, ARGV[9])
+  if #ARGV > 10 then
+    local liked, saved = 'liked:' .. ARGV[1], 'saved:' .. ARGV[1]
+    for i = 11, #ARGV, 3 do
+      store_liked(liked, ARGV[i], ARGV[i + 1])
+      redis.call('HSETNX', saved, ARGV[i], ARGV[i + 2])
+    end
+    redis.call('EXPIRE', liked, ARGV[10], 'NX')
+    redis.call('EXPIRE', saved, ARGV[10], 'NX')
+  end
 end
