@@ -133,7 +133,9 @@ def _run(name: str, pipe: "Connection[bytes, bytes]", inherited: "Connection[byt
     """Process events until the parent closes the pipe; `inherited` is the parent's end, in a forked process."""
     if inherited:
         inherited.close()
-    os.setsid()  # a signal from a terminal or supervisor to the host's group does not cut a batch
+    # A signal from a terminal or supervisor to the host's group must not cut a batch. Not a session: Linux gives all
+    # sessions the same share of the CPU, whatever the niceness of their processes (`sched(7)`, autogroups).
+    os.setpgid(0, 0)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     handler = handlers.load(name)

@@ -176,7 +176,8 @@ def _encode_body(body: bytes, content_type: str) -> tuple[str | None, bool]:
             return body.decode(), False
         except UnicodeDecodeError:
             pass  # API Gateway would replace the invalid bytes; base64 lets the handler report the error
-    return base64.b64encode(body).decode("ascii"), True
+    text: str = msgspec.to_builtins(body)  # base64, in less than half of the time that `base64` takes
+    return text, True
 
 
 def decode_reply(reply: Mapping[str, Any]) -> tuple[int, Headers, bytes]:

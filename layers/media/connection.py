@@ -1,16 +1,24 @@
-"""The client of the object store (S3, MinIO), created at first use."""
+"""The object store (S3, MinIO): single objects by `layers.media.object_requests`, everything else by boto3's client.
+
+Connections and client are created at first use.
+"""
 
 import functools
+import http
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from itertools import batched
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
 from layers.core.breaker import Breaker
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
+from layers.media import object_requests
+from layers.media.object_requests import Request, Requests
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -20,7 +28,6 @@ _ANSWER_SECONDS: Final = 8
 _PING_SECONDS: Final = 0.9
 _THREADS: Final = 10
 _KEYS_PER_REQUEST: Final = 1000
-_REGION: Final = "us-east-1"
 
 _breaker = Breaker("storage", failure_ratio=0.5, volume=3, reset_seconds=2)
 
@@ -56,38 +63,70 @@ class ObjectCopy(msgspec.Struct, frozen=True):
 
 
 def put_all(files: Sequence[StoredFile], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Store all objects, in parallel. Raises `StoreUnavailable`; then some may have been stored."""
+    """Store all objects; the store works on ten at once. Raises `StoreUnavailable`; then some may have been stored."""
     with _driver_errors():
-        store = _client()
+        for some in batched(files, object_requests.AT_ONCE, strict=False):
+            with Requests() as requests:
+                for file in some:
+                    requests.send(_put(file, metadata))
+                _check(requests)
 
-        def put(file: StoredFile) -> None:
-            _retry_once(
-                functools.partial(
-                    store.put_object,
-                    Bucket=settings().s3_bucket,
-                    Key=file.key,
-                    Body=file.data,
-                    ContentType=file.media_type,
-                    Metadata=dict(metadata or {}),
-                )
-            )
 
-        with ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(files)))) as threads:
-            list(threads.map(put, files))
+class Puts:
+    """Objects that are stored while the caller makes the next ones; at most ten.
+
+    A context manager: `put` sends an object without waiting, and the end of the block waits until all are stored.
+    Raises `StoreUnavailable` there; then some may have been stored. If the block raises, nothing is waited for.
+    """
+
+    def __init__(self) -> None:
+        self._requests = Requests()
+        self._failure: Exception | None = None
+
+    def put(self, file: StoredFile) -> None:
+        """Send an object. If that fails, the end of the block raises the error, and later objects are not sent."""
+        if self._failure is None:
+            try:
+                self._requests.send(_put(file, None))
+            except OSError as error:
+                self._failure = error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._requests:
+            if error is None:
+                with _driver_errors():
+                    if self._failure is not None:
+                        raise self._failure
+                    _check(self._requests)
+
+
+def _put(file: StoredFile, metadata: Mapping[str, str] | None) -> Request:
+    headers = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
+    return Request("PUT", file.key, file.data, {"content-type": file.media_type, **headers})
+
+
+def _check(requests: Requests) -> None:
+    """Wait until all requests have succeeded."""
+    for request, answer in requests.read_answers():
+        if answer.status != http.HTTPStatus.OK:
+            raise answer.error(request)
 
 
 def get(key: str) -> bytes | None:
     """An object's content, or None if there is no such object. Raises `StoreUnavailable`."""
-    with _driver_errors():
-        store = _client()
-
-        def read() -> bytes | None:
-            try:
-                return store.get_object(Bucket=settings().s3_bucket, Key=key)["Body"].read()
-            except store.exceptions.NoSuchKey:
-                return None
-
-        return _retry_once(read)
+    with _driver_errors(), Requests() as requests:
+        requests.send(Request("GET", key))
+        [(request, answer)] = requests.read_answers()
+        if answer.code == "NoSuchKey":
+            return None
+        if answer.status != http.HTTPStatus.OK:
+            raise answer.error(request)
+        return answer.body
 
 
 def read_starts(keys: Sequence[str], *, size: int) -> list[ObjectStart | None]:
@@ -203,6 +242,7 @@ def list_objects(*, after: str | None = None) -> ObjectList:
 
 def close() -> None:
     """Close the connections; the next use opens new ones."""
+    object_requests.close()
     _client.cache_clear()
 
 
@@ -217,7 +257,7 @@ def _client(*, answer_seconds: float = _ANSWER_SECONDS, endpoint_url: str | None
         endpoint_url=endpoint_url or settings().s3_endpoint_url,
         aws_access_key_id=settings().s3_access_key_id,
         aws_secret_access_key=settings().s3_secret_access_key,
-        region_name=_REGION,
+        region_name=object_requests.REGION,
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},

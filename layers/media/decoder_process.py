@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,16 @@ import msgspec
 
 from layers.core.errors import StoreUnavailable, UnreadableImage
 from layers.core.logging import logger
-from layers.media.render_jobs import FRAME, Failed, Outcome, RenderedPhoto, RenderJob, Unreadable
+from layers.media.render_jobs import (
+    FRAME,
+    Encoding,
+    Failed,
+    Outcome,
+    RenderedPhoto,
+    RenderJob,
+    Rendition,
+    Unreadable,
+)
 
 SECONDS: Final = 25
 """For one picture, including the second try; less than the timeout of any function."""
@@ -31,7 +41,10 @@ _START_CODE: Final = "import sys; sys.path[:] = sys.argv[1:]; from layers.media 
 _BUFFER_BYTES: Final = 1024 * 1024
 
 _lock = threading.Lock()
-_answers: Final[msgspec.msgpack.Decoder[Outcome]] = msgspec.msgpack.Decoder(Outcome)
+_messages: Final[msgspec.msgpack.Decoder[Rendition | Outcome]] = msgspec.msgpack.Decoder(Rendition | Outcome)
+
+type Receive = Callable[[Rendition], object]
+"""Gets each rendition when it is ready, in any order; if the child process ends, the job begins again."""
 
 
 class _ChildDied(Exception):
@@ -59,15 +72,19 @@ class _ChildProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def render(self, job: RenderJob, data: bytes, *, deadline: float) -> Outcome:
+    def render(self, job: RenderJob, data: bytes, receive: Receive, *, deadline: float) -> Outcome:
         """The child's answer; raises `_ChildDied`, or `TimeoutError` at the deadline (of the monotonic clock)."""
         message = msgspec.msgpack.encode(job)
         try:
             for part in (FRAME.pack(len(message), len(data)) + message, data):
                 self._socket.settimeout(max(0.001, deadline - time.monotonic()))
                 self._socket.sendall(part)
-            length, _ = FRAME.unpack(self._receive(FRAME.size, deadline))
-            return _answers.decode(self._receive(length, deadline))
+            while True:
+                length, _ = FRAME.unpack(self._receive(FRAME.size, deadline))
+                answer = _messages.decode(self._receive(length, deadline))
+                if not isinstance(answer, Rendition):
+                    return answer
+                receive(answer)
         except ConnectionError:
             code = self._process.wait()
             raise _ChildDied(-code if code < 0 else None) from None
@@ -93,21 +110,27 @@ class _ChildProcess:
 _current: _ChildProcess | None = None
 
 
-def render(job: RenderJob, data: bytes) -> RenderedPhoto:
-    """The picture in all sizes of the job.
+def render(job: RenderJob, data: bytes, receive: Receive = lambda _: None) -> RenderedPhoto:
+    """The picture in all sizes of the job; `receive` gets each rendition while the others are still being made.
 
     Raises `UnreadableImage` for a picture that is damaged or needs too much memory or CPU time, and `StoreUnavailable`
     if the child failed for another reason, so that a later try may succeed. If the child process ends while it renders,
     it is replaced and the job is tried once more.
     """
+    made: dict[tuple[str, Encoding], Rendition] = {}
+
+    def add(rendition: Rendition) -> None:
+        made[rendition.size, rendition.encoding] = rendition
+        receive(rendition)
+
     with _lock:
         deadline = time.monotonic() + SECONDS
         try:
-            answer = _render_once(job, data, deadline)
+            answer = _render_once(job, data, add, deadline)
         except _ChildDied as first:
             _report(first)
             try:
-                answer = _render_once(job, data, deadline)
+                answer = _render_once(job, data, add, deadline)
             except _ChildDied as second:
                 _report(second)
                 if second.signal_number in (None, signal.SIGKILL):
@@ -118,7 +141,8 @@ def render(job: RenderJob, data: bytes) -> RenderedPhoto:
             raise UnreadableImage(reason)
         case Failed(error):
             raise RuntimeError(error)
-    return answer
+    ordered = [made[size.name, encoding] for size in job.sizes for encoding in size.encodings]
+    return RenderedPhoto(answer.width, answer.height, tuple(ordered))
 
 
 def child_pid() -> int | None:
@@ -132,10 +156,10 @@ def close() -> None:
         _end()
 
 
-def _render_once(job: RenderJob, data: bytes, deadline: float) -> Outcome:
+def _render_once(job: RenderJob, data: bytes, receive: Receive, deadline: float) -> Outcome:
     """Any exception ends the child, so that a late answer is never taken for the answer to the next job."""
     try:
-        return _open().render(job, data, deadline=deadline)
+        return _open().render(job, data, receive, deadline=deadline)
     except TimeoutError:
         _end()
         raise StoreUnavailable("image_processing", "Processing the picture took too long; please try again.") from None

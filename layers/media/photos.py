@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote_plus
 from uuid import UUID
@@ -18,7 +18,7 @@ from layers.media import connection
 from layers.media.connection import ObjectCopy, StoredFile
 from layers.media.image_headers import Header
 from layers.media.pictures import Picture
-from layers.media.render_jobs import RenderedPhoto
+from layers.media.render_jobs import Rendition
 
 TRACE_METADATA: Final = "trace-id"
 """The name of the metadata with the trace id; notifications of the store have it as `X-Amz-Meta-Trace-Id`."""
@@ -150,21 +150,20 @@ def read_original(key: str) -> bytes | None:
     return connection.get(key)
 
 
-def write_renditions(post_id: UUID, order_index: int, photo: RenderedPhoto) -> None:
-    """Store all renditions of a picture; may be repeated. Raises `StoreUnavailable`.
+@contextlib.contextmanager
+def storing(post_id: UUID, order_index: int) -> Iterator[Callable[[Rendition], None]]:
+    """A function that begins to store a rendition of a picture; at the end of the block, all are stored.
 
-    nginx sets the caching headers, by the expiry of each link.
+    May be repeated. Raises `StoreUnavailable` at the end of the block; then some may have been stored. nginx sets the
+    caching headers, by the expiry of each link.
     """
-    connection.put_all(
-        [
-            StoredFile(
-                key=rendition_key(post_id, order_index, rendition.size, rendition.extension),
-                data=rendition.data,
-                media_type=rendition.media_type,
-            )
-            for rendition in photo.renditions
-        ]
-    )
+    with connection.Puts() as puts:
+
+        def store(rendition: Rendition) -> None:
+            key = rendition_key(post_id, order_index, rendition.size, rendition.extension)
+            puts.put(StoredFile(key=key, data=rendition.data, media_type=rendition.media_type))
+
+        yield store
 
 
 def all_keys(post_id: UUID, original_keys: Sequence[str]) -> list[str]:

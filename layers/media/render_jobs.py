@@ -38,7 +38,7 @@ class RenderJob(msgspec.Struct, frozen=True):
     memory_bytes: int = MEMORY_BYTES
 
 
-class Rendition(msgspec.Struct, frozen=True):
+class Rendition(msgspec.Struct, frozen=True, tag=True):
     """One rendered file."""
 
     size: str
@@ -58,12 +58,19 @@ class Rendition(msgspec.Struct, frozen=True):
         return "jpg" if self.encoding == "jpeg" else self.encoding
 
 
-class RenderedPhoto(msgspec.Struct, frozen=True, tag=True):
+class RenderedPhoto(msgspec.Struct, frozen=True):
     """The size of a picture in pixels, with its orientation applied, and the files rendered from it."""
 
     width: int
     height: int
     renditions: tuple[Rendition, ...]
+
+
+class Finished(msgspec.Struct, frozen=True, tag=True):
+    """All renditions were sent; the size of the picture in pixels, with its orientation applied."""
+
+    width: int
+    height: int
 
 
 class Unreadable(msgspec.Struct, frozen=True, tag=True):
@@ -78,4 +85,5 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-Outcome = RenderedPhoto | Unreadable | Failed
+Outcome = Finished | Unreadable | Failed
+"""The last message of the child about a picture; each rendition is a message before it."""

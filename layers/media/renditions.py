@@ -8,6 +8,7 @@ from layers.core.errors import PhotogramError
 from layers.core.models import SIZES
 from layers.media import decoder_process, image_headers
 from layers.media.connection import image_processing
+from layers.media.decoder_process import Receive
 from layers.media.render_jobs import RenderedPhoto, RenderJob, Size
 
 __all__ = ["RenderedPhoto", "render_avatar", "render_message", "render_photo", "render_story"]
@@ -18,14 +19,16 @@ MESSAGE: Final = (Size("message", 1080, 1080, encodings=("jpeg",)),)
 AVATAR: Final = (Size("avatar", 150, 150, is_cropped=True, encodings=("jpeg",)),)
 
 
-def render_photo(data: bytes) -> RenderedPhoto:
+def render_photo(data: bytes, receive: Receive = lambda _: None) -> RenderedPhoto:
     """`large`, `medium`, `small` and `thumbnail` (1080, 640, 320 and 150 pixels on the longer side), as JPEG and WebP.
+
+    `receive` gets each rendition while the others are still being made.
 
     Never enlarged, upright, of the first frame, with transparent parts white, and without metadata except a small
     colour profile. Raises `UnsupportedImage`, `ImageTooLarge` or `UnreadableImage`, for which a retry cannot help, and
     `StoreUnavailable`, for which it may.
     """
-    return _render(data, PHOTO, "all")
+    return _render(data, PHOTO, "all", receive)
 
 
 def render_story(data: bytes) -> RenderedPhoto:
@@ -49,10 +52,10 @@ def render_avatar(data: bytes) -> RenderedPhoto:
         return _render(data, AVATAR, "avatar")
 
 
-def _render(data: bytes, sizes: tuple[Size, ...], kind: str) -> RenderedPhoto:
+def _render(data: bytes, sizes: tuple[Size, ...], kind: str, receive: Receive = lambda _: None) -> RenderedPhoto:
     started = time.perf_counter()
     try:
-        photo = decoder_process.render(RenderJob(image_headers.probe(data), sizes), data)
+        photo = decoder_process.render(RenderJob(image_headers.probe(data), sizes), data, receive)
     except PhotogramError as error:
         metrics.IMAGE_ERRORS.labels(type(error).__name__).inc()
         metrics.PROCESSING_ERRORS.labels(type(error).__name__).inc()

@@ -5,7 +5,6 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import args_row, class_row
 
 from layers.core.errors import NotAllowed, PostNotFound
 from layers.core.events import OutboxEvent, PostPublished
@@ -15,6 +14,7 @@ from layers.postgres import outbox
 from layers.postgres.columns import POST
 from layers.postgres.connection import Connection, viewer_values
 from layers.postgres.post_rows import PostRow
+from layers.postgres.rows import args_row, class_row
 
 
 class NewPicture(msgspec.Struct, frozen=True):
@@ -76,26 +76,20 @@ def create(
     db.execute(CREATE_PICTURES, columns)
 
 
-READ_MANY: Final = f"""
+READ: Final = f"""
     SELECT {POST}
       FROM posts p JOIN users u ON u.id = p.user_id
-     WHERE p.id = ANY(%(post_ids)s) AND can_view_post(%(viewer_id)s, %(is_admin)s, p, u)
+     WHERE p.id = %(post_id)s AND can_view_post(%(viewer_id)s, %(is_admin)s, p, u)
 """
-
-
-def read_many(db: Connection, *, post_ids: Sequence[UUID], viewer: Viewer | None) -> list[Post]:
-    """Those of the posts that the viewer may see, in no order."""
-    values = {"post_ids": list(post_ids), **viewer_values(viewer)}
-    with db.cursor(row_factory=args_row(PostRow)) as cursor:
-        return [row.to_post() for row in cursor.execute(READ_MANY, values)]
 
 
 def read(db: Connection, *, post_id: UUID, viewer: Viewer | None) -> Post:
     """One post as the viewer sees it; raises `PostNotFound` for one that the viewer may not see."""
-    found = read_many(db, post_ids=[post_id], viewer=viewer)
-    if not found:
+    with db.cursor(row_factory=args_row(PostRow)) as cursor:
+        row = cursor.execute(READ, {"post_id": post_id, **viewer_values(viewer)}).fetchone()
+    if row is None:
         raise PostNotFound
-    return found[0]
+    return row.to_post()
 
 
 class DeletedPost(msgspec.Struct, frozen=True):
@@ -140,19 +134,19 @@ def delete(db: Connection, *, post_id: UUID, viewer: Viewer) -> DeletedPost:
     return DeletedPost(author_id=author_id, original_keys=original_keys)
 
 
-FINISH_PICTURE: Final = """
-    UPDATE post_media
-       SET status = 'published', width = %(width)s, height = %(height)s, failure = NULL
-     WHERE post_id = %(post_id)s AND order_index = %(order_index)s
-"""
-
 LOCK_STATUS: Final = "SELECT status, user_id FROM posts WHERE id = %(post_id)s FOR NO KEY UPDATE"
 
-PUBLISH: Final = """
-    WITH published AS (
+FINISH_PICTURE: Final = """
+    WITH picture AS (
+        UPDATE post_media
+           SET status = 'published', width = %(width)s, height = %(height)s, failure = NULL
+         WHERE post_id = %(post_id)s AND order_index = %(order_index)s
+    ), published AS (
         UPDATE posts SET status = 'published', published_at = now(), version = version + 1, updated_at = now()
          WHERE id = %(post_id)s AND status = 'processing'
-           AND NOT EXISTS (SELECT FROM post_media WHERE post_id = %(post_id)s AND status <> 'published')
+           AND NOT EXISTS (
+               SELECT FROM post_media
+                WHERE post_id = %(post_id)s AND order_index <> %(order_index)s AND status <> 'published')
         RETURNING user_id
     )
     UPDATE users SET post_count = post_count + 1
@@ -170,8 +164,7 @@ def finish_picture(db: Connection, *, post_id: UUID, order_index: int, width: in
     if _lock_status(db, post_id) != "processing":
         return None
     picture = {"post_id": post_id, "order_index": order_index, "width": width, "height": height}
-    db.execute(FINISH_PICTURE, picture)
-    row = db.execute(PUBLISH, {"post_id": post_id}).fetchone()
+    row = db.execute(FINISH_PICTURE, picture).fetchone()
     return outbox.add(db, PostPublished(post_id=post_id, author_id=row[0])) if row else None
 
 

@@ -38,11 +38,12 @@ def process_picture(picture: PostPicture) -> bool:
     is_processing = status == "processing"
     if is_processing:
         try:
-            photo = renditions.render_photo(_read_original(picture))
+            original = _read_original(picture)
+            with photos.storing(picture.post_id, picture.order_index) as store:
+                photo = renditions.render_photo(original, store)
         except BadPicture as error:  # a retry cannot help
             fail_picture(picture, str(error))
             return True
-        photos.write_renditions(picture.post_id, picture.order_index, photo)
         status = _finish_picture(picture, photo)
     if status == "deleted":  # its files were removed before these renditions were stored
         remove_picture(picture)
@@ -80,7 +81,7 @@ def _finish_picture(picture: PostPicture, photo: renditions.RenderedPhoto) -> st
             width=photo.width,
             height=photo.height,
         )
-        status = posts.read_status(db, post_id=picture.post_id)
+        status = "published" if published else posts.read_status(db, post_id=picture.post_id)
     if published:
         relay.publish(published)
     return status

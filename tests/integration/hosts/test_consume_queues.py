@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,9 +17,10 @@ import pika
 import pytest
 from aws_lambda_powertools.utilities.data_classes.rabbit_mq_event import RabbitMQEvent
 
+from infra import template_map
 from infra.environments.child_process import ChildProcessEnvironment
 from infra.events.queue import Delivery, build_event
-from infra.local.consume_queues import MAX_EVENT_BYTES, Poller, Source
+from infra.local.consume_queues import MAX_EVENT_BYTES, Poller, Source, mappings
 from infra.migrate import migrate_cassandra
 from layers.core.events import ProfileUpdated
 from layers.core.ids import new_id
@@ -201,6 +203,24 @@ def test_a_handler_that_exceeds_its_timeout_is_killed_and_its_batch_requeued(
     until((tmp_path / "slow.begun").exists)
 
     assert done(tmp_path) == set()
+
+
+def test_a_queue_has_as_many_environments_as_the_template_allows_it() -> None:
+    found = mappings(lambda function: ChildProcessEnvironment(function.handler))
+
+    assert Counter(source.queue for source, _ in found) == {
+        queue.name: queue.function.environments for queue in template_map.queues()
+    }
+    assert len({id(environment) for _, environment in found}) == len(found)
+
+
+def test_an_environment_has_a_process_group_but_no_session_of_its_own(queue: str, start: Start) -> None:
+    """Processes in different sessions share the CPU whatever their niceness."""
+    pid = until(partial(_pid, start()))
+    until(lambda: os.getpgid(pid) == pid)
+
+    assert os.getsid(pid) == os.getsid(0)
+    assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_heartbeats_go_on_while_a_handler_takes_long(queue: str, start: Start, tmp_path: Path) -> None:

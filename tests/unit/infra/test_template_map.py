@@ -28,6 +28,8 @@ def test_queues_have_batch_size_and_window() -> None:
     assert found["photo-uploaded"].batch_size == 1
     assert found["photo-uploaded"].window_seconds == 0.5
     assert found["post-published"].window_seconds == 0
+    assert found["photo-uploaded"].function.environments == 2
+    assert found["post-published"].function.environments == 1
 
 
 def test_an_alias_belongs_to_the_function_of_its_canonical_route() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from layers.core.errors import StoreUnavailable, UnreadableImage
 from layers.media import decoder, decoder_process, image_headers
-from layers.media.render_jobs import RenderJob
+from layers.media.render_jobs import RenderJob, Rendition
 from layers.media.renditions import PHOTO, render_photo
 from tests import pictures
 from tests.support.waiting import until
@@ -170,6 +170,30 @@ def test_a_late_answer_is_never_taken_for_another_picture(monkeypatch: pytest.Mo
     assert render_photo(pictures.jpeg(32, 16)).width == 32
 
 
+def test_each_rendition_is_received_before_the_last_is_made() -> None:
+    """The child is killed when the first one arrives, and the order is tried once more."""
+    received: list[tuple[str, str]] = []
+
+    def receive(rendition: Rendition) -> None:
+        if not received:
+            os.kill(_pid(), signal.SIGKILL)
+        received.append((rendition.size, rendition.encoding))
+
+    data = pictures.jpeg(3000, 2000)
+    photo = decoder_process.render(_order(data), data, receive)
+
+    assert 8 < len(received) < 16
+    assert sorted(received[-8:]) == sorted((each.size, each.encoding) for each in photo.renditions)
+
+
+def test_renditions_are_in_the_order_of_the_job() -> None:
+    photo = render_photo(pictures.jpeg(1200, 900))
+
+    assert [(each.size, each.encoding) for each in photo.renditions] == [
+        (size.name, encoding) for size in PHOTO for encoding in ("jpeg", "webp")
+    ]
+
+
 def test_orders_from_several_threads_wait_for_each_other() -> None:
     asked = [_Asked(pictures.jpeg(100 + number, 50)) for number in range(8)]
     for each in asked:
@@ -217,4 +241,4 @@ def test_a_defect_in_the_code_is_not_reported_as_a_bad_picture(monkeypatch: pyte
     monkeypatch.setattr(decoder, "_encode", mistaken)
     data = pictures.jpeg(64, 48)
     with pytest.raises(ZeroDivisionError):
-        decoder.render(data, _order(data))
+        decoder.render(data, _order(data), lambda _: None)

@@ -11,7 +11,7 @@ from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
 from layers.core.settings import settings
 from layers.media import connection
-from layers.media.connection import StoredFile
+from layers.media.connection import Puts, StoredFile
 from tests.support.proxies import Proxy
 from tests.support.waiting import LATE_SECONDS, until
 
@@ -100,6 +100,46 @@ def test_connections_that_died_while_idle_do_not_show(proxy: Proxy) -> None:
         connection.put_all([_file(key) for key in keys])
         proxy.cut()
     assert connection.get(keys[0]) == b"content"
+
+
+def test_an_object_is_stored_while_the_block_goes_on() -> None:
+    keys = [_key(), _key()]
+    with Puts() as puts:
+        puts.put(_file(keys[0]))
+        until(lambda: connection.exists(keys[0]))
+        puts.put(_file(keys[1]))
+
+    assert [connection.get(key) for key in keys] == [b"content"] * 2
+
+
+def test_a_store_that_is_unavailable_shows_at_the_end_of_the_block(proxy: Proxy) -> None:
+    begun = []
+
+    def store() -> None:
+        with Puts() as puts:
+            for key in (_key(), _key()):
+                puts.put(_file(key))
+                begun.append(key)
+
+    proxy.close()
+    with pytest.raises(StoreUnavailable):
+        store()
+
+    assert len(begun) == 2
+
+
+def test_a_block_that_raises_does_not_wait_for_the_store(proxy: Proxy) -> None:
+    def fail() -> None:
+        with Puts() as puts:
+            puts.put(_file(_key()))
+            raise ZeroDivisionError
+
+    proxy.hang()
+    started = time.monotonic()
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert time.monotonic() - started < 2
 
 
 def test_a_rejected_request_is_not_an_unavailable_store(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from uuid import UUID
 
+import httpx
 import msgspec
 import pytest
 from mypy_boto3_s3.client import S3Client
@@ -11,13 +12,15 @@ from layers.core import trace
 from layers.core.errors import StoreUnavailable
 from layers.core.files import File
 from layers.core.ids import new_id, time_of
-from layers.core.models import renditions_of
+from layers.core.models import SIZES, rendition_key
 from layers.core.settings import settings
 from layers.media import photos, renditions
 from layers.media.photos import PictureRef, UploadNotification
 from layers.media.pictures import identify_all
 from tests import pictures
+from tests.support.links import rendition_url, signed_links_of
 from tests.support.proxies import Proxy
+from tests.support.renditions import store_renditions
 
 
 def _stored(*data: bytes) -> tuple[UUID, list[str]]:
@@ -47,18 +50,19 @@ def test_reading_an_original_that_does_not_exist_gives_none() -> None:
 
 
 @pytest.mark.rule("R-M2")
-def test_renditions_lie_where_their_urls_lead(store: S3Client) -> None:
+def test_renditions_lie_where_their_urls_lead() -> None:
     post_id = new_id()
     photo = renditions.render_photo(pictures.jpeg(1200, 900))
     for order_index in (0, 3):
-        photos.write_renditions(post_id, order_index, photo)
-        urls = msgspec.to_builtins(renditions_of(post_id, order_index, prefix=""))
+        store_renditions(post_id, order_index, photo)
+        media = signed_links_of(post_id, order_index)
         for rendition in photo.renditions:
-            key = urls[rendition.size][rendition.encoding]
-            found = store.get_object(Bucket=settings().s3_bucket, Key=key)
-            assert found["Body"].read() == rendition.data
-            assert found["ContentType"] == f"image/{rendition.encoding}"
-            assert str(post_id) in key
+            side = SIZES[rendition.size][1]
+            found = httpx.get(rendition_url(media, side, rendition.extension))
+            assert found.content == rendition.data
+            assert found.headers["content-type"] == f"image/{rendition.encoding}"
+        assert media["mediaUrl"] == rendition_url(media, 1080, "jpg")
+        assert media["thumbnailUrl"] == rendition_url(media, 150, "jpg")
 
 
 @pytest.mark.rule("R-M5")
@@ -68,8 +72,8 @@ def test_storing_again_gives_the_same_result(store: S3Client) -> None:
     for _ in range(2):
         original = photos.read_original(keys[0])
         assert original
-        photos.write_renditions(post_id, 0, renditions.render_photo(original))
-        key = renditions_of(post_id, 0, prefix="").large.webp
+        store_renditions(post_id, 0, renditions.render_photo(original))
+        key = rendition_key(post_id, 0, "large", "webp")
         tags.append(store.head_object(Bucket=settings().s3_bucket, Key=key)["ETag"])
 
     assert tags[0] == tags[1]
@@ -78,7 +82,7 @@ def test_storing_again_gives_the_same_result(store: S3Client) -> None:
 def test_removing_a_post_leaves_nothing(store: S3Client) -> None:
     post_id, keys = _stored(pictures.jpeg(64, 48), pictures.of_type("png"))
     for order_index in range(2):
-        photos.write_renditions(post_id, order_index, renditions.render_photo(pictures.jpeg(64, 48)))
+        store_renditions(post_id, order_index, renditions.render_photo(pictures.jpeg(64, 48)))
     assert photos.remove_files(post_id, keys)
 
     for folder in ("originals/", "processed/"):

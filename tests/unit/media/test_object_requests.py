@@ -1,0 +1,136 @@
+"""Requests to the object store: their signatures are those of boto3, and answers of any form are read."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotocoreCredentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layers.core.settings import settings
+from layers.media import object_requests
+from layers.media.object_requests import Answer, Credentials, Request, Requests, Store
+
+_NAMES: Final = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
+_VALUES: Final = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
+
+
+@given(
+    method=st.sampled_from(["GET", "PUT"]),
+    url=st.builds(
+        "http://{}/bucket/{}".format,
+        st.sampled_from(["127.0.0.1:9000", "s3.us-east-1.amazonaws.com"]),
+        st.text("abcXYZ019-_.~/ +%é", min_size=1, max_size=30).map(quote),
+    ),
+    metadata=st.dictionaries(_NAMES.map("x-amz-meta-{}".format), _VALUES, max_size=3),
+    body=st.binary(max_size=100),
+    token=st.none() | _VALUES,
+)
+def test_a_signature_is_that_of_boto3(
+    method: str, url: str, metadata: dict[str, str], body: bytes, token: str | None
+) -> None:
+    expected = AWSRequest(method=method, url=url, data=body, headers=dict(metadata))
+    S3SigV4Auth(BotocoreCredentials("AKID", "secret/+", token), "s3", "us-east-1").add_auth(expected)
+    parts = urlsplit(url)
+    store = Store(
+        host=parts.netloc, name="", port=0, is_secure=False, credentials=Credentials("AKID", "secret/+", token)
+    )
+    signed = store.sign(method, parts.path, metadata, body, stamp=expected.headers["X-Amz-Date"])
+
+    assert signed["authorization"] == expected.headers["Authorization"]
+
+
+def test_the_time_of_a_signature_is_now() -> None:
+    store = Store(host="h", name="", port=0, is_secure=False, credentials=Credentials("a", "b"))
+    stamp = store.sign("GET", "/", {}, b"")["x-amz-date"]
+    signed_at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+    assert abs((datetime.now(UTC) - signed_at).total_seconds()) < 5
+
+
+@contextmanager
+def _server(*answers: bytes) -> Iterator[list[bytes]]:
+    """A store that answers each request of one connection with these bytes, and then closes; what it received."""
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                for answer in answers:
+                    received.append(connection.recv(65536))
+                    connection.sendall(answer)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("S3_ENDPOINT_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
+            patched.setenv("S3_ACCESS_KEY_ID", "access")
+            patched.setenv("S3_SECRET_ACCESS_KEY", "secret")
+            settings.cache_clear()
+            object_requests.close()
+            yield received
+        server.join(5)
+    settings.cache_clear()
+    object_requests.close()
+
+
+def _exchange(*requests: Request) -> list[Answer]:
+    with Requests() as sent:
+        for request in requests:
+            sent.send(request)
+        return [answer for _, answer in sent.read_answers()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbytes", Answer(200, b"bytes")),
+        (b"HTTP/1.1 204\r\n\r\n", Answer(204, b"")),
+        (
+            b"HTTP/1.1 503 Slow Down\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n",
+            Answer(503, b"abcde"),
+        ),
+    ],
+)
+def test_answers_are_read_whole(answer: bytes, expected: Answer) -> None:
+    with _server(answer):
+        assert _exchange(Request("GET", "key")) == [expected]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbyte", b"HTTP/1.1 200 OK\r\nContent", b"SSH-2.0-x\r\n\r\n"],
+)
+def test_an_answer_that_breaks_off_or_is_not_http_is_an_error_of_the_connection(answer: bytes) -> None:
+    with _server(answer), pytest.raises(ConnectionError):
+        _exchange(Request("GET", "key"))
+
+
+def test_a_connection_is_used_again_unless_the_store_closes_it() -> None:
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    closing = ok.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with _server(ok, ok, closing) as received:
+        for number in range(3):
+            _exchange(Request("PUT", f"key-{number}", b"content"))
+            assert len(object_requests._idle) == (number < 2)
+
+    assert [each.split()[1] for each in received] == [f"/{settings().s3_bucket}/key-{n}".encode() for n in range(3)]
+    assert all(each.endswith(b"\r\n\r\ncontent") and b"content-length: 7\r\n" in each for each in received)
+
+
+def test_an_error_has_the_code_and_message_of_the_store() -> None:
+    body = b"<Error><Code>NoSuchKey</Code><Message>There is none</Message></Error>"
+    error: Any = Answer(404, body).error(Request("GET", "key"))
+
+    assert str(error) == "An error occurred (NoSuchKey) when calling the GetObject operation: There is none"
+    assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+    assert Answer(500, b"").error(Request("PUT", "key")).response["Error"]["Code"] == "500"
