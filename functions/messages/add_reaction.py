@@ -5,7 +5,7 @@ from uuid import UUID
 from layers.core.models import ReactionName, Shape, Succeeded, Viewer
 from layers.entrypoints.endpoint import endpoint
 from layers.entrypoints.response import Created
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 
 
 class NewReaction(Shape, frozen=True, kw_only=True):
@@ -16,6 +16,6 @@ class NewReaction(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(conversation_id: UUID, message_id: UUID, body: NewReaction, viewer: Viewer) -> Created[Succeeded]:
-    access = messaging.open_access(conversation_id, viewer)
+    access = conversation_access.open_one(conversation_id, viewer)
     messaging.react(access, message_id, body.reaction)
     return Created(Succeeded())

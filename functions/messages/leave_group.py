@@ -2,14 +2,13 @@
 
 from uuid import UUID
 
-from layers.cassandra import conversations
 from layers.core.models import Succeeded, Viewer
 from layers.entrypoints.endpoint import endpoint
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 
 
 @endpoint
 def handler(conversation_id: UUID, viewer: Viewer) -> Succeeded:
-    group = messaging.open_group_access(conversation_id, viewer)
-    conversations.leave(group.id, user_id=viewer.id)
+    group = conversation_access.open_group(conversation_id, viewer)
+    messaging.leave_group(group)
     return Succeeded()

@@ -1,10 +1,13 @@
 """GET /api/v1/messages/conversations: list the caller's conversations, latest activity first."""
 
-from layers.core import pages
+from uuid import UUID
+
 from layers.core.models import Conversation, Page, Shape, Viewer
-from layers.core.pages import HIGHEST_FIRST
+from layers.core.prefetched import Prefetched
 from layers.entrypoints.endpoint import endpoint
+from layers.entrypoints.response import Encoded
 from layers.services import inbox
+from layers.valkey.connection import Call
 
 
 class Conversations(Shape, frozen=True, kw_only=True):
@@ -14,8 +17,10 @@ class Conversations(Shape, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@endpoint
-def handler(query: Page, viewer: Viewer) -> Conversations:
-    window = pages.window(query, "conversations", viewer=viewer, start=HIGHEST_FIRST)
-    listed, next_cursor = inbox.list_conversations(viewer, window, is_first_page=query.cursor is None)
-    return Conversations(conversations=listed, next_cursor=next_cursor)
+def _prefetch(viewer_id: UUID, query: Page) -> Call:
+    return inbox.prefetch(viewer_id, cursor=query.cursor, size=query.size)
+
+
+@endpoint(prefetch=_prefetch)
+def handler(query: Page, viewer: Viewer, prefetched: Prefetched | None) -> Encoded[Conversations]:
+    return Encoded(inbox.read(viewer, cursor=query.cursor, size=query.size, prefetched=prefetched))

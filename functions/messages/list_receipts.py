@@ -4,7 +4,7 @@ from uuid import UUID
 
 from layers.core.models import Shape, Time, Viewer
 from layers.entrypoints.endpoint import endpoint
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 
 
 class Receipt(Shape, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class Receipts(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(conversation_id: UUID, viewer: Viewer) -> Receipts:
-    marks = messaging.list_read_marks(messaging.open_access(conversation_id, viewer))
+    marks = messaging.list_read_marks(conversation_access.open_one(conversation_id, viewer))
     return Receipts(
         receipts=[
             Receipt(user_id=mark.user_id, last_read_message_id=mark.message_id, last_read_at=mark.read_at)

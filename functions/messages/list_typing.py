@@ -4,7 +4,7 @@ from uuid import UUID
 
 from layers.core.models import Shape, Viewer
 from layers.entrypoints.endpoint import endpoint
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 
 
 class TypingUsers(Shape, frozen=True, kw_only=True):
@@ -15,5 +15,5 @@ class TypingUsers(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(conversation_id: UUID, viewer: Viewer) -> TypingUsers:
-    access = messaging.open_access(conversation_id, viewer)
+    access = conversation_access.open_one(conversation_id, viewer)
     return TypingUsers(typing_users=messaging.list_typing(access))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from layers.core.models import Shape, Succeeded, Viewer
 from layers.entrypoints.endpoint import endpoint
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 
 
 class NewReadMark(Shape, frozen=True, kw_only=True):
@@ -18,6 +18,6 @@ class NewReadMark(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(conversation_id: UUID, body: NewReadMark, viewer: Viewer) -> Succeeded:
-    access = messaging.open_access(conversation_id, viewer)
+    access = conversation_access.open_one(conversation_id, viewer)
     messaging.mark_read(access, body.last_message_id)
     return Succeeded()

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from layers.core.models import Succeeded, Viewer
 from layers.entrypoints.endpoint import endpoint
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 
 
 @endpoint
 def handler(conversation_id: UUID, message_id: UUID, viewer: Viewer) -> Succeeded:
-    access = messaging.open_access(conversation_id, viewer)
+    access = conversation_access.open_one(conversation_id, viewer)
     messaging.remove_reaction(access, message_id)
     return Succeeded()

@@ -2,10 +2,9 @@
 
 from uuid import UUID
 
-from layers.cassandra import conversations
 from layers.core.models import GroupName, Shape, Viewer
 from layers.entrypoints.endpoint import endpoint
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 
 
 class NewName(Shape, frozen=True, kw_only=True):
@@ -22,6 +21,6 @@ class RenamedGroup(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(conversation_id: UUID, body: NewName, viewer: Viewer) -> RenamedGroup:
-    group = messaging.open_group_access(conversation_id, viewer)
-    conversations.rename(group.id, name=body.name)
+    group = conversation_access.open_group(conversation_id, viewer)
+    messaging.rename_group(group, body.name)
     return RenamedGroup(name=body.name)

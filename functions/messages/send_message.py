@@ -14,7 +14,7 @@ from layers.core.text import Pattern, Text
 from layers.entrypoints.endpoint import endpoint
 from layers.entrypoints.response import Created
 from layers.media import message_pictures, pictures, renditions
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 from layers.services.messaging import MessageDraft
 
 type MediaUrl = Annotated[
@@ -57,15 +57,15 @@ class SentMessage(Shape, frozen=True, kw_only=True):
 def handler(
     conversation_id: UUID, form: MessageForm | None, body: MessageBody | None, viewer: Viewer, new: NewId
 ) -> Created[SentMessage]:
-    access = messaging.open_access(conversation_id, viewer)
     if form is not None:
-        messaging.check_reply(conversation_id, form.reply_to_message_id)  # before the picture is decoded
+        conversation_access.open_one(conversation_id, viewer)  # before the picture is decoded
+        messaging.check_reply(conversation_id, form.reply_to_message_id)
         draft = _draft_of_picture(form, new)
     elif body is not None:
         draft = _draft_of_text(body, new)
     else:
         raise Invalid("The body must be a form or JSON.")
-    return Created(SentMessage(message=messaging.send(access, draft)))
+    return Created(SentMessage(message=messaging.send(conversation_id, viewer, draft)))
 
 
 def _draft_of_picture(form: MessageForm, new: UUID) -> MessageDraft:
@@ -82,8 +82,6 @@ def _draft_of_picture(form: MessageForm, new: UUID) -> MessageDraft:
 
 
 def _draft_of_text(body: MessageBody, new: UUID) -> MessageDraft:
-    if not body.content.strip() and not body.media_url:
-        raise Invalid("content or mediaUrl is required.")
     return MessageDraft(
         id=new,
         content=MessageContent(text=body.content, type=body.content_type, media_url=body.media_url or None),

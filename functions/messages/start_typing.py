@@ -4,10 +4,10 @@ from uuid import UUID
 
 from layers.core.models import Succeeded, Viewer
 from layers.entrypoints.endpoint import endpoint
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 
 
 @endpoint
 def handler(conversation_id: UUID, viewer: Viewer) -> Succeeded:
-    messaging.start_typing(messaging.open_access(conversation_id, viewer))
+    messaging.start_typing(conversation_access.open_one(conversation_id, viewer))
     return Succeeded()

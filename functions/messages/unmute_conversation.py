@@ -2,14 +2,13 @@
 
 from uuid import UUID
 
-from layers.cassandra import inboxes
 from layers.core.models import Succeeded, Viewer
 from layers.entrypoints.endpoint import endpoint
-from layers.services import messaging
+from layers.services import conversation_access, messaging
 
 
 @endpoint
 def handler(conversation_id: UUID, viewer: Viewer) -> Succeeded:
-    access = messaging.open_access(conversation_id, viewer)
-    inboxes.set_muted(viewer.id, access.id, is_muted=False)
+    access = conversation_access.open_one(conversation_id, viewer)
+    messaging.set_muted(access, is_muted=False)
     return Succeeded()

@@ -2,16 +2,17 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from layers.core.breaker import Breaker
+from layers.core.breaker import Breaker, BreakerState
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
 
 if TYPE_CHECKING:
     from cassandra.cluster import Session
-    from cassandra.query import PreparedStatement
+    from cassandra.query import BatchStatement, PreparedStatement
 
 _PROTOCOL = 5
 """Fixed, because negotiating the version costs a refused connection at each cold start."""
@@ -22,6 +23,16 @@ _RECONNECT_SECONDS = 1
 type RowDict = dict[str, Any]
 type Statement = tuple[str, Mapping[str, object]]
 """CQL with `:named` parameters, and their values. A missing value leaves its column unchanged, without a tombstone."""
+
+
+class PartitionWrite(NamedTuple):
+    """Writes with the same partition key, also of several tables: one write, which happens whole or not at all.
+
+    It waits for the commit log once, a logged batch three times.
+    """
+
+    statements: Sequence[Statement]
+
 
 _breaker = Breaker("cassandra", failure_ratio=0.5, volume=3, reset_seconds=2)
 _lock = threading.Lock()
@@ -34,18 +45,39 @@ class _Session:
         self.session = session
         self._prepared: dict[str, PreparedStatement] = {}
 
-    def execute(self, statements: Sequence[Statement]) -> list[list[RowDict]]:
-        """Run the statements in parallel; the rows of each, in order."""
-        futures = [self.session.execute_async(self._prepare(text), values) for text, values in statements]
-        return [list(future.result()) for future in futures]
+    def execute(self, requests: Sequence[Statement | PartitionWrite]) -> list[list[RowDict]]:
+        """Run the requests in parallel; the rows of each, in order."""
+        return self._run(
+            [
+                (self._batch(request.statements, is_logged=False), None)
+                if isinstance(request, PartitionWrite)
+                else (self._prepare(request[0]), request[1])
+                for request in requests
+            ]
+        )
 
     def write_together(self, statements: Sequence[Statement]) -> None:
+        """Run the statements as one logged batch."""
+        self._run([(self._batch(statements, is_logged=True), None)])
+
+    def _batch(self, statements: Sequence[Statement], *, is_logged: bool) -> "BatchStatement":
         from cassandra.query import BatchStatement, BatchType  # noqa: PLC0415
 
-        batch = BatchStatement(BatchType.LOGGED)
+        batch = BatchStatement(BatchType.LOGGED if is_logged else BatchType.UNLOGGED)
         for text, values in statements:
             batch.add(self._prepare(text), values)
-        self.session.execute(batch)
+        return batch
+
+    def is_connected(self) -> bool:
+        """Whether a connection to one of the nodes is open."""
+        return any(each.is_open() for pool in self.session.get_pools() for each in pool.get_connections())
+
+    def _run(self, requests: Sequence[tuple[Any, Mapping[str, object] | None]]) -> list[list[RowDict]]:
+        from layers.cassandra.driver import Answer  # noqa: PLC0415
+
+        answers = [Answer(self.session.execute_async(request, values, timeout=None)) for request, values in requests]
+        ends_at = time.monotonic() + _ANSWER_SECONDS
+        return [answer.rows(ends_at=ends_at) for answer in answers]
 
     def _prepare(self, statement: str) -> "PreparedStatement":
         prepared = self._prepared.get(statement)
@@ -70,9 +102,9 @@ def execute(statement: str, values: Mapping[str, object]) -> list[RowDict]:
     return execute_all((statement, values))[0]
 
 
-def execute_all(*statements: Statement) -> list[list[RowDict]]:
+def execute_all(*requests: Statement | PartitionWrite) -> list[list[RowDict]]:
     """Run several statements in parallel; the rows of each, in order. Raises as `execute`."""
-    return _run(lambda session: session.execute(statements)) if statements else []
+    return _run(lambda session: session.execute(requests)) if requests else []
 
 
 def write_together(statements: Sequence[Statement]) -> None:
@@ -81,6 +113,20 @@ def write_together(statements: Sequence[Statement]) -> None:
     Not isolated: a reader may see some of the writes before the others.
     """
     _run(lambda session: session.write_together(statements))
+
+
+PING: Final = "SELECT key FROM system.local"
+
+
+def check() -> None:
+    """Raises `StoreUnavailable` while Cassandra is down (docs/contract/outages.md).
+
+    For answers that come from Valkey. It asks Cassandra only if none of this process's connections is open or the
+    circuit breaker is not closed.
+    """
+    if _breaker.state is BreakerState.CLOSED and _current is not None and _current.is_connected():
+        return
+    execute(PING, {})
 
 
 def _run[Result](operation: Callable[[_Session], Result]) -> Result:
@@ -115,6 +161,7 @@ def connect(keyspace: str | None) -> "Session":
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile  # noqa: PLC0415
     from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy  # noqa: PLC0415
     from cassandra.query import dict_factory  # noqa: PLC0415
+    from layers.cassandra.driver import Connection  # noqa: PLC0415
 
     logging.getLogger("cassandra").setLevel(logging.ERROR)  # it logs a warning for each error that it also raises
     profile = ExecutionProfile(
@@ -130,6 +177,7 @@ def connect(keyspace: str | None) -> "Session":
         protocol_version=_PROTOCOL,
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
+        connection_class=Connection,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, max_attempts=None),
         schema_metadata_enabled=False,  # reading the whole schema makes the start of the driver slow

@@ -1,18 +1,21 @@
 """Conversations: their participants, and how far each of them has read."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
-from layers.cassandra import connection, message_ids
+from layers.cassandra import connection, inboxes, message_ids, messages
 from layers.cassandra.connection import Statement
 from layers.core.clock import format_time
 from layers.core.errors import ConversationNotFound
-from layers.core.ids import new_id
+from layers.core.ids import time_of
 from layers.core.models import Time
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 class Participant(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +26,12 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
     last_read_id: UUID | None
     last_read_at: datetime | None
     last_sent_id: UUID | None
+    """The last message that they have sent. In this table only those sent before there was the table `last_sent`."""
+
+    def with_sent(self, message_id: UUID | None) -> "Participant":
+        """The same participant, who has also sent this message."""
+        sent = [each for each in (self.last_sent_id, message_id) if each is not None]
+        return msgspec.structs.replace(self, last_sent_id=max(sent, key=message_ids.sort_key, default=None))
 
     @property
     def has_sent_since_read(self) -> bool:
@@ -61,39 +70,51 @@ class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
         """The participants who have not left."""
         return [each.user_id for each in self.participants if each.is_member]
 
-    def other_than(self, user_id: UUID) -> UUID | None:
-        """The other participant of a conversation of two; None in a group."""
-        if self.is_group:
-            return None
-        return next((each.user_id for each in self.participants if each.user_id != user_id), None)
-
 
 READ: Final = """
-    SELECT conversation_id, is_group, name, created_at, user_id, is_member, last_read_id, last_read_at,
-           last_sent_id
+    SELECT conversation_id, is_group, name, created_at, user_id, is_member, last_read_id, last_read_at, last_sent_id
       FROM conversations WHERE conversation_id = :conversation_id
 """
 
 
-def read(conversation_id: UUID, *, user_id: UUID) -> StoredConversation:
-    """A conversation in which this user takes part; raises `ConversationNotFound` for any other."""
-    found = _parse_rows(connection.execute(*_read_statement(conversation_id)))
-    if found is None or user_id not in found.member_ids:
+def read(conversation_id: UUID) -> StoredConversation:
+    """A conversation, without a check of who asks; raises `ConversationNotFound` if there is none."""
+    found = _parse_rows(connection.execute(READ, {"conversation_id": conversation_id}))
+    if found is None:
         raise ConversationNotFound
     return found
 
 
+READ_BUCKETS: Final = "SELECT starts_at FROM buckets WHERE conversation_id = :conversation_id LIMIT 2"
+
+
+def read_with_buckets(conversation_id: UUID) -> tuple[StoredConversation, list[datetime]]:
+    """A conversation and the starts of its two newest buckets, newest first; raises `ConversationNotFound`."""
+    key = {"conversation_id": conversation_id}
+    rows, buckets = connection.execute_all((READ, key), (READ_BUCKETS, key))
+    found = _parse_rows(rows)
+    if found is None:
+        raise ConversationNotFound
+    return found, [row["starts_at"].replace(tzinfo=UTC) for row in buckets]
+
+
+READ_ALL: Final = """
+    SELECT conversation_id, is_group, name, created_at, user_id, is_member, last_read_id, last_read_at, last_sent_id
+      FROM conversations WHERE conversation_id IN :conversation_ids
+"""
+
+
 def read_all(conversation_ids: Sequence[UUID]) -> dict[UUID, StoredConversation]:
-    """Those of the conversations that exist, without a check of the participants."""
-    found = map(_parse_rows, connection.execute_all(*map(_read_statement, conversation_ids)))
+    """Those of the conversations that exist, without a check of the participants; one statement."""
+    values = {"conversation_ids": list(conversation_ids)}
+    rows = connection.execute(READ_ALL, values) if conversation_ids else []
+    found = (_parse_rows(list(group)) for _, group in groupby(rows, key=lambda row: row["conversation_id"]))
     return {each.id: each for each in found if each is not None}
 
 
-def _read_statement(conversation_id: UUID) -> Statement:
-    return READ, {"conversation_id": conversation_id}
-
-
 FIND_PAIR: Final = "SELECT conversation_id FROM pairs WHERE lower_id = :lower_id AND higher_id = :higher_id"
+
+READ_OPENED: Final = "SELECT opened_at FROM inboxes WHERE user_id = :user_id AND conversation_id = :conversation_id"
 
 CLAIM_PAIR: Final = """
     INSERT INTO pairs (lower_id, higher_id, conversation_id) VALUES (:lower_id, :higher_id, :conversation_id)
@@ -107,30 +128,59 @@ class PairResult(msgspec.Struct, frozen=True):
     id: UUID
     is_new: bool
     """Whether it was created now."""
+    opened_at: datetime
+    """When this user opened it first."""
 
 
-def open_pair(user_id: UUID, other_id: UUID) -> PairResult:
+def open_pair(user_id: UUID, other_id: UUID, *, claim: Callable[[UUID], bool | None] = lambda _: None) -> PairResult:
     """The conversation of these two users, which is created if there is none; puts it into this user's inbox.
 
-    Concurrent calls of both users get the same conversation (R-DM6), by a compare-and-set.
+    Its id follows from theirs, so concurrent calls of both get the same conversation (R-DM6). `claim` decides which of
+    them has created it; None leaves that to a compare-and-set.
     """
     lower, higher = sorted((user_id, other_id))
     pair = {"lower_id": lower, "higher_id": higher}
-    rows = connection.execute(FIND_PAIR, pair)
-    if rows:
-        opened = PairResult(rows[0]["conversation_id"], is_new=False)
-    else:
-        new = new_id()
-        [claim] = connection.execute(CLAIM_PAIR, {**pair, "conversation_id": new})
-        opened = PairResult(new if claim["[applied]"] else claim["conversation_id"], is_new=claim["[applied]"])
-    # Also for an existing conversation: the process that claimed it may have failed before this write.
-    connection.write_together(_creation_statements(opened.id, (lower, higher), opened_by=(user_id,), is_group=False))
-    return opened
+    conversation_id = uuid5(lower, str(higher))
+    found, created, opened = connection.execute_all((FIND_PAIR, pair), *_read_statements(conversation_id, user_id))
+    if found and found[0]["conversation_id"] != conversation_id:  # it was created when ids did not follow from theirs
+        conversation_id = found[0]["conversation_id"]
+        created, opened = connection.execute_all(*_read_statements(conversation_id, user_id))
+    opened_at = opened[0]["opened_at"] if opened else None
+    if created and opened_at is not None:
+        return PairResult(conversation_id, is_new=False, opened_at=opened_at.replace(tzinfo=UTC))
+    now = datetime.now(UTC)
+    listed = _opened_statement(conversation_id, user_id, other_id, at=now)
+    if created:
+        connection.execute(*listed)
+        return PairResult(conversation_id, is_new=False, opened_at=now)
+    is_new = not found and _claim(pair, conversation_id, claim(conversation_id))
+    others = (
+        inboxes.pair_statement(conversation_id, other_id, user_id),
+        messages.first_bucket_statement(conversation_id),
+    )
+    connection.write_together([*_creation_statements(conversation_id, (lower, higher), at=now), listed, *others])
+    return PairResult(conversation_id, is_new, opened_at=now)
+
+
+def _read_statements(conversation_id: UUID, user_id: UUID) -> tuple[Statement, Statement]:
+    """The statements that read whether a conversation exists, and when this user opened it."""
+    key = {"conversation_id": conversation_id}
+    return (READ, key), (READ_OPENED, {**key, "user_id": user_id})
+
+
+def _claim(pair: Mapping[str, object], conversation_id: UUID, decision: bool | None) -> bool:  # noqa: FBT001
+    """Whether this call creates the conversation; a compare-and-set decides it if that was not decided before."""
+    if decision is not None:
+        return decision
+    [claim] = connection.execute(CLAIM_PAIR, {**pair, "conversation_id": conversation_id})
+    return bool(claim["[applied]"])
 
 
 def open_group(group_id: UUID, *, name: str, user_ids: Sequence[UUID]) -> None:
     """Create a group and put it into the inboxes of its members; may be repeated with the same id."""
-    connection.write_together(_creation_statements(group_id, user_ids, opened_by=user_ids, is_group=True, name=name))
+    at = time_of(group_id)
+    opened = [_opened_statement(group_id, user_id, None, at=at) for user_id in user_ids]
+    connection.write_together([*_creation_statements(group_id, user_ids, at=at, name=name), *opened])
 
 
 CREATE: Final = """
@@ -143,34 +193,37 @@ ADD_PARTICIPANT: Final = """
     VALUES (:conversation_id, :user_id, true) USING TIMESTAMP :created
 """
 
-ADD_TO_INBOX: Final = """
+
+def _creation_statements(
+    conversation_id: UUID, user_ids: Sequence[UUID], *, at: datetime, name: str | None = None
+) -> list[Statement]:
+    """The writes of one partition that create a conversation; of two without a name.
+
+    They have the time of the creation, so what was changed since is not undone if they are repeated.
+    """
+    shared = {"conversation_id": conversation_id, "created": _microseconds(at)}
+    named = {"name": name} if name is not None else {}
+    return [
+        (CREATE, {**shared, **named, "is_group": name is not None, "at": at}),
+        *((ADD_PARTICIPANT, {**shared, "user_id": user_id}) for user_id in user_ids),
+    ]
+
+
+ADD_OPENED: Final = """
     INSERT INTO inboxes (user_id, conversation_id, other_user_id, opened_at)
     VALUES (:user_id, :conversation_id, :other_user_id, :at) USING TIMESTAMP :created
 """
 
 
-def _creation_statements(
-    conversation_id: UUID,
-    user_ids: Sequence[UUID],
-    *,
-    opened_by: Sequence[UUID],
-    is_group: bool,
-    name: str | None = None,
-) -> list[Statement]:
-    """The writes that create a conversation. All have the time of its id, so a repetition changes nothing."""
-    created = message_ids.microseconds(message_ids.from_id(conversation_id))
-    shared: dict[str, object] = {
-        "conversation_id": conversation_id,
-        "created": created,
-        "at": message_ids.time_of(message_ids.from_id(conversation_id)),
-    }
-    named = {"name": name} if name is not None else {}
-    statements: list[Statement] = [(CREATE, {**shared, **named, "is_group": is_group})]
-    statements += [(ADD_PARTICIPANT, {**shared, "user_id": user_id}) for user_id in user_ids]
-    for user_id in opened_by:
-        other = {} if is_group else {"other_user_id": next(each for each in user_ids if each != user_id)}
-        statements.append((ADD_TO_INBOX, {**shared, **other, "user_id": user_id}))
-    return statements
+def _opened_statement(conversation_id: UUID, user_id: UUID, other_id: UUID | None, *, at: datetime) -> Statement:
+    """The statement that puts a conversation into the inbox of a user who has opened it."""
+    other = {} if other_id is None else {"other_user_id": other_id}
+    values = {"user_id": user_id, "conversation_id": conversation_id, "at": at, "created": _microseconds(at)}
+    return ADD_OPENED, {**values, **other}
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 RENAME: Final = "UPDATE conversations SET name = :name WHERE conversation_id = :conversation_id"
@@ -218,23 +271,6 @@ def mark_read_statements(conversation_id: UUID, user_id: UUID, message_id: UUID)
         "now": datetime.now(UTC),
     }
     return [(MARK_READ, values), (MARK_READ_IN_INBOX, values)]
-
-
-RECORD_SENT: Final = """
-    UPDATE conversations USING TIMESTAMP :sent SET last_sent_id = :message_id
-     WHERE conversation_id = :conversation_id AND user_id = :user_id
-"""
-
-
-def record_sent_statement(conversation_id: UUID, user_id: UUID, message_id: UUID) -> Statement:
-    """The statement that records the last message that this user has sent; an earlier one never replaces a later."""
-    values = {
-        "conversation_id": conversation_id,
-        "user_id": user_id,
-        "message_id": message_id,
-        "sent": message_ids.microseconds(message_id),
-    }
-    return RECORD_SENT, values
 
 
 def _parse_rows(rows: Sequence[dict[str, Any]]) -> StoredConversation | None:

@@ -1,19 +1,23 @@
 """Messages: written once and read newest first, bucket by bucket (docs/decisions/0025-message-buckets.md).
 
-A bucket begins every 30 days. When a bucket has become large, the next one begins earlier: its size is checked about
-once in 64 messages, and the next bucket is announced some seconds before it begins, so that every sender reads the
-announcement before it applies. So the bucket of a message follows from its id and the announced buckets, without locks.
+A message is one write of one partition, which happens whole or not at all; what lists show of it is read from there
+(docs/decisions/0039-a-message-is-one-write.md). A bucket begins every 30 days. When a bucket has become large, the next
+one begins earlier: its size is checked about once in 64 messages, and the next bucket is announced some seconds before
+it begins, so that every sender reads the announcement before it applies. So the bucket of a message follows from its id
+and the announced buckets, without locks.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import batched
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from layers.cassandra import connection, message_ids
-from layers.cassandra.connection import RowDict, Statement
+from layers.cassandra.connection import PartitionWrite, RowDict, Statement
 from layers.core import limits, models
 from layers.core.clock import format_time
 from layers.core.errors import MessageNotFound
@@ -27,14 +31,24 @@ _FULL: Final = 4000
 """Messages in a bucket. The largest possible message has 10 KiB, and a partition should not exceed 100 MB."""
 _CHECK_EVERY: Final = 64
 """The size of a bucket is checked about once in this number of messages."""
-_ANNOUNCE_AHEAD: Final = timedelta(seconds=5)
+_AHEAD: Final = timedelta(seconds=5)
 """How long before its beginning a bucket is announced: longer than a statement takes, with room for clock differences.
 
 In that time, 32 members at the `general` limit send about 2,700 messages.
 """
+_AHEAD_UNTOLD: Final = timedelta(minutes=6)
+"""The same if the buckets known before may still be used, which is at most for 5 min."""
 _CHUNK: Final = 128
-"""Messages that one statement reads while counting unread ones."""
+"""Messages that the first statement reads while counting unread ones; each further one reads twice as many."""
+_MAX_CHUNK: Final = 1024
 _PARALLEL_BUCKETS: Final = 4
+_MARK_BUCKETS: Final = 8
+"""Buckets that one statement reads while looking for the last message of each member."""
+_CONVERSATIONS: Final = 100
+"""Conversations whose newest messages one statement reads."""
+_PARALLEL_STATEMENTS: Final = 8
+_NEWEST_BUCKETS: Final = 2
+"""Buckets that are looked at first for the newest message; the LIMIT of `READ_NEWEST_BUCKETS`."""
 _REQUEST_TIME: Final = timedelta(seconds=35)
 """Longer than a request can take (30 s, R-D2)."""
 
@@ -72,24 +86,31 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class MessageBucket(msgspec.Struct, frozen=True):
+    """The bucket of a message."""
+
+    starts_at: datetime
+    is_announced: bool
+    """If not, `announce` must be called before the first message is added."""
+
+
 READ_NEWEST_BUCKET: Final = """
     SELECT starts_at FROM buckets WHERE conversation_id = :conversation_id AND starts_at <= :at LIMIT 1
 """
 
 
-class _MessageBucket(msgspec.Struct, frozen=True):
-    """The bucket of a message."""
+def find_bucket(conversation_id: UUID, message_id: UUID, *, newest: Sequence[datetime] = ()) -> MessageBucket:
+    """The bucket of a message. `newest` are the newest buckets that are known to be announced, newest first.
 
-    starts_at: datetime
-    is_announced: bool
-
-
-def _find_bucket(conversation_id: UUID, message_id: UUID) -> _MessageBucket:
+    One statement if the message is older than those.
+    """
     sent_at = message_ids.time_of(message_id)
-    rows = connection.execute(READ_NEWEST_BUCKET, {"conversation_id": conversation_id, "at": sent_at})
-    announced = rows[0]["starts_at"].replace(tzinfo=UTC) if rows else _EPOCH
-    regular = _EPOCH + (sent_at - _EPOCH) // _BUCKET * _BUCKET
-    return _MessageBucket(max(announced, regular), is_announced=announced >= regular)
+    announced = next((starts_at for starts_at in newest if starts_at <= sent_at), None)
+    if announced is None:
+        rows = connection.execute(READ_NEWEST_BUCKET, {"conversation_id": conversation_id, "at": sent_at})
+        announced = _start(rows[0]) if rows else _EPOCH
+    regular = _regular_bucket(sent_at)
+    return MessageBucket(max(announced, regular), is_announced=announced >= regular)
 
 
 CLAIM_ID: Final = """
@@ -98,7 +119,6 @@ CLAIM_ID: Final = """
         IF NOT EXISTS USING TTL :seconds
 """
 
-
 MOVE_CLAIM: Final = """
     UPDATE sent USING TTL :seconds SET message_id = :message_id
      WHERE conversation_id = :conversation_id AND sender_id = :sender_id AND client_message_id = :client_message_id
@@ -106,7 +126,15 @@ MOVE_CLAIM: Final = """
 """
 
 
-def claim_id(conversation_id: UUID, *, sender_id: UUID, client_message_id: UUID, message_id: UUID) -> UUID:
+class Claim(msgspec.Struct, frozen=True):
+    """The id of the message with a client's id."""
+
+    message_id: UUID
+    is_new: bool
+    """Whether this claim is the first one; otherwise the message may have been sent."""
+
+
+def claim_id(conversation_id: UUID, *, sender_id: UUID, client_message_id: UUID, message_id: UUID) -> Claim:
     """The id of the message with this client's id: `message_id`, or the id of the message that was sent before with it.
 
     If an earlier request claimed the client's id but never stored its message, the claim moves to `message_id` after
@@ -121,61 +149,81 @@ def claim_id(conversation_id: UUID, *, sender_id: UUID, client_message_id: UUID,
     }
     [row] = connection.execute(CLAIM_ID, values)
     if row["[applied]"]:
-        return message_id
+        return Claim(message_id, is_new=True)
     first: UUID = row["message_id"]
     age = message_ids.time_of(message_id) - message_ids.time_of(first)
     if age < _REQUEST_TIME or find(conversation_id, first):
-        return first
+        return Claim(first, is_new=False)
     [row] = connection.execute(MOVE_CLAIM, {**values, "first": first})
-    moved: UUID = message_id if row["[applied]"] else row["message_id"]
-    return moved
+    return Claim(message_id if row["[applied]"] else row["message_id"], is_new=False)
 
 
-ANNOUNCE_BUCKET: Final = """
+ANNOUNCE: Final = """
     INSERT INTO buckets (conversation_id, starts_at) VALUES (:conversation_id, :starts_at) USING TTL :seconds
 """
+
+
+def announce(conversation_id: UUID, starts_at: datetime) -> None:
+    """Announce a bucket, before it begins or before it has a message; may be repeated."""
+    connection.execute(*_announce_statement(conversation_id, starts_at))
+
+
+def first_bucket_statement(conversation_id: UUID) -> Statement:
+    """The statement that announces the bucket of messages that are sent now, for a new conversation."""
+    return _announce_statement(conversation_id, _regular_bucket(datetime.now(UTC)))
+
+
+def _announce_statement(conversation_id: UUID, starts_at: datetime) -> Statement:
+    seconds = _retention_seconds() + int((_BUCKET + _AHEAD_UNTOLD).total_seconds()) + _DAY
+    return ANNOUNCE, {"conversation_id": conversation_id, "starts_at": starts_at, "seconds": seconds}
+
+
+def announce_next(conversation_id: UUID, *, is_told: bool) -> None:
+    """Announce a bucket that will begin soon. `is_told` says that nobody goes on using the buckets known before."""
+    announce(conversation_id, datetime.now(UTC) + (_AHEAD if is_told else _AHEAD_UNTOLD))
+
 
 ADD: Final = """
     INSERT INTO messages (conversation_id, bucket, message_id, sender_id, content, content_type, media_url, reply_to_id)
     VALUES (:conversation_id, :bucket, :message_id, :sender_id, :content, :content_type, :media_url, :reply_to_id)
      USING TTL :seconds AND TIMESTAMP :sent
 """
+RECORD_SENT: Final = """
+    INSERT INTO last_sent (conversation_id, bucket, sender_id, message_id)
+    VALUES (:conversation_id, :bucket, :sender_id, :message_id)
+     USING TTL :seconds AND TIMESTAMP :sent
+"""
 
 
-def send(conversation_id: UUID, message: StoredMessage, *, other_writes: Sequence[Statement]) -> None:
-    """Store a message in one batch with `other_writes`; may be repeated. Raises `StoreUnavailable`."""
-    bucket = _find_bucket(conversation_id, message.message_id)
-    if not bucket.is_announced:
-        _announce_bucket(conversation_id, bucket.starts_at)  # before the bucket has a message
+def add(conversation_id: UUID, bucket: datetime, message: StoredMessage) -> None:
+    """Store a message; may be repeated. Raises `StoreUnavailable`, and then it may have been stored or not."""
     values: dict[str, object] = {
         "conversation_id": conversation_id,
-        "bucket": bucket.starts_at,
+        "bucket": bucket,
         "message_id": message.message_id,
         "sender_id": message.sender_id,
-        "content": message.content,
-        "content_type": message.content_type,
         "seconds": _retention_seconds(),
         "sent": message_ids.microseconds(message.message_id),
     }
     optional = {"media_url": message.media_url, "reply_to_id": message.reply_to_id}
-    values |= {name: value for name, value in optional.items() if value is not None}
-    connection.write_together([(ADD, values), *other_writes])
-    if message.message_id.time % _CHECK_EVERY == 0:
-        _divide_if_full(conversation_id, bucket.starts_at)
+    content: dict[str, object] = {"content": message.content, "content_type": message.content_type}
+    content |= {name: value for name, value in optional.items() if value is not None}
+    connection.execute_all(PartitionWrite([(ADD, values | content), (RECORD_SENT, values)]))
 
 
 COUNT_MESSAGES: Final = "SELECT count(*) FROM messages WHERE conversation_id = :conversation_id AND bucket = :bucket"
 READ_LAST_BUCKET: Final = "SELECT starts_at FROM buckets WHERE conversation_id = :conversation_id LIMIT 1"
 
 
-def _divide_if_full(conversation_id: UUID, bucket: datetime) -> None:
-    """Announce the next bucket if this one is full and no later one is announced."""
+def is_full(conversation_id: UUID, bucket: datetime, message_id: UUID) -> bool:
+    """Whether another bucket must be announced, after this message was added; looks about once in 64 messages."""
+    if message_id.time % _CHECK_EVERY:
+        return False
     key = {"conversation_id": conversation_id, "bucket": bucket}
     [row], [last] = connection.execute_all(
         (COUNT_MESSAGES, key), (READ_LAST_BUCKET, {"conversation_id": conversation_id})
     )
-    if row["count"] >= _FULL and last["starts_at"].replace(tzinfo=UTC) == bucket:
-        _announce_bucket(conversation_id, datetime.now(UTC) + _ANNOUNCE_AHEAD)
+    return bool(row["count"] >= _FULL and _start(last) == bucket)
 
 
 READ_BUCKETS: Final = """
@@ -224,6 +272,62 @@ def _older_statement(conversation_id: UUID, bucket: datetime, before: UUID, at_m
     return READ_OLDER, {"conversation_id": conversation_id, "bucket": bucket, "before": before, "at_most": at_most}
 
 
+READ_NEWEST_BUCKETS: Final = """
+    SELECT conversation_id, starts_at FROM buckets WHERE conversation_id IN :conversation_ids PER PARTITION LIMIT 2
+"""
+
+READ_NEWEST: Final = """
+    SELECT conversation_id, message_id, sender_id, content, content_type, media_url, reply_to_id FROM messages
+     WHERE conversation_id IN :conversation_ids AND bucket = :bucket PER PARTITION LIMIT 1
+"""
+
+
+def read_newest(conversation_ids: Sequence[UUID]) -> dict[UUID, PlacedMessage]:
+    """The newest message of each of these conversations that has any, by the conversation's id.
+
+    Two rounds of statements, each for `_CONVERSATIONS` conversations; a third round for those whose newest bucket is
+    announced and has no message yet. The few whose two newest buckets are empty are read one by one.
+    """
+    newest: dict[UUID, PlacedMessage] = {}
+    for some in batched(conversation_ids, _CONVERSATIONS * _PARALLEL_STATEMENTS, strict=False):
+        chunks = batched(some, _CONVERSATIONS, strict=False)
+        indexes = connection.execute_all(
+            *((READ_NEWEST_BUCKETS, {"conversation_ids": list(chunk)}) for chunk in chunks)
+        )
+        left: dict[UUID, list[datetime]] = {}
+        for row in (row for rows in indexes for row in rows):
+            left.setdefault(row["conversation_id"], []).append(_start(row))
+        for place in range(_NEWEST_BUCKETS):
+            newest |= _read_newest_in(
+                {id_: starts[place] for id_, starts in left.items() if place < len(starts) and id_ not in newest}
+            )
+        for conversation_id, starts in left.items():
+            if conversation_id not in newest and len(starts) == _NEWEST_BUCKETS:
+                found = next(read_newest_first(conversation_id, before=None, at_once=1), None)
+                newest |= {conversation_id: found} if found else {}
+    return newest
+
+
+def _read_newest_in(buckets: Mapping[UUID, datetime]) -> dict[UUID, PlacedMessage]:
+    """The newest message of each conversation in its bucket."""
+    grouped: dict[datetime, list[UUID]] = {}
+    for conversation_id, bucket in buckets.items():
+        grouped.setdefault(bucket, []).append(conversation_id)
+    chunks = [
+        (bucket, list(chunk))
+        for bucket, conversation_ids in grouped.items()
+        for chunk in batched(conversation_ids, _CONVERSATIONS, strict=False)
+    ]
+    found = connection.execute_all(
+        *((READ_NEWEST, {"conversation_ids": chunk, "bucket": bucket}) for bucket, chunk in chunks)
+    )
+    return {
+        row.pop("conversation_id"): PlacedMessage(bucket, StoredMessage(**row))
+        for (bucket, _), rows in zip(chunks, found, strict=True)
+        for row in rows
+    }
+
+
 FIND: Final = """
     SELECT message_id, sender_id, content, content_type, media_url, reply_to_id FROM messages
      WHERE conversation_id = :conversation_id AND bucket = :bucket AND message_id = :message_id
@@ -234,7 +338,7 @@ def find(conversation_id: UUID, message_id: UUID) -> PlacedMessage | None:
     """A message of this conversation; None if there is no such message."""
     if not message_ids.is_message_id(message_id):
         return None
-    bucket = _find_bucket(conversation_id, message_id).starts_at
+    bucket = find_bucket(conversation_id, message_id).starts_at
     key = {"conversation_id": conversation_id, "bucket": bucket, "message_id": message_id}
     rows = connection.execute(FIND, key)
     return PlacedMessage(bucket, StoredMessage(**rows[0])) if rows else None
@@ -263,17 +367,34 @@ class UnreadRange(msgspec.Struct, frozen=True, kw_only=True):
     """The last message that was read; None if none was read."""
     before: UUID | None = None
     """None: up to the newest message."""
+    newest_bucket: datetime | None = None
+    """The bucket of the newest message, if it is known."""
     except_of: frozenset[UUID]
     """Senders whose messages do not count."""
+
+    @property
+    def only_bucket(self) -> datetime | None:
+        """The bucket that has all the messages, if that is known."""
+        newest = self.newest_bucket
+        is_after = newest is not None and self.after is not None and message_ids.time_of(self.after) >= newest
+        return newest if is_after else None
 
 
 def count_unread(ranges: Sequence[UnreadRange]) -> list[int]:
     """The number of messages in each range: exact up to 100, and 101 for more. The ranges are read in parallel."""
     counts = [0] * len(ranges)
+    spread = [each for each in ranges if each.only_bucket is None]
     indexes = connection.execute_all(
-        *(_buckets_statement(each.conversation_id, each.before or message_ids.LAST) for each in ranges)
+        *(_buckets_statement(each.conversation_id, each.before or message_ids.LAST) for each in spread)
     )
-    scans = [_Scan(number, each, rows) for number, (each, rows) in enumerate(zip(ranges, indexes, strict=True))]
+    buckets = iter(
+        _spanned_buckets(rows, after=each.after or message_ids.FIRST)
+        for each, rows in zip(spread, indexes, strict=True)
+    )
+    scans = [
+        _Scan(number, each, [each.only_bucket] if each.only_bucket else next(buckets))
+        for number, each in enumerate(ranges)
+    ]
     while scans := [scan for scan in scans if scan.buckets and counts[scan.number] <= limits.UNREAD_MAX]:
         for scan, rows in zip(scans, connection.execute_all(*(scan.statement for scan in scans)), strict=True):
             counts[scan.number] += sum(row["sender_id"] not in scan.except_of for row in rows)
@@ -284,25 +405,54 @@ def count_unread(ranges: Sequence[UnreadRange]) -> list[int]:
 class _Scan:
     """The progress of counting a range, newest message first."""
 
-    def __init__(self, number: int, unread: UnreadRange, buckets: Sequence[RowDict]) -> None:
-        after = unread.after or message_ids.FIRST
+    def __init__(self, number: int, unread: UnreadRange, buckets: list[datetime]) -> None:
         self.number = number
         self.except_of = unread.except_of
-        self.buckets = _spanned_buckets(buckets, after=after)
-        self._range = {"conversation_id": unread.conversation_id, "after": after, "at_most": _CHUNK}
+        self.buckets = buckets
+        self._range = {"conversation_id": unread.conversation_id, "after": unread.after or message_ids.FIRST}
         self._before = unread.before or message_ids.LAST
+        self._at_most = _CHUNK
 
     @property
     def statement(self) -> Statement:
         """The statement that reads the next chunk."""
-        return READ_SENDERS, {**self._range, "bucket": self.buckets[0], "before": self._before}
+        values = {"bucket": self.buckets[0], "before": self._before, "at_most": self._at_most}
+        return READ_SENDERS, self._range | values
 
     def advance(self, rows: Sequence[RowDict]) -> None:
         """Continue after the rows of a chunk."""
-        if len(rows) < _CHUNK:
+        if len(rows) < self._at_most:
             del self.buckets[0]
         else:
             self._before = rows[-1]["message_id"]
+            self._at_most = min(2 * self._at_most, _MAX_CHUNK)
+
+
+READ_LAST_SENT: Final = """
+    SELECT sender_id, message_id FROM last_sent WHERE conversation_id = :conversation_id AND bucket IN :buckets
+"""
+
+
+def read_last_sent(conversation_id: UUID, marks: Mapping[UUID, UUID | None]) -> dict[UUID, UUID]:
+    """The last message that each of these members has sent, by member, as far as it may be newer than their mark.
+
+    `marks` has the last message that each member has read; None if none.
+    """
+    rows = connection.execute(*_buckets_statement(conversation_id, message_ids.LAST))
+    buckets = _spanned_buckets(rows, after=message_ids.FIRST)
+    left, last_sent = dict(marks), {}
+    while left and buckets:
+        some, buckets = buckets[:_MARK_BUCKETS], buckets[_MARK_BUCKETS:]
+        found = connection.execute(READ_LAST_SENT, {"conversation_id": conversation_id, "buckets": some})
+        for row in sorted(found, key=lambda row: message_ids.sort_key(row["message_id"])):
+            if row["sender_id"] in left:
+                last_sent[row["sender_id"]] = row["message_id"]
+        left = {
+            user_id: mark
+            for user_id, mark in left.items()
+            if user_id not in last_sent and (mark is None or message_ids.time_of(mark) < some[-1])
+        }
+    return last_sent
 
 
 SET_REACTION: Final = """
@@ -361,6 +511,11 @@ def read_reactions(conversation_id: UUID, found: Sequence[PlacedMessage]) -> dic
     return reactions
 
 
+def seconds_left(message_id: UUID) -> int:
+    """The seconds until a message ends, at least."""
+    return _retention_seconds() - math.ceil((datetime.now(UTC) - message_ids.time_of(message_id)).total_seconds())
+
+
 def _buckets_statement(conversation_id: UUID, before: UUID) -> Statement:
     """The statement for the buckets that may have messages before that id, newest first."""
     at = datetime.now(UTC) + _BUCKET if before == message_ids.LAST else message_ids.time_of(before)
@@ -371,18 +526,21 @@ def _spanned_buckets(rows: Sequence[RowDict], *, after: UUID) -> list[datetime]:
     """The start of each bucket, newest first, down to the bucket of `after`."""
     spanned = []
     for row in rows:
-        starts_at = row["starts_at"].replace(tzinfo=UTC)
+        starts_at = _start(row)
         spanned.append(starts_at)
         if after != message_ids.FIRST and starts_at <= message_ids.time_of(after):
             break
     return spanned
 
 
-def _announce_bucket(conversation_id: UUID, starts_at: datetime) -> None:
-    seconds = _retention_seconds() + int((_BUCKET + _ANNOUNCE_AHEAD).total_seconds()) + _DAY
-    connection.execute(
-        ANNOUNCE_BUCKET, {"conversation_id": conversation_id, "starts_at": starts_at, "seconds": seconds}
-    )
+def _regular_bucket(sent_at: datetime) -> datetime:
+    """The start of the calendar's bucket of a time."""
+    return _EPOCH + (sent_at - _EPOCH) // _BUCKET * _BUCKET
+
+
+def _start(row: RowDict) -> datetime:
+    starts_at: datetime = row["starts_at"]
+    return starts_at.replace(tzinfo=UTC)
 
 
 def _retention_seconds() -> int:

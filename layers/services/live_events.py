@@ -25,6 +25,7 @@ from layers.core.logging import logger
 from layers.core.models import Message, ReactionName, Shape, Time
 from layers.core.settings import settings
 from layers.valkey import live_events as streams
+from layers.valkey.connection import Call
 from layers.valkey.live_events import StoredEvent
 
 FRAME_BYTES: Final = 32 * 1024
@@ -100,13 +101,28 @@ def publish(user_ids: Iterable[UUID], event: LiveEvent) -> None:
     """
     try:
         connections = streams.append(msgspec.json.encode(event), list(user_ids), is_transient=event.is_transient)
-        ends_at = time.monotonic() + _SENDING_SECONDS
+    except StoreUnavailable:
+        return
+    _send_to(connections)
+
+
+def publication(user_ids: Sequence[UUID], event: LiveEvent) -> Call:
+    """The call to Valkey that stores an event for these users; `send_published` sends it when the call was made."""
+    return streams.append_call(msgspec.json.encode(event), user_ids, is_transient=event.is_transient)
+
+
+def send_published(reply: Sequence[bytes]) -> None:
+    """Send an event over the connections of its users; `reply` is that to the call of `publication`."""
+    _send_to(streams.connections_in(reply))
+
+
+def _send_to(connections: Sequence[str]) -> None:
+    ends_at = time.monotonic() + _SENDING_SECONDS
+    with contextlib.suppress(StoreUnavailable):
         for connection_id in connections:
             if time.monotonic() > ends_at:
                 return
             send_pending(connection_id)
-    except StoreUnavailable:
-        return
 
 
 def send_pending(connection_id: str, *, sent: str | None = None) -> None:

@@ -7,25 +7,42 @@ and from the copies only while PostgreSQL is unavailable. Admins see hidden acco
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
+import msgspec
+
 from layers.cassandra import profiles
 from layers.cassandra.profiles import ProfileCopy
 from layers.core.errors import StoreUnavailable
 from layers.core.models import Person, UserCard, Viewer
 from layers.postgres import users
 from layers.postgres.connection import autocommit
+from layers.valkey.persons import VersionedPerson
 
 
-def find_hidden(user_ids: Collection[UUID], viewer: Viewer) -> frozenset[UUID]:
-    """Those of these accounts whose messages and names the viewer does not see (R-B1, R-B2)."""
-    others = set(user_ids) - {viewer.id}
-    if viewer.role == "admin" or not others:
-        return frozenset()
+class Hidden(msgspec.Struct, frozen=True):
+    """Those of some accounts that are banned or removed."""
+
+    ids: frozenset[UUID]
+    is_current: bool
+    """False if they were read from the copies, which follow a ban within minutes."""
+
+
+def read_hidden(user_ids: Collection[UUID]) -> Hidden:
+    """Those of these accounts that all but admins do not see."""
     try:
-        return frozenset(others - _read_cards(others).keys())
+        return Hidden(frozenset(user_ids) - _read_cards(user_ids).keys(), is_current=True)
     except StoreUnavailable as error:
         if error.store != "database":
             raise
-        return frozenset(id_ for id_, profile in profiles.read_all(others).items() if profile.is_hidden)
+    copies = profiles.read_all(user_ids)
+    return Hidden(frozenset(id_ for id_, profile in copies.items() if profile.is_hidden), is_current=False)
+
+
+def find_hidden(user_ids: Collection[UUID], viewer: Viewer) -> Hidden:
+    """Those of these accounts whose messages and names the viewer does not see (R-B1, R-B2)."""
+    others = set(user_ids) - {viewer.id}
+    if viewer.role == "admin" or not others:
+        return Hidden(frozenset(), is_current=True)
+    return read_hidden(others)
 
 
 def read_reachable(user_ids: Collection[UUID]) -> dict[UUID, Person]:
@@ -39,7 +56,7 @@ def read_reachable(user_ids: Collection[UUID]) -> dict[UUID, Person]:
     return {id_: _person(id_, each) for id_, each in reachable.items()}
 
 
-def read_people(user_ids: Collection[UUID]) -> dict[UUID, Person]:
+def read_people(user_ids: Collection[UUID]) -> dict[UUID, VersionedPerson]:
     """Name and picture of these accounts; those that have no copy yet are read from PostgreSQL."""
     copies = profiles.read_all(user_ids)
     missing = set(user_ids) - copies.keys()
@@ -47,8 +64,8 @@ def read_people(user_ids: Collection[UUID]) -> dict[UUID, Person]:
         cards = _read_cards(missing) if missing else {}
     except StoreUnavailable:
         cards = {}
-    found: dict[UUID, ProfileCopy | UserCard] = {**cards, **copies}
-    return {id_: _person(id_, each) for id_, each in found.items()}
+    found = {id_: VersionedPerson(_person(id_, each), version=0) for id_, each in cards.items()}
+    return found | {id_: VersionedPerson(_person(id_, each), each.version) for id_, each in copies.items()}
 
 
 def _read_cards(user_ids: Collection[UUID]) -> dict[UUID, UserCard]:

@@ -1,62 +1,150 @@
-"""The order of the conversations in each inbox: `inbox:{user}`, a sorted set by the milliseconds of the last activity.
+"""The inbox of each user: the order of its conversations, and what the list shows of each (lua/inbox.lua).
 
-Cassandra holds the entries and Valkey their order, for an hour after it was read from Cassandra; so the effect of a
-write that Valkey missed lasts at most an hour. Messages may arrive while an inbox is read from Cassandra. Therefore the
-set is created with a mark before the reading: a set that exists gets new activities, and of two times of a conversation
-the later one stays.
+`inbox:{user}` is a sorted set by the milliseconds of the last activity, complete for an hour after it was read from
+Cassandra. `entries:{user}` is a hash of entries, as JSON without names and pictures, which are those of
+`layers.valkey.persons`. Both are exact, as `changes` says. A message is added in place: it moves the conversation up,
+replaces the last message and counts as unread.
 """
 
 import contextlib
+import struct
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from layers.core.errors import StoreUnavailable
-from layers.valkey.connection import Script
+from layers.valkey import connection
+from layers.valkey.connection import Call, Script, Value
 
 _SECONDS: Final = 60 * 60
-_FILL_SECONDS: Final = 12
+_VERSION_SECONDS: Final = 60
+_NO_KEY: Final = bytes(16)
+_ENTRY: Final = struct.Struct(">16sBBHHH")
 
-READ_PAGE: Final = Script("order", "inbox_page")
+type Keys = tuple[int, UUID]
+"""The keys by which the list is sorted: the milliseconds of the last activity, and the conversation's id."""
 
 
-def read_page(user_id: UUID, *, after: tuple[int, UUID] | None, at_most: int) -> list[tuple[int, UUID]] | None:
-    """Milliseconds and ids of conversations that sort after `after`, latest activity first.
+class PreparedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What the list shows of a conversation; members of a JSON object, without the braces."""
 
-    None if Valkey does not have the order (then read it and call `fill`) or is unavailable.
-    """
+    head: bytes
+    """What precedes the last message, but for the name and the picture of the other user."""
+    last_message: bytes
+    """The members that say what the last message is, with a comma before each."""
+    tail: bytes
+    """What follows the number of unread messages, up to the `[` of the list of members, with a comma before it."""
+    person_ids: tuple[UUID, ...]
+    """The other user or, in a group, its members."""
+    is_group: bool
+    last_key: bytes
+    """The key of the last message; empty if there is none."""
+    unread: int
+    """At most one more than is shown."""
+    seconds: int
+    """How long the last message exists."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of the list."""
+
+    entries: bytes
+    """The JSON of the conversations, joined by commas."""
+    last: Keys | None
+    """The keys of the last conversation if there are others; None on the last page."""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A conversation of a page of which something may be missing."""
+
+    keys: Keys
+    entry: bytes | None
+    """Its JSON; empty if it is not shown, None if it is missing."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known of a page of which something is missing; nothing without Valkey."""
+
+    version: bytes = b""
+    """To be presented when storing what is missing; empty if nothing must be stored."""
+    bans: int = 0
+    listed: tuple[Listed, ...] | None = None
+    """The page; None if the order is not known."""
+    has_more: bool = False
+
+
+READ: Final = Script("order", "conversation", "inbox", "inbox_read")
+
+
+def read_call(user_id: UUID, *, after: Keys | None, size: int) -> Call:
+    """The call of `read`, to be made together with others; `parse` reads its reply."""
     milliseconds, conversation_id = after or (0, None)
+    after_id = conversation_id.bytes if conversation_id else b""
+    return Call(READ, (user_id.bytes, milliseconds, after_id, size, _VERSION_SECONDS))
+
+
+def parse(reply: Sequence[Any]) -> Page | Known:
+    """The reply to a call of `read_call`."""
+    match reply:
+        case [2, milliseconds, last, entries]:
+            return Page(entries, (int(milliseconds), UUID(bytes=last)) if last else None)
+        case [1, version, bans, has_more, *listed]:
+            triples = zip(listed[::3], listed[1::3], listed[2::3], strict=True)
+            page = tuple(Listed((int(score), UUID(bytes=id_)), entry) for id_, score, entry in triples)
+            return Known(version, bans, page, has_more=has_more == 1)
+        case [_, version, bans]:
+            return Known(version, bans)
+        case _:
+            raise ValueError(reply)
+
+
+def read(user_id: UUID, *, after: Keys | None, size: int) -> Page | Known:
+    """The conversations that sort after `after`, latest activity first; one round trip."""
     try:
-        found = READ_PAGE(
-            user_id.bytes, milliseconds, conversation_id.bytes if conversation_id else b"", at_most, _FILL_SECONDS
-        )
+        return parse(connection.run(read_call(user_id, after=after, size=size))[0])
     except StoreUnavailable:
-        return None
-    if found is None:
-        return None
-    return [(int(time), UUID(bytes=id_)) for id_, time in zip(found[::2], found[1::2], strict=True)]
+        return Known()
 
 
-FILL: Final = Script("inbox_fill")
+STORE_ORDER: Final = Script("conversation", "inbox", "inbox_store_order")
 
 
-def fill(user_id: UUID, times: Mapping[UUID, datetime]) -> None:
-    """Store the whole order, which must be read after `read_page` returned None; does nothing without Valkey."""
-    values = [value for id_, moment in times.items() for value in (milliseconds(moment), id_.bytes)]
+def store_order(user_id: UUID, known: Known, times: Mapping[UUID, datetime]) -> None:
+    """Store the whole order as it was read after `known`; does nothing if it has changed since."""
+    if known.version:
+        values = [value for id_, moment in times.items() for value in (milliseconds(moment), id_.bytes)]
+        with contextlib.suppress(StoreUnavailable):
+            STORE_ORDER(user_id.bytes, known.version, _SECONDS, *values)
+
+
+STORE_ENTRIES: Final = Script("conversation", "inbox", "inbox_store_entries")
+
+
+def store_entries(user_id: UUID, known: Known, entries: Mapping[UUID, PreparedEntry | None]) -> None:
+    """Store entries as they were read after `known`; None is a conversation that is not shown.
+
+    Does nothing if the order is not complete or if anything has changed since.
+    """
+    if not known.version or not entries:
+        return
+    values: list[Value] = []
+    for conversation_id, entry in entries.items():
+        seconds, packed = (min(entry.seconds, _SECONDS), _pack(entry)) if entry else (0, b"")
+        values += (conversation_id.bytes, seconds, packed)
     with contextlib.suppress(StoreUnavailable):
-        FILL(user_id.bytes, _SECONDS, *values)
-
-
-RECORD_ACTIVITY: Final = Script("inbox_record")
-
-
-def record_activity(conversation_id: UUID, at: datetime, user_ids: Sequence[UUID]) -> None:
-    """Move a conversation to the top of these users' inboxes. Call it after the write; does nothing without Valkey."""
-    with contextlib.suppress(StoreUnavailable):
-        RECORD_ACTIVITY(conversation_id.bytes, milliseconds(at), b"".join(user_id.bytes for user_id in user_ids))
+        STORE_ENTRIES(user_id.bytes, known.version, known.bans, *values)
 
 
 def milliseconds(moment: datetime) -> int:
     """Milliseconds since 1970, the unit by which conversations are ordered."""
     return round(moment.timestamp() * 1000)
+
+
+def _pack(entry: PreparedEntry) -> bytes:
+    lengths = (len(entry.head), len(entry.last_message), len(entry.tail))
+    header = _ENTRY.pack(entry.last_key or _NO_KEY, entry.unread, int(entry.is_group), *lengths)
+    people = b"".join(each.bytes for each in entry.person_ids)
+    return header + entry.head + entry.last_message + entry.tail + people

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from layers.core.limits import LIVE_CONNECTIONS
-from layers.valkey.connection import Script
+from layers.valkey.connection import Call, Script, run
 
 _STREAM_EVENTS: Final = 1000
 _STREAM_SECONDS: Final = 60 * 60
@@ -47,14 +47,23 @@ class Position(msgspec.Struct, frozen=True):
 APPEND: Final = Script("live_append")
 
 
+def append_call(event: bytes, user_ids: Sequence[UUID], *, is_transient: bool) -> Call:
+    """The call of `append`, to be made together with others; `connections_in` reads its reply."""
+    users = b"".join(user_id.bytes for user_id in user_ids)
+    return Call(APPEND, (event, _STREAM_EVENTS, _STREAM_SECONDS, users, int(is_transient)))
+
+
+def connections_in(reply: Sequence[bytes]) -> list[str]:
+    """The connections of the users in the reply to a call of `append_call`."""
+    return [connection_id.decode() for connection_id in reply]
+
+
 def append(event: bytes, user_ids: Sequence[UUID], *, is_transient: bool) -> list[str]:
     """Store an event for these users, or a transient one for those who are connected; returns their connections.
 
     Raises `StoreUnavailable`.
     """
-    users = b"".join(user_id.bytes for user_id in user_ids)
-    connections = APPEND(event, _STREAM_EVENTS, _STREAM_SECONDS, users, int(is_transient))
-    return [connection_id.decode() for connection_id in connections]
+    return connections_in(run(append_call(event, user_ids, is_transient=is_transient))[0])
 
 
 OPEN_CONNECTION: Final = Script("live_open")

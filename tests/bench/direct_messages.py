@@ -26,11 +26,11 @@ from cassandra.concurrent import execute_concurrent
 from cassandra.query import BatchStatement, BatchType
 
 from infra.migrate import migrate_cassandra
-from layers.cassandra import connection, inboxes, message_ids, messages
-from layers.cassandra.conversations import Participant, StoredConversation
+from layers.cassandra import connection, conversations, inboxes, message_ids, messages
 from layers.cassandra.messages import StoredMessage
 from layers.core.ids import floor_of, new_id
 from tests.bench.aims import Aim, report
+from tests.support.messages import store
 from tests.support.stack import load_environment
 
 PAGE, SMALL = 50, 100
@@ -109,7 +109,7 @@ def _fill(session: Any, conversation_id: UUID, count: int) -> None:
     """Write messages over the span, the last one now; buckets begin where sending would have announced them."""
     people = [new_id(), new_id()]
     add = session.prepare(messages.ADD)
-    announce = session.prepare(messages.ANNOUNCE_BUCKET)
+    announce = session.prepare(messages.ANNOUNCE)
     original = session.prepare(ORIGINAL_ADD)
     ours: list[dict[str, Any]] = []
     theirs: list[tuple[Any, ...]] = []
@@ -200,19 +200,7 @@ def _compare_pages(session: Any, small: UUID, large: UUID, rounds: int) -> float
 def _compare_inboxes(session: Any) -> int:
     """Send messages to one account in both models, and print the tombstones in its inbox; ours."""
     reader, others = new_id(), [new_id() for _ in range(INBOX_CONVERSATIONS)]
-    talks = [
-        StoredConversation(
-            id=new_id(),
-            is_group=False,
-            name=None,
-            created_at=datetime.now(UTC),
-            participants=tuple(
-                Participant(user_id=user_id, is_member=True, last_read_id=None, last_read_at=None, last_sent_id=None)
-                for user_id in (reader, other)
-            ),
-        )
-        for other in others
-    ]
+    talks = [conversations.open_pair(reader, other).id for other in others]
     move, put = session.prepare(ORIGINAL_MOVE), session.prepare(ORIGINAL_PUT)
     last: dict[UUID, datetime] = {}
     for number in range(INBOX_MESSAGES):
@@ -225,21 +213,25 @@ def _compare_inboxes(session: Any) -> int:
             media_url=None,
             reply_to_id=None,
         )
-        connection.write_together(inboxes.update_statements(talk, message))
+        store(talk, message)
         at = message_ids.time_of(message.message_id)
-        if talk.id in last:
-            session.execute(move, (reader, last[talk.id], talk.id))
-        session.execute(put, (reader, at, talk.id, "Hello"))
-        last[talk.id] = at
-    ours = session.prepare(inboxes.READ_ALL)
-    theirs = session.prepare(ORIGINAL_INBOX)
-    found, original = (_count_tombstones(session, statement, reader) for statement in (ours, theirs))
+        if talk in last:
+            session.execute(move, (reader, last[talk], talk))
+        session.execute(put, (reader, at, talk, "Hello"))
+        last[talk] = at
+    newest = {
+        "conversation_ids": talks,
+        "bucket": messages.find_bucket(talks[0], message_ids.from_id(new_id())).starts_at,
+    }
+    found = _count_tombstones(session, inboxes.READ_ALL, {"user_id": reader})
+    found += _count_tombstones(session, messages.READ_NEWEST, newest)
+    original = _count_tombstones(session, ORIGINAL_INBOX, (reader,))
     print(f"tombstones in an inbox after {INBOX_MESSAGES} messages: ours {found}, the original's {original}")
     return found
 
 
-def _count_tombstones(session: Any, prepared: Any, reader: UUID) -> int:
-    result = session.execute(prepared, (reader,), trace=True)
+def _count_tombstones(session: Any, statement: str, values: object) -> int:
+    result = session.execute(session.prepare(statement), values, trace=True)
     assert len(list(result)) == INBOX_CONVERSATIONS
     found = (re.search(r"and (\d+) tombstone", event.description) for event in result.get_query_trace().events)
     return sum(int(each[1]) for each in found if each)

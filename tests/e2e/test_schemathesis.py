@@ -43,6 +43,7 @@ from layers.postgres.connection import transaction
 from tests.pictures import jpeg, of_type
 from tests.support.feed_posts import publish_post
 from tests.support.http import PASSWORD, Caller, nginx_origin
+from tests.support.messages import store
 from tests.support.people import new_person
 from tests.support.stories import new_story
 
@@ -184,7 +185,7 @@ class Account:
             media_url=None,
             reply_to_id=None,
         )
-        messages.send(conversation_id, said, other_writes=[])
+        store(conversation_id, said)
         return str(message_id)
 
     def _comment(self) -> UUID:

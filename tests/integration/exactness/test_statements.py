@@ -2,19 +2,28 @@
 
 import importlib
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from uuid import UUID
 
 import msgspec
 import pytest
 
-from functions.comments import create_comment, delete_comment
-from functions.feed import get_feed
-from functions.posts import create_uploads, get_post
+from functions.comments import create_comment, delete_comment, list_comments
+from functions.feed import explore_posts, get_feed
+from functions.posts import create_uploads, get_post, like_post, list_likes, save_post, unlike_post
 from functions.stories import get_tray, list_own_stories, list_user_stories
-from functions.users import search_users, update_profile
+from functions.users import (
+    follow_user,
+    get_profile,
+    list_followers,
+    list_user_posts,
+    search_users,
+    unfollow_user,
+    update_profile,
+)
 from infra import template_map
+from layers.postgres import connection as postgres_connection
 from layers.postgres.connection import transaction
 from tests.integration.exactness.lists import LISTS, OF_MESSAGES, Listed, crowd, listed, name_of
 from tests.support.calls import Reply, call
@@ -175,6 +184,90 @@ def test_ten_uploads_take_as_many_statements_as_one(ada: Person) -> None:
     assert costs[0].statements == costs[1].statements <= 3
 
 
+# Writes that many do all the time.
+
+
+@pytest.mark.parametrize(
+    ("module", "body"),
+    [
+        (like_post, None),
+        (unlike_post, None),
+        (save_post, None),
+        (create_comment, {"content": "said"}),
+        (follow_user, None),
+        (unfollow_user, None),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, ModuleType) else "",
+)
+def test_a_small_write_is_one_statement(ada: Person, module: ModuleType, body: object) -> None:
+    """One transaction on the disk, the admission, and the change in Valkey."""
+    warm, person = new_person("warm"), new_person("person")
+    post_id = publish_post(ada)
+    if module is unlike_post:
+        for each in (warm, person):
+            call(like_post, session_id=each.session_id, path={"post_id": post_id})
+    if module is unfollow_user:
+        for each in (warm, person):
+            follow(each, ada)
+    path = {"user": ada.id} if module in (follow_user, unfollow_user) else {"post_id": post_id}
+    call(module, session_id=warm.session_id, path=path, body=body)
+    call(update_profile, session_id=person.session_id, body={"bio": "now Valkey has the session"})
+    with count_trips() as trips:
+        reply = call(module, session_id=person.session_id, path=path, body=body)
+
+    assert reply.status in (200, 201), reply.body
+    assert reply.json.get("idempotent", False) is False
+    assert (trips.statements, trips.valkey) == (1, 2)
+
+
+def test_a_reply_is_one_statement(ada: Person) -> None:
+    path, body = {"post_id": publish_post(ada)}, {"content": "said"}
+    parent = call(create_comment, session_id=ada.session_id, path=path, body=body).json["comment"]["id"]
+    trips, _ = _cost(
+        lambda: call(create_comment, session_id=ada.session_id, path=path, body=body | {"parentCommentId": parent})
+    )
+
+    assert (trips.statements, trips.valkey) == (1, 2)
+
+
+PLANNED_AGAIN = "SELECT statement FROM pg_prepared_statements WHERE custom_plans > 5"
+"""PostgreSQL plans a statement five times before it decides whether to keep one plan for all values."""
+
+
+def test_statements_that_run_all_the_time_are_not_planned_each_time(ada: Person, grace: Person) -> None:
+    post_ids = [publish_post(ada) for _ in range(8)]
+    follow(grace, ada)
+    new_story(ada)
+    postgres_connection.close()  # plans belong to a connection
+    for post_id in post_ids:
+        forget_feed(grace)
+        user, post = {"user": ada.username}, {"post_id": post_id}
+        asked: list[tuple[ModuleType, Mapping[str, object], Mapping[str, object], object]] = [
+            (get_feed, {}, {}, None),
+            (explore_posts, {}, {}, None),
+            (search_users, {}, {"q": "ad"}, None),
+            (get_tray, {}, {}, None),
+            (get_profile, user, {}, None),
+            (list_user_posts, user, {}, None),
+            (list_followers, user, {}, None),
+            (get_post, post, {}, None),
+            (list_comments, post, {}, None),
+            (list_likes, post, {}, None),
+            (like_post, post, {}, None),
+            (create_comment, post, {}, {"content": "said"}),
+            (unlike_post, post, {}, None),
+            (unfollow_user, {"user": ada.id}, {}, None),
+            (follow_user, {"user": ada.id}, {}, None),
+        ]
+        for module, path, query, body in asked:
+            reply = call(module, session_id=grace.session_id, path=path, query=query, body=body)
+            assert reply.status < 300, reply.body
+    with transaction() as db:
+        planned = [" ".join(row[0].split())[:80] for row in db.execute(PLANNED_AGAIN)]
+
+    assert planned == []
+
+
 # The home feed.
 
 
@@ -217,6 +310,23 @@ def test_a_feed_miss_is_three_statements_at_most(reader: tuple[Person, list[UUID
     assert [post["id"] for post in reply.json["posts"]] == [str(post) for post in posts[:limit]]
     assert trips.statements <= 3
     assert trips.valkey <= 4
+
+
+def test_a_rebuilt_timeline_is_one_statement_if_other_readers_have_its_posts(
+    reader: tuple[Person, list[UUID]],
+) -> None:
+    person, posts = reader
+    bits = (b"liked:" + person.id.bytes, b"saved:" + person.id.bytes)
+
+    def forget() -> None:
+        call(get_feed, session_id=person.session_id)
+        forget_feed(person)
+        valkey().delete(*bits)
+
+    trips, reply = _cost(lambda: call(get_feed, session_id=person.session_id), before=forget)
+
+    assert [post["id"] for post in reply.json["posts"]] == [str(post) for post in posts[:20]]
+    assert (trips.statements, trips.valkey) == (1, 2)
 
 
 @pytest.mark.parametrize("what", ["timeline", "posts", "bits"])

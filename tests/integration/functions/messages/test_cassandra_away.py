@@ -57,3 +57,18 @@ def test_messages_are_503_at_once_and_all_else_works_and_it_recovers_without_a_r
     assert until(lambda: ask(list_messages, ada, talk).status == 200, seconds=15)
     assert read(ada, talk) == [said]
     assert len(inbox(grace)) == 1
+
+
+@pytest.mark.rule("R-D1")
+def test_answers_that_valkey_has_are_503_too(ada: Person, grace: Person, talk: UUID, proxy: Proxy) -> None:
+    send_text(ada, talk)
+    for _ in range(2):
+        assert (len(read(ada, talk)), len(inbox(ada)), len(inbox(grace))) == (1, 1, 1)
+    proxy.close()
+
+    for _ in range(3):
+        assert ask(list_messages, ada, talk).status == 503
+        assert call(list_conversations, session_id=ada.session_id).status == 503
+        assert ask(list_typing, ada, talk).status == 503
+    proxy.open()
+    until(lambda: ask(list_messages, ada, talk).status == 200, seconds=15)

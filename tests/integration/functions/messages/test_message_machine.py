@@ -10,7 +10,7 @@ from functions.messages import add_reaction, leave_group, list_messages, mark_re
 from tests.support.messages import ask, create_group, inbox, open_pair, send_text
 from tests.support.people import Person, new_person
 from tests.support.soak import EXAMPLES, bounded
-from tests.support.stores import valkey
+from tests.support.stores import forget_in_valkey
 
 PEOPLE = 4
 people = st.integers(0, PEOPLE - 1)
@@ -123,9 +123,7 @@ class Messages(RuleBasedStateMachine):
 
     @rule()
     def valkey_loses_everything(self) -> None:
-        for key in valkey().scan_iter(b"inbox:*", count=1000):
-            if key[6:] in {person.id.bytes for person in self.people}:
-                valkey().delete(key)
+        forget_in_valkey(*self.talks, *(person.id for person in self.people))
 
     @invariant()
     def everybody_sees_what_the_model_says(self) -> None:

@@ -15,13 +15,13 @@ from functions.messages import (
     send_message,
     start_typing,
 )
-from layers.cassandra import message_ids, messages
+from layers.cassandra import message_ids
 from layers.cassandra.messages import StoredMessage
 from layers.core import limits
 from layers.core.ids import new_id
 from tests import pictures
 from tests.support.calls import Upload
-from tests.support.messages import ask, create_group, read, read_as_far_as, send_text
+from tests.support.messages import ask, create_group, read, read_as_far_as, send_text, store
 from tests.support.people import Person, new_person
 from tests.support.together import together
 
@@ -67,7 +67,7 @@ def test_paging_has_no_gaps_or_repeats_within_one_millisecond(
     ids = {message_ids.from_id(UUID(int=made.int & ~_LAST_62_BITS | secrets.randbits(62))) for _ in range(12)}
     assert len({message_id.time for message_id in ids}) == 1
     for message_id in ids:
-        messages.send(talk, _kept(message_id, ada), other_writes=[])
+        store(talk, _kept(message_id, ada))
     in_order = [str(each) for each in sorted(ids, key=message_ids.sort_key, reverse=True)]
 
     assert _paged(grace, talk, limit=limit) == in_order

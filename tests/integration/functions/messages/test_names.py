@@ -26,7 +26,7 @@ def test_the_list_shows_the_name_and_picture_of_the_latest_event(ada: Person, gr
     listed = entry(ada, talk)
 
     assert listed["otherUsername"] == "grace_new"
-    assert listed["otherProfilePicture"].endswith(f"/{grace.id}/avatars/{grace.id}.jpg?v=1")
+    assert listed["otherProfilePicture"].endswith(f"/{grace.id}.jpg?v=1")
     _changed(grace, "grace_newer")
     listed = entry(ada, talk)
     assert (listed["otherUsername"], listed["otherProfilePicture"]) == ("grace_newer", None)

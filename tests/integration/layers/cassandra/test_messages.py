@@ -1,5 +1,6 @@
 """How messages are stored in Cassandra: in buckets, with an expiry, without nulls."""
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -13,6 +14,7 @@ from layers.cassandra import connection, conversations, inboxes, message_ids, me
 from layers.cassandra.messages import StoredMessage, UnreadRange
 from layers.core.ids import floor_of, new_id
 from layers.core.settings import settings
+from tests.support.messages import store
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def message(at: datetime | None = None, *, content: str = "Hello", sender_id: UU
 
 def keep(talk: UUID, *given: StoredMessage) -> None:
     for each in given:
-        messages.send(talk, each, other_writes=[])
+        store(talk, each)
 
 
 def read(talk: UUID, *, before: UUID | None = None, at_once: int = 7) -> list[str]:
@@ -74,11 +76,13 @@ def test_a_full_bucket_is_followed_by_another_and_nothing_is_lost_or_moved(
 ) -> None:
     monkeypatch.setattr(messages, "_FULL", 20)
     monkeypatch.setattr(messages, "_CHECK_EVERY", 1)
-    monkeypatch.setattr(messages, "_ANNOUNCE_AHEAD", timedelta(milliseconds=40))
+    monkeypatch.setattr(messages, "_AHEAD", timedelta(milliseconds=40))
     made: list[StoredMessage] = []
     for number in range(200):
         made.append(message(content=str(number)))
         keep(talk, made[-1])
+        if messages.is_full(talk, messages.read(talk, made[-1].message_id).bucket, made[-1].message_id):
+            messages.announce_next(talk, is_told=True)
 
     assert 3 < len(buckets(talk)) <= 200 // 20
     assert read(talk) == [each.content for each in reversed(made)]
@@ -100,7 +104,9 @@ def test_a_clients_id_is_one_message_also_when_the_first_try_was_cut_off(talk: U
     sender, client_id = new_id(), uuid4()
 
     def claimed(one: StoredMessage) -> UUID:
-        return messages.claim_id(talk, sender_id=sender, client_message_id=client_id, message_id=one.message_id)
+        claim = messages.claim_id(talk, sender_id=sender, client_message_id=client_id, message_id=one.message_id)
+        assert claim.is_new == (one is first)
+        return claim.message_id
 
     first, second, late = message(), message(), message(datetime.now(UTC) + timedelta(minutes=2))
     assert claimed(first) == first.message_id
@@ -143,15 +149,10 @@ def traced() -> Iterator[Any]:
 def test_no_operation_leaves_a_tombstone(traced: Any) -> None:
     ada, grace = new_id(), new_id()
     talk = conversations.open_pair(ada, grace)
-    found = conversations.read(talk.id, user_id=ada)
     for number in range(60):
         one = message(content=str(number), sender_id=(ada, grace)[number % 2])
-        other_writes = [
-            *inboxes.update_statements(found, one),
-            conversations.record_sent_statement(talk.id, one.sender_id, one.message_id),
-            *conversations.mark_read_statements(talk.id, one.sender_id, one.message_id),
-        ]
-        messages.send(talk.id, one, other_writes=other_writes)
+        store(talk.id, one)
+        connection.write_together(conversations.mark_read_statements(talk.id, one.sender_id, one.message_id))
         place = messages.read(talk.id, one.message_id)
         messages.set_reaction(talk.id, place, user_id=grace, reaction="heart")
         messages.clear_reaction(talk.id, place, user_id=grace)
@@ -159,6 +160,8 @@ def test_no_operation_leaves_a_tombstone(traced: Any) -> None:
     bucket = next(islice(messages.read_newest_first(talk.id, before=None, at_once=1), 1)).bucket
     for text, values in (
         (inboxes.READ_ALL, {"user_id": ada}),
+        (messages.READ_NEWEST, {"conversation_ids": [talk.id], "bucket": bucket}),
+        (messages.READ_LAST_SENT, {"conversation_id": talk.id, "buckets": [bucket]}),
         (conversations.READ, {"conversation_id": talk.id}),
         ("SELECT * FROM messages WHERE conversation_id = :id AND bucket = :bucket", {"id": talk.id, "bucket": bucket}),
         ("SELECT * FROM reactions WHERE conversation_id = :id AND bucket = :bucket", {"id": talk.id, "bucket": bucket}),
@@ -172,3 +175,40 @@ def test_no_operation_leaves_a_tombstone(traced: Any) -> None:
 def count_unread(talk: UUID, *, after: UUID | None) -> int:
     [count] = messages.count_unread([UnreadRange(conversation_id=talk, after=after, except_of=frozenset())])
     return count
+
+
+def test_the_newest_message_of_many_conversations_is_found_in_whatever_bucket_it_is() -> None:
+    now, day = datetime.now(UTC), timedelta(days=1)
+    talks = [conversations.open_pair(new_id(), new_id()).id for _ in range(130)]
+    expected = {}
+    for number, conversation_id in enumerate(talks):
+        ages = [] if number % 7 == 0 else sorted(random.sample(range(1, 360), k=1 + number % 3), reverse=True)
+        for age in ages:
+            one = message(now - age * day, content=f"{number}, {age}")
+            keep(conversation_id, one)
+            expected[conversation_id] = one
+        for ahead in range(number % 4):  # announced, but nothing was written
+            messages.announce(conversation_id, now + ahead * timedelta(seconds=5))
+
+    found = messages.read_newest(talks)
+    assert {conversation_id: placed.message for conversation_id, placed in found.items()} == expected
+    for conversation_id in talks[:20]:
+        placed = found.get(conversation_id)
+        first = next(messages.read_newest_first(conversation_id, before=None, at_once=1), None)
+        assert placed == first
+
+
+def test_the_last_message_of_each_sender_is_found_as_far_as_it_is_newer_than_the_mark(talk: UUID) -> None:
+    now, day = datetime.now(UTC), timedelta(days=1)
+    ada, grace, linus, silent = (new_id() for _ in range(4))
+    sent = [(340, ada), (300, grace), (200, ada), (100, linus), (99, linus), (3, grace), (2, grace)]
+    made = [message(now - age * day, sender_id=sender) for age, sender in sent]
+    keep(talk, *made)
+    last = {ada: made[2].message_id, grace: made[6].message_id, linus: made[4].message_id}
+
+    assert messages.read_last_sent(talk, dict.fromkeys((ada, grace, linus, silent))) == last
+    marks: dict[UUID, UUID | None] = {ada: made[0].message_id, grace: made[5].message_id, linus: made[3].message_id}
+    assert messages.read_last_sent(talk, marks) == last
+    assert messages.read_last_sent(talk, {}) == {}
+    late = {ada: made[6].message_id}
+    assert messages.read_last_sent(talk, late).get(ada) in (None, last[ada])

@@ -24,7 +24,12 @@ def test_a_profile_is_read_as_it_was_put() -> None:
 
     found = read_profile(user_id)
     assert found == profiles.ProfileCopy(
-        user_id=user_id, username="ada", display_name="Ada", profile_picture_url="avatars/a.jpg?v=1", is_hidden=False
+        user_id=user_id,
+        username="ada",
+        display_name="Ada",
+        profile_picture_url="avatars/a.jpg?v=1",
+        is_hidden=False,
+        version=profiles.version_of(event(user_id, EARLY)),
     )
 
 
