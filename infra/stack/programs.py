@@ -84,6 +84,7 @@ def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, 
         Program(
             name="cassandra",
             command=[
+                *_without_locked_memory(),
                 *("java", f"@{config}/jvm.options"),
                 f"-javaagent:{next(pins.cassandra().glob('jamm-*.jar'))}",
                 f"-Dcassandra.config=file://{config}/cassandra.yaml",
@@ -91,6 +92,7 @@ def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, 
                 f"-Dlogback.configurationFile=file://{config}/logback.xml",
                 *("-cp", f"{pins.cassandra()}/*", "org.apache.cassandra.service.CassandraDaemon"),
             ],
+            variables={"MALLOC_ARENA_MAX": "2"},
             stop_seconds=30,
             fingerprint=configs["cassandra"],
         ),
@@ -105,6 +107,14 @@ def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, 
             fingerprint=configs["nginx"],
         ),
     ]
+
+
+def _without_locked_memory() -> list[str]:
+    """A command that runs another without the right to lock memory.
+
+    Cassandra, if it may, locks all its pages into memory, also Java's whole class library and an empty heap.
+    """
+    return ["prlimit", "--memlock=0", "setpriv", "--bounding-set=-ipc_lock"] if is_root() else []
 
 
 def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = False) -> list[Program]:
@@ -251,9 +261,12 @@ def rabbitmq_variables(profile: Profile) -> dict[str, str]:
         "ERL_EPMD_PORT": str(ports.epmd),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_CRASH_DUMP_SECONDS": "0",
-        # No busy waiting: on two cores, an idle node that spins takes CPU time from everything else.
+        "RABBITMQ_MAX_NUMBER_OF_PROCESSES": "65536",  # tables of this size are allocated at the start
+        "RABBITMQ_MAX_NUMBER_OF_ATOMS": "1048576",
+        # No busy waiting: on two cores, an idle node that spins takes CPU time from everything else. One scheduler has
+        # its own memory, and one is enough.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-            "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
+            "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none +S 1:1 +SDcpu 1:1"
         ),
     }
 
@@ -271,6 +284,7 @@ def minio_variables(settings: Mapping[str, str]) -> dict[str, str]:
         "MINIO_UPDATE": "off",
         "MINIO_API_SYNC_EVENTS": "off",
         "MINIO_SCANNER_SPEED": "slowest",
+        "MINIO_MEMLIMIT": "256MiB",  # of the heap; the pools of buffers get a part. Less of it costs CPU time
         "MINIO_NOTIFY_AMQP_ENABLE_UPLOADS": "on",
         "MINIO_NOTIFY_AMQP_URL_UPLOADS": settings["RABBITMQ_URL"],
         "MINIO_NOTIFY_AMQP_EXCHANGE_UPLOADS": "photos",

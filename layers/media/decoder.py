@@ -5,6 +5,7 @@ import ctypes
 import functools
 import io
 import math
+import os
 import resource
 import signal
 import socket
@@ -50,6 +51,8 @@ _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
 _RETAINED_BYTES: Final = 32 * 1024 * 1024
 """Memory that the allocator keeps between pictures: one scaled decode of a phone's photo needs 12 MiB."""
+_NICENESS: Final = 10
+"""Decoding yields the CPU to requests, in whatever host; less would make slow pictures exceed their time under load."""
 _ENCODERS: Final = 2
 """Threads that encode: one large WebP takes as long as all other renditions of a photo together."""
 _STACK_BYTES: Final = 1024 * 1024
@@ -66,6 +69,7 @@ def serve() -> None:
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _RETAINED_BYTES // 2)
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)  # further ones would take address space from the limit of memory
     _limit(resource.RLIMIT_CORE, 0)
+    os.nice(max(0, _NICENESS - os.nice(0)))
     Image.MAX_IMAGE_PIXELS = None  # `image_headers.probe` has checked the number of pixels
     decoder = msgspec.msgpack.Decoder(RenderJob)
     with socket.socket(fileno=0) as host, host.makefile("rb") as jobs, contextlib.suppress(ConnectionError):

@@ -11,11 +11,10 @@ import hashlib
 import hmac
 import re
 import select
-import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -35,8 +34,6 @@ AT_ONCE: Final = 10
 _AWS: Final = f"https://s3.{REGION}.amazonaws.com"
 _CONNECT_SECONDS: Final = 0.9
 _ANSWER_SECONDS: Final = 8
-_MAX_LINES: Final = 100
-_MAX_LINE_BYTES: Final = 65536
 _CODE: Final = re.compile(rb"<Code>([^<]*)</Code>")
 _MESSAGE: Final = re.compile(rb"<Message>([^<]*)</Message>")
 
@@ -142,16 +139,14 @@ def close() -> None:
 
 
 class _Connection:
-    """A connection to the store: HTTP/1.1 (RFC 9112) with one request at a time."""
+    """A connection to the store, with one request at a time."""
 
     def __init__(self, store: "Store") -> None:
         """Connect; raises `OSError`."""
         self._store = store
-        connected = socket.create_connection((store.name, store.port), _CONNECT_SECONDS)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = _tls().wrap_socket(connected, server_hostname=store.name) if store.is_secure else connected
-        self._answers = self._socket.makefile("rb")
-        self.stays_open = True
+        kind = HTTPSConnection if store.is_secure else HTTPConnection
+        self._http = kind(store.name, store.port, timeout=_CONNECT_SECONDS)
+        self._http.connect()
 
     def send(self, request: Request) -> None:
         """Send a request; raises `OSError`."""
@@ -159,61 +154,37 @@ class _Connection:
         headers = self._store.sign(request.method, path, request.headers, request.body)
         if request.method == "PUT":
             headers["content-length"] = str(len(request.body))
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self._socket.settimeout(_ANSWER_SECONDS)
-        self._socket.sendall(f"{request.method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + request.body)
+        self._http.sock.settimeout(_ANSWER_SECONDS)
+        self._http.request(request.method, path, request.body or None, headers)
 
     def receive(self, ends_at: float) -> Answer:
         """The answer; raises `ConnectionError` if the store closes the connection, and `OSError`."""
-        self._socket.settimeout(max(0.001, ends_at - time.monotonic()))
-        version, _, status = self._read_line().partition(b" ")
-        headers: dict[bytes, bytes] = {}
-        for _ in range(_MAX_LINES):
-            line = self._read_line()
-            if not line:
-                break
-            name, _, value = line.partition(b":")
-            headers[name.lower()] = value.strip().lower()
-        self.stays_open = version == b"HTTP/1.1" and headers.get(b"connection") != b"close"
+        self._http.sock.settimeout(max(0.001, ends_at - time.monotonic()))
         try:
-            return Answer(int(status[:3]), self._read_body(headers))
-        except ValueError as error:
-            raise ConnectionAbortedError("the answer is not HTTP") from error
+            answer = self._http.getresponse()
+            if answer.length is None and not answer.chunked:
+                raise ConnectionAbortedError("the answer has no length, or its headers are cut off")
+            return Answer(answer.status, answer.read())
+        except ConnectionError:
+            raise
+        except HTTPException as error:
+            raise ConnectionAbortedError("the answer is not HTTP, or is cut off") from error
 
-    def _read_body(self, headers: Mapping[bytes, bytes]) -> bytes:
-        if headers.get(b"transfer-encoding") != b"chunked":
-            return self._read(int(headers.get(b"content-length", b"0")))
-        chunks = []
-        while size := int(self._read_line().partition(b";")[0], 16):
-            chunks.append(self._read(size))
-            self._read_line()
-        while self._read_line():
-            pass  # trailers
-        return b"".join(chunks)
-
-    def _read_line(self) -> bytes:
-        line = self._answers.readline(_MAX_LINE_BYTES)
-        if not line.endswith(b"\n"):
-            raise ConnectionResetError("the store has closed the connection")
-        return line.rstrip(b"\r\n")
-
-    def _read(self, count: int) -> bytes:
-        data = self._answers.read(count)
-        if len(data) < count:
-            raise ConnectionResetError("the store has closed the connection")
-        return data
+    @property
+    def stays_open(self) -> bool:
+        """Whether the store keeps the connection open after the answer that was read."""
+        return self._http.sock is not None
 
     @property
     def is_idle(self) -> bool:
         """Whether it can be used for another request: what arrives on an idle connection is its end."""
         poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
+        poll.register(self._http.sock, select.POLLIN)
         return not poll.poll(0)
 
     def close(self) -> None:
         """Close it."""
-        self._answers.close()
-        self._socket.close()
+        self._http.close()
 
 
 _idle: Final[deque[_Connection]] = deque()
@@ -235,11 +206,6 @@ def _keep(connection: _Connection) -> None:
         _idle.append(connection)
     else:
         connection.close()
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 # ── Signatures ──────────────────────────────────────────────────────────────

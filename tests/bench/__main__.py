@@ -29,7 +29,11 @@ BENCHMARKS: Final = (
     "fan_out",
     "login_timing",
     "photo_pipeline",
+    "photo_waterfall",
     "direct_messages",
+    "growth",
+    "small_writes",
+    "cold_start",
     "lambda_hosts",
 )
 

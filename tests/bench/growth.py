@@ -92,6 +92,10 @@ class Side:
         self.reads[number].prepare()
         return self._connections[number].measure() * 1000
 
+    def count_bytes(self, number: int) -> int:
+        """The length of an answer."""
+        return len(self._connections[number].get())
+
     def _connect(self, path: str, reader: Reader | None) -> Connection:
         return Connection(self._port, f"/api/v1{path}", reader.session_id if reader else "")
 
@@ -162,7 +166,8 @@ def main() -> None:
     with ExitStack() as stack:
         sides = [stack.enter_context(side(name, size)) for name, size in sizes.items()]
         medians = _measure(sides, rounds=arguments.rounds)
-    _report(sides[0].reads, medians)
+        lengths = [sides[1].count_bytes(number) for number in range(len(medians))]
+    _report(sides[0].reads, medians, lengths)
 
 
 @contextmanager
@@ -220,12 +225,12 @@ def _measure(sides: Sequence[Side], *, rounds: int) -> list[tuple[float, ...]]:
     return [tuple(statistics.median(of_side) for of_side in of_read) for of_read in times]
 
 
-def _report(reads: Sequence[Read], medians: Sequence[tuple[float, ...]]) -> None:
+def _report(reads: Sequence[Read], medians: Sequence[tuple[float, ...]], lengths: Sequence[int]) -> None:
     """Print the table, and report the aims."""
-    print(f"\n{'read':<58}{'small ms':>10}{'large ms':>10}{'ratio':>8}")
+    print(f"\n{'read':<58}{'small ms':>10}{'large ms':>10}{'ratio':>8}{'bytes':>10}")
     worst: Mapping[Aim, list[float]] = {aim: [] for aim in AIMS}
-    for read, (small, large) in zip(reads, medians, strict=True):
-        print(f"{read.name:<58}{small:>10.2f}{large:>10.2f}{large / small:>8.2f}")
+    for read, (small, large), length in zip(reads, medians, lengths, strict=True):
+        print(f"{read.name:<58}{small:>10.2f}{large:>10.2f}{large / small:>8.2f}{length:>10,}")
         worst[read.aim].append(large / small if read.aim is OTHERS else large)
     report("growth", {aim: max(figures) for aim, figures in worst.items()})
 

@@ -215,7 +215,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
             "comments": self.posts // 4,
             "hot_likes": self.accounts // 10,
             "hot_comments": self.posts // 200,
-            "stories": self.accounts // 10,
+            "stories": self.accounts // 20,
             "first_names": list(FIRST_NAMES),
             "last_names": list(LAST_NAMES),
             "first_count": len(FIRST_NAMES),

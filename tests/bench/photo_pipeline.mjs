@@ -11,8 +11,8 @@ const sides = [1080, 640, 320, 150];
 sharp.cache(false); // otherwise sharp keeps the decoded picture
 
 const encoded = (pipeline) => [
-    pipeline.clone().jpeg({ quality: 82, chromaSubsampling: '4:2:0' }).toBuffer(),
-    pipeline.clone().webp({ quality: 80, effort: 2 }).toBuffer(),
+    pipeline.clone().jpeg({ quality: 82, chromaSubsampling: '4:2:0', optimizeCoding: false }).toBuffer(),
+    pipeline.clone().webp({ quality: 78, effort: 0 }).toBuffer(),
 ];
 const inside = (side) => ({ width: side, height: side, fit: 'inside', withoutEnlargement: true });
 

@@ -1,6 +1,6 @@
 """Where the time of a photo goes, from the request that uploads it to the published post.
 
-python -m infra.stack.with_settings --profile test tests.bench.photo_waterfall [--rounds 15] [--burst 80]
+python -m tests.bench.photo_waterfall [--rounds 15] [--burst 80]
 
 For photos of 12 and of 1 megapixels it prints
 - the parts of the way in this process, one photo at a time: wall-clock and CPU time of each part, medians of the
@@ -9,7 +9,7 @@ For photos of 12 and of 1 megapixels it prints
 - a burst of photos over HTTP, eight at once: photos per second, and the CPU time of each program per photo.
 
 The floor of the aims is the CPU time of one decode and eight encodes: for a burst on all cores of the machine, for one
-photo alone on one core. Needs the hosts of the stack, and a machine with nothing else to do.
+photo alone on one core. Needs the hosts of the test stack, and a machine with nothing else to do.
 """
 
 import argparse
@@ -47,8 +47,10 @@ from tests.bench.aims import Aim, report
 from tests.bench.callers import PASSWORD
 from tests.bench.photo_pipeline import PHOTOGRAPH
 from tests.support.calls import Form, Upload, call
+from tests.support.http import nginx_origin
 from tests.support.people import new_person
 from tests.support.queues import channel
+from tests.support.stack import load_environment
 from tests.support.uploads import begin
 
 SIZES: Final = {"12 MP": (4000, 3000), "1 MP": (1200, 900)}
@@ -144,11 +146,8 @@ def measured(parts: Mapping[str, Place], rest: str) -> Iterator[Callable[[Callab
 class Programs:
     """The CPU time of the stack's programs."""
 
-    def __init__(self, profile_name: str) -> None:
-        supervisord = supervision.connect(profile(profile_name))  # type: ignore[arg-type]
-        if supervisord is None:
-            sys.exit(f"The stack of the profile {profile_name} does not run.")
-        self._supervisord = supervisord
+    def __init__(self) -> None:
+        self._supervisord = supervision.connect(profile("test"))
 
     def cpu(self) -> dict[str, float]:
         """The CPU milliseconds of each program until now, its child processes included."""
@@ -167,19 +166,20 @@ def _program_name(group: str, process: psutil.Process) -> str:
 
 
 def _cpu_of(pid: int) -> float:
+    """The CPU milliseconds of a process and of its child processes that have ended."""
     times = psutil.Process(pid).cpu_times()
-    return (times.user + times.system) * 1000
+    return (times.user + times.system + times.children_user + times.children_system) * 1000
 
 
 def main() -> None:
     """Measure all three and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", choices=["run", "test"], default="test")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--burst", type=int, default=80, help="photos per burst")
     arguments = parser.parse_args()
-    programs = Programs(arguments.profile)
-    url = f"http://localhost:{profile(arguments.profile).ports.nginx}/api/v1"
+    load_environment()
+    programs = Programs()
+    url = f"{nginx_origin()}/api/v1"
     floors, bursts, alone = {}, {}, {}
     for name, (width, height) in SIZES.items():
         photo = photo_of(width, height)

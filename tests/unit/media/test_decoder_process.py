@@ -73,6 +73,12 @@ def test_one_warm_process_serves_all_pictures() -> None:
     assert decoder_process.child_pid() == first != os.getpid()
 
 
+def test_it_yields_the_cpu_to_requests() -> None:
+    render_photo(pictures.jpeg(64, 48))
+
+    assert os.getpriority(os.PRIO_PROCESS, _pid()) == max(10, os.getpriority(os.PRIO_PROCESS, 0))
+
+
 def test_killed_while_idle_it_is_replaced_unnoticed() -> None:
     render_photo(pictures.jpeg(64, 48))
     killed = _pid()

@@ -1,5 +1,6 @@
 """Requests to the object store: their signatures are those of boto3, and answers of any form are read."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -56,6 +57,18 @@ def test_the_time_of_a_signature_is_now() -> None:
     assert abs((datetime.now(UTC) - signed_at).total_seconds()) < 5
 
 
+def _receive(connection: socket.socket) -> bytes:
+    """A whole request."""
+    received = b""
+    while data := connection.recv(65536):
+        received += data
+        head, end, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        if end and len(body) == int(length[1] if length else 0):
+            break
+    return received
+
+
 @contextmanager
 def _server(*answers: bytes) -> Iterator[list[bytes]]:
     """A store that answers each request of one connection with these bytes, and then closes; what it received."""
@@ -66,7 +79,7 @@ def _server(*answers: bytes) -> Iterator[list[bytes]]:
             connection, _ = listener.accept()
             with connection:
                 for answer in answers:
-                    received.append(connection.recv(65536))
+                    received.append(_receive(connection))
                     connection.sendall(answer)
 
         server = threading.Thread(target=serve)
