@@ -20,6 +20,7 @@ from infra.environments import handlers
 from infra.environments.context import Context
 from infra.environments.handlers import HandlerNotLoaded
 from infra.environments.invocation import EnvironmentCrashed, InvocationFailed, TimedOut
+from infra.template_map import Function
 
 START_SECONDS = 30
 _POLL_SECONDS = 0.25
@@ -108,6 +109,7 @@ class ChildProcessEnvironment:
         """Import the handler in this process, so that the forked one shares the memory of its modules."""
         with contextlib.suppress(HandlerNotLoaded):  # the forked process reports it
             handlers.load(self._handler)
+        handlers.load_drivers(layer for each in _functions(self._handler) for layer in each.layers)
         gc.collect()
         gc.freeze()  # a collection would write to, and so copy, every page with objects
 
@@ -129,6 +131,11 @@ class ChildProcessEnvironment:
             raise EnvironmentCrashed("its process ended") from error
 
 
+def _functions(handler: str) -> list[Function]:
+    """The function of the template that has this handler, if there is one."""
+    return [each for each in template_map.functions() if each.handler == handler]
+
+
 def _run(name: str, pipe: "Connection[bytes, bytes]", inherited: "Connection[bytes, bytes] | None") -> None:
     """Process events until the parent closes the pipe; `inherited` is the parent's end, in a forked process."""
     if inherited:
@@ -139,7 +146,7 @@ def _run(name: str, pipe: "Connection[bytes, bytes]", inherited: "Connection[byt
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     handler = handlers.load(name)
-    function = next((each for each in template_map.functions() if each.handler == name), None)
+    function = next(iter(_functions(name)), None)
     pipe.send_bytes(b"ready")
     with contextlib.suppress(EOFError, ConnectionResetError, BrokenPipeError):
         while True:

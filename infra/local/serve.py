@@ -19,6 +19,7 @@ from granian.log import LogLevels
 from granian.server import MTServer
 
 from infra.chalice.app import app
+from infra.environments import handlers
 from infra.environments.handlers import HandlerNotLoaded
 from infra.events.rest import Headers, build_event, decode_reply, find_resource
 from infra.local import reloading
@@ -92,6 +93,7 @@ def _load(*, is_heavy: bool) -> None:
                 environment.load()
             except HandlerNotLoaded as error:
                 logger().error("handler cannot be imported", function=environment.function.name, reason=str(error))
+            handlers.load_drivers(environment.function.layers)
     gc.collect()
     gc.freeze()  # loaded modules stay until the end: later collections skip them
 

@@ -127,6 +127,7 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
         **for_functions(settings),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "",  # processes share the compiled files
+        "MALLOC_ARENA_MAX": "2",  # more would keep freed memory apart, for threads that rarely allocate
     }
     return [
         Program(

@@ -39,7 +39,8 @@ READ_SOURCES: Final = """
                  LIMIT (SELECT CASE WHEN following_count >= 1000 THEN following_count / 4 ELSE 0 END
                           FROM users WHERE id = %(viewer_id)s)) AS p
          WHERE (p.user_id = %(viewer_id)s
-                OR EXISTS (SELECT FROM follows f WHERE f.follower_id = %(viewer_id)s AND f.following_id = p.user_id))
+                OR EXISTS (SELECT FROM follows f
+                            WHERE f.follower_id = %(viewer_id)s AND f.following_id = p.user_id OFFSET 0))
            AND NOT EXISTS (SELECT FROM users u WHERE u.id = p.user_id AND u.banned_at IS NOT NULL OFFSET 0)
          LIMIT 101
     ), of_authors AS MATERIALIZED (
@@ -69,7 +70,7 @@ READ_SOURCES: Final = """
               FROM page JOIN posts p ON p.id = page.id)
 """
 # Who follows many accounts finds enough posts among the newest of all; otherwise posts are read author by author, of
-# each as many as a page needs. With OFFSET 0, each account is looked up in the small index of banned accounts; a join
+# each as many as a page needs. With OFFSET 0, each account is looked up among the banned and the followed ones; a join
 # would read all of these. The numbers are no parameters, since PostgreSQL plans a statement anew each time if that
 # seems cheaper with the present values.
 
@@ -133,7 +134,7 @@ READ_PAGE: Final = f"""
                                   FROM users WHERE id = %(viewer_id)s)) AS p
                  WHERE (p.user_id = %(viewer_id)s
                         OR EXISTS (SELECT FROM follows f
-                                    WHERE f.follower_id = %(viewer_id)s AND f.following_id = p.user_id))
+                                    WHERE f.follower_id = %(viewer_id)s AND f.following_id = p.user_id OFFSET 0))
                    AND NOT EXISTS (SELECT FROM users u WHERE u.id = p.user_id AND u.banned_at IS NOT NULL OFFSET 0)
                  LIMIT 101) AS found
          LIMIT %(at_most)s

@@ -153,16 +153,18 @@ def unfollow(db: Connection, *, follower_id: UUID, target_id: UUID) -> bool:
     return bool(ended or withdrawn)
 
 
+BEFORE_ALL: Final = UUID(int=0)
+
 READ_FOLLOWER_IDS: Final = """
     SELECT follower_id
       FROM follows
-     WHERE following_id = %(user_id)s AND (%(after)s::uuid IS NULL OR follower_id > %(after)s)
+     WHERE following_id = %(user_id)s AND follower_id > %(after)s
      ORDER BY follower_id
      LIMIT %(at_most)s
 """
 
 
-def read_follower_ids(db: Connection, *, user_id: UUID, after: UUID | None = None, at_most: int) -> list[UUID]:
+def read_follower_ids(db: Connection, *, user_id: UUID, after: UUID = BEFORE_ALL, at_most: int) -> list[UUID]:
     """The ids of a user's followers after `after`, in order."""
     rows = db.execute(READ_FOLLOWER_IDS, {"user_id": user_id, "after": after, "at_most": at_most}).fetchall()
     return [row[0] for row in rows]

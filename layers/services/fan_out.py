@@ -45,7 +45,7 @@ def show_again(author_id: UUID) -> None:
 
 def read_followers(author_id: UUID) -> Iterator[Sequence[UUID]]:
     """The ids of the followers in batches of 1,000; no transaction is open between two batches."""
-    after: UUID | None = None
+    after = follows.BEFORE_ALL
     while True:
         with autocommit() as db:
             batch = follows.read_follower_ids(db, user_id=author_id, after=after, at_most=_BATCH)

@@ -248,3 +248,18 @@ def test_a_defect_in_the_code_is_not_reported_as_a_bad_picture(monkeypatch: pyte
     data = pictures.jpeg(64, 48)
     with pytest.raises(ZeroDivisionError):
         decoder.render(data, _order(data), lambda _: None)
+
+
+def _own_bytes(pid: int) -> int:
+    """Memory that the process shares with no other."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+
+
+def test_an_idle_process_gives_the_memory_of_pictures_back() -> None:
+    large = pictures.saved(Image.effect_noise((5000, 4000), 50).convert("RGB"), "PNG")
+    render_photo(large)
+    busy = _own_bytes(_pid())
+
+    until(lambda: _own_bytes(_pid()) < busy - 8 * 2**20, seconds=10)
+    render_photo(large)
