@@ -65,22 +65,26 @@ def test_a_rule_fires_and_an_ended_story_is_cleared_away_with_its_files(every_mi
 
 def test_killing_the_invoker_loses_no_message() -> None:
     author = Caller("author")
-    posts = [author.upload(phone_photo())["post_id"] for _ in range(4)]
-    services.process("invoker").kill()
+    posts = [author.upload(phone_photo())["post_id"] for _ in range(2)]
+    invoker = services.process("invoker")
+    invoker.suspend()  # what the broker sends it from now on is delivered, and not processed
+    posts += [author.upload(phone_photo())["post_id"] for _ in range(2)]
+    invoker.kill()
     assert not all(author.published(post_id) for post_id in posts)
 
     until(lambda: all(author.published(post_id) for post_id in posts), seconds=60, every=1)
 
 
-def test_one_environment_of_a_queue_works_however_many_messages_wait() -> None:
+def test_no_more_environments_of_a_queue_work_than_the_template_declares() -> None:
     author = Caller("author")
-    name = cloud.function_name(template_map.function("images/resize_photo").logical_id)
+    function = template_map.function("images/resize_photo")
+    name = cloud.function_name(function.logical_id)
     before = _environments(name)
-    posts = [author.upload(phone_photo())["post_id"] for _ in range(4)]
+    posts = [author.upload(phone_photo())["post_id"] for _ in range(6)]
 
     until(lambda: all(author.published(post_id) for post_id in posts), seconds=60, every=0.05)
     worked = {pid for pid, seconds in _environments(name).items() if seconds > before.get(pid, 0)}
-    assert len(worked) == 1
+    assert 1 <= len(worked) <= function.environments
 
 
 def _environments(name: str) -> dict[int, float]:
