@@ -19,13 +19,15 @@ if not sentinel or redis.call('EXISTS', following) == 0 then
   return {'absent'}
 end
 
--- Recent posts of followed authors with many followers, which are not pushed to timelines.
+-- Recent posts of followed authors with many followers, which are not pushed to timelines. Those behind the end of a cut
+-- timeline are left to the page that is read from PostgreSQL, as there are posts of others between them.
 local popular = {}
+local cut_at = kind_of(sentinel) == CUT and string.sub(sentinel, 17)
 if redis.call('EXISTS', 'stars') == 1 then
   local seen = {}
   for _, author in ipairs(redis.call('SINTER', following, 'stars')) do
     for _, id in ipairs(redis.call('LRANGE', 'author:' .. author, 0, -1)) do
-      if not seen[id] and (before == '' or older(id, before)) then
+      if not seen[id] and (before == '' or older(id, before)) and not (cut_at and older(id, cut_at)) then
         seen[id] = true
         popular[#popular + 1] = id
       end
