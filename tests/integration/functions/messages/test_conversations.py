@@ -3,13 +3,16 @@
 from uuid import UUID, uuid4
 
 import pytest
+from cassandra.query import BatchStatement
 
 from functions.messages import list_conversations, open_conversation
-from layers.core.ids import new_id
+from layers.cassandra import connection, conversations
+from layers.core.ids import new_id, time_of
 from tests.support.calls import call
 from tests.support.feed_posts import count_trips
-from tests.support.messages import ask, cassandra_requests, entry, inbox, open_pair, read_as_far_as, send_text
+from tests.support.messages import ask, cassandra_requests, entry, inbox, open_pair, read, read_as_far_as, send_text
 from tests.support.people import Person, new_person
+from tests.support.proxies import Proxies
 from tests.support.stores import valkey
 from tests.support.together import together
 
@@ -38,6 +41,52 @@ def test_both_opening_at_once_get_one_conversation_that_one_of_them_created(ada:
     assert {reply.status for reply in replies} == {201}
     assert len({reply.json["conversationId"] for reply in replies}) == 1
     assert [reply.json["idempotent"] for reply in replies].count(False) == 1
+
+
+@pytest.mark.rule("R-DM6")
+def test_both_opening_at_once_without_valkey_get_one_conversation_too(
+    ada: Person, grace: Person, proxies: Proxies
+) -> None:
+    proxies.valkey.close()
+    pairs = [(ada, grace), (grace, ada)] * 3
+    replies = together(
+        lambda pair: call(open_conversation, session_id=pair[0].session_id, body={"recipientId": str(pair[1].id)}),
+        pairs,
+    )
+
+    assert {reply.status for reply in replies} == {201}
+    assert len({reply.json["conversationId"] for reply in replies}) == 1
+    assert [reply.json["idempotent"] for reply in replies].count(False) == 1
+
+
+def test_a_conversation_that_was_opened_when_ids_did_not_follow_from_the_users_is_found(
+    ada: Person, grace: Person
+) -> None:
+    lower, higher = sorted((ada.id, grace.id))
+    old = new_id()
+    pair = {"lower_id": lower, "higher_id": higher, "conversation_id": old}
+    connection.execute(conversations.CLAIM_PAIR, pair)
+    for user_id in (lower, higher):
+        values = {"conversation_id": old, "user_id": user_id, "created": 1}
+        connection.execute(conversations.ADD_PARTICIPANT, values)
+    created = {"conversation_id": old, "is_group": False, "at": time_of(old), "created": 1}
+    connection.execute(conversations.CREATE, created)
+
+    for person, other in ((ada, grace), (grace, ada), (ada, grace)):
+        reply = call(open_conversation, session_id=person.session_id, body={"recipientId": str(other.id)})
+        assert (reply.json["conversationId"], reply.json["idempotent"]) == (str(old), True)
+    said = send_text(ada, old)
+    assert read(grace, old) == [said]
+    assert [one["conversationId"] for one in inbox(grace)] == [str(old)]
+
+
+def test_opening_takes_one_batch_and_opening_again_writes_nothing(ada: Person, grace: Person) -> None:
+    open_pair(ada, new_person())
+    for batches in (1, 0):
+        with count_trips() as trips, cassandra_requests() as requests:
+            open_pair(ada, grace)
+        assert len([request for request in requests if isinstance(request, BatchStatement)]) == batches
+        assert (trips.valkey, trips.statements, len(requests)) == (3 + batches, 1, 3 + batches)
 
 
 @pytest.mark.parametrize("body", [{}, {"recipientId": "x"}, {"recipientId": None}])

@@ -2,9 +2,11 @@
 
 import secrets
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from cassandra.query import BatchStatement, BatchType
 
 from functions.messages import (
     add_reaction,
@@ -15,14 +17,27 @@ from functions.messages import (
     send_message,
     start_typing,
 )
-from layers.cassandra import message_ids
+from layers.cassandra import connection, message_ids, messages
 from layers.cassandra.messages import StoredMessage
 from layers.core import limits
 from layers.core.ids import new_id
+from layers.valkey import conversations as kept
 from tests import pictures
 from tests.support.calls import Upload
-from tests.support.messages import ask, create_group, read, read_as_far_as, send_text, store
+from tests.support.feed_posts import count_trips
+from tests.support.messages import (
+    ask,
+    cassandra_requests,
+    create_group,
+    entry,
+    open_pair,
+    read,
+    read_as_far_as,
+    send_text,
+    store,
+)
 from tests.support.people import Person, new_person
+from tests.support.proxies import Proxies
 from tests.support.together import together
 
 _LAST_62_BITS = (1 << 62) - 1
@@ -39,6 +54,27 @@ def test_a_message_is_read_as_it_was_sent(ada: Person, grace: Person, talk: UUID
     assert (said["senderId"], said["contentType"], said["mediaUrl"]) == (str(ada.id), "text", None)
     assert UUID(said["messageId"]).version == 1
     assert read(grace, talk) == read(ada, talk) == [said]
+
+
+def test_a_message_is_three_round_trips_to_valkey_and_one_write_of_one_partition(
+    ada: Person, grace: Person, talk: UUID
+) -> None:
+    send_text(ada, talk), send_text(grace, talk)
+
+    with count_trips() as trips, cassandra_requests() as requests:
+        send_text(ada, talk)
+    assert (trips.valkey, trips.statements, len(requests)) == (3, 0, 1)
+    assert requests[0].batch_type is BatchType.UNLOGGED
+
+
+def test_the_first_message_after_the_opening_is_one_write_too(ada: Person) -> None:
+    send_text(ada, open_pair(ada, new_person()))
+    talk = open_pair(ada, new_person())
+
+    with cassandra_requests() as requests:
+        send_text(ada, talk)
+    assert [request.batch_type for request in requests if isinstance(request, BatchStatement)] == [BatchType.UNLOGGED]
+    assert len(requests) == 3  # who takes part, and the buckets
 
 
 @pytest.mark.rule("R-DM2")
@@ -217,3 +253,37 @@ def test_all_members_of_a_group_read_a_message(ada: Person, grace: Person) -> No
     said = send_text(linus, group, "hi all")
 
     assert read(ada, group) == read(grace, group) == [said]
+
+
+def test_a_conversation_with_many_messages_goes_on_in_the_next_bucket(
+    ada: Person, grace: Person, talk: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The senders learn of a bucket from Valkey, which forgets the earlier ones when it is announced."""
+    monkeypatch.setattr(messages, "_FULL", 10)
+    monkeypatch.setattr(messages, "_CHECK_EVERY", 1)
+    monkeypatch.setattr(messages, "_AHEAD", timedelta(milliseconds=40))
+    said = [send_text((ada, grace)[number % 2], talk, str(number)) for number in range(60)]
+
+    placed = list(messages.read_newest_first(talk, before=None, at_once=9))
+    assert [each.message.content for each in placed] == [message["content"] for message in reversed(said)]
+    assert 2 < len({each.bucket for each in placed}) <= 6
+    for message in said:
+        assert messages.read(talk, UUID(message["messageId"])).message.content == message["content"]
+    assert read(ada, talk, limit=100) == said[::-1]
+    assert entry(grace, talk)["unreadCount"] == 30
+    assert {receipt["userId"] for receipt in ask(list_receipts, ada, talk).json["receipts"]} == set()
+
+
+def test_without_valkey_a_bucket_is_announced_long_before_it_begins(
+    ada: Person, talk: UUID, proxies: Proxies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other processes may go on with the buckets that Valkey has told them."""
+    send_text(ada, talk)
+    monkeypatch.setattr(messages, "_FULL", 1)
+    monkeypatch.setattr(messages, "_CHECK_EVERY", 1)
+    proxies.valkey.close()
+    send_text(ada, talk)
+
+    [newest, *_] = connection.execute(messages.READ_LAST_BUCKET, {"conversation_id": talk})
+    begins_in = newest["starts_at"].replace(tzinfo=UTC) - datetime.now(UTC)
+    assert timedelta(seconds=kept.SECONDS) < begins_in
