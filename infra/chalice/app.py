@@ -41,6 +41,7 @@ class Gateway(Chalice):
 
     def __init__(self, routes: Sequence[Route]) -> None:
         super().__init__(app_name="gateway", configure_logs=False)
+        self.api.binary_types = []  # replies are returned unchanged, so their types need no comparison
         self.shows_tracebacks = False
         """Whether the answer contains the traceback when a handler cannot be loaded; for development only."""
         self.environments = {
@@ -62,6 +63,7 @@ class Gateway(Chalice):
         method: str = request_context["httpMethod"]
         if method in methods:
             reply: Reply = super().__call__(event, context)
+            self.current_request = None  # it would keep the body, up to a hundred megabytes, until the next request
         elif not methods:
             reply = gateway.answer_unknown_route(event)
         elif method == "OPTIONS":

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -28,7 +28,7 @@ def response() -> tuple[int, Headers, bytes]:
         registry.register(REGISTRY)
     counters = list(registry.collect())
     exported = CollectorRegistry()
-    exported.register(_Fixed(counters))
+    exported.register(_Fixed([*counters, *second_names(counters)]))
     for gauges in GAUGES:
         exported.register(_Fixed(_read(gauges)))
     exported.register(_Fixed([_hit_ratio(counters)]))
@@ -105,6 +105,36 @@ def _stored_bytes() -> Iterator[Metric]:
     if total is not None:
         gauge.add_metric([settings().s3_bucket], total)
     yield gauge
+
+
+def second_names(counters: Iterable[Metric]) -> Iterator[Metric]:
+    """Metrics of requests under their second names, whose labels are others; only one of the two is counted."""
+    for metric in counters:
+        if metric.name == "instagram_http_requests":
+            renamed = CounterMetricFamily("http_requests", metric.documentation, labels=["method", "path", "status"])
+            for sample in metric.samples:
+                if sample.name.endswith("_total"):
+                    renamed.add_metric(
+                        [sample.labels[name] for name in ("method", "route", "status_code")], sample.value
+                    )
+            yield renamed
+        elif metric.name == "instagram_http_request_duration_seconds":
+            yield _without_status(metric)
+
+
+def _without_status(seconds: Metric) -> Metric:
+    """The histogram of all statuses together."""
+    renamed = Metric("http_request_duration_seconds", seconds.documentation, seconds.type)
+    sums: dict[tuple[str, str, str, str | None], float] = {}
+    for sample in seconds.samples:
+        name = sample.name.removeprefix("instagram_")
+        key = name, sample.labels["method"], sample.labels["route"], sample.labels.get("le")
+        if not name.endswith("_created"):
+            sums[key] = sums.get(key, 0) + sample.value
+    for (name, method, path, bound), value in sums.items():
+        labels = {"method": method, "path": path} | ({"le": bound} if bound is not None else {})
+        renamed.add_sample(name, labels, value)
+    return renamed
 
 
 def _hit_ratio(counters: Iterable[Metric]) -> Metric:

@@ -36,7 +36,7 @@ def prefix(scope: str) -> str:
     The link works for at least 1 h and at most 7 h. The expiry is rounded up to 6 h, so that clients can cache a
     picture under one URL for hours.
     """
-    return _signed_prefix(scope, _expiry())
+    return _signed_prefix(scope, expiry())
 
 
 def expiring_url(key: str, at: datetime) -> str:
@@ -46,22 +46,25 @@ def expiring_url(key: str, at: datetime) -> str:
 
 def sign_all(answer: bytes) -> bytes:
     """A JSON answer in which each stored URL is replaced by a signed link; the first id in a key is its scope."""
-    return _MARKED.sub(functools.partial(_to_link, _expiry()), answer) if b"\\u000" in answer else answer
+    if b"\\" not in answer or b"\\u000" not in answer:  # the first is found ten times as fast, and most have neither
+        return answer
+    return _MARKED.sub(functools.partial(_to_link, expiry()), answer)
 
 
-def _to_link(expiry: int, found: re.Match[bytes]) -> bytes:
+def _to_link(ends_at: int, found: re.Match[bytes]) -> bytes:
     end, path, scope = found.groups()
     if end:
-        expiry = min(expiry, int(end))
-    return f'"{_signed_prefix(scope.decode(), expiry)}{path.decode()}"'.encode()
+        ends_at = min(ends_at, int(end))
+    return f'"{_signed_prefix(scope.decode(), ends_at)}{path.decode()}"'.encode()
 
 
-def _expiry() -> int:
+def expiry() -> int:
+    """When the links of an answer end, as a Unix time: in 1 h at least."""
     return (int(time.time()) + _MIN_SECONDS) // _ROUNDING_SECONDS * _ROUNDING_SECONDS + _ROUNDING_SECONDS
 
 
 @functools.lru_cache(maxsize=4096)
-def _signed_prefix(scope: str, expiry: int) -> str:
-    signed = f"{expiry}/{scope} {settings().media_link_secret}".encode()
+def _signed_prefix(scope: str, ends_at: int) -> str:
+    signed = f"{ends_at}/{scope} {settings().media_link_secret}".encode()
     signature = base64.urlsafe_b64encode(hashlib.md5(signed, usedforsecurity=False).digest()).rstrip(b"=").decode()
-    return f"{settings().media_base_url}{signature}/{expiry}/"
+    return f"{settings().media_base_url}{signature}/{ends_at}/"

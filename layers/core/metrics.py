@@ -3,14 +3,32 @@
 `prometheus_client` itself reads PROMETHEUS_MULTIPROC_DIR, the folder in which all local processes share their values.
 """
 
+import os
 from typing import TYPE_CHECKING
 
-from layers.core.settings import runs_in_lambda
+from layers.core.settings import runs_in_lambda, shares_metrics
 
 if TYPE_CHECKING or not runs_in_lambda():
     import prometheus_client as kinds
+    from prometheus_client import values
 else:  # nothing can collect them there, and the import takes a tenth of a cold start
     from layers.core import uncounted as kinds
+
+
+def _share_values() -> None:
+    """Let prometheus_client ask for the process's id once and not at each count, of which a request has a dozen."""
+    process_id = os.getpid()
+
+    def update() -> None:
+        nonlocal process_id
+        process_id = os.getpid()
+
+    os.register_at_fork(after_in_child=update)
+    values.ValueClass = values.MultiProcessValue(lambda: process_id)  # type: ignore[no-untyped-call]
+
+
+if shares_metrics() and not runs_in_lambda():
+    _share_values()
 
 Counter = kinds.Counter
 Gauge = kinds.Gauge
@@ -20,8 +38,6 @@ HTTP_REQUESTS = Counter("instagram_http_requests", "Requests answered", ["method
 HTTP_SECONDS = Histogram(
     "instagram_http_request_duration_seconds", "Seconds per request", ["method", "route", "status_code"]
 )
-REQUESTS = Counter("http_requests", "Requests answered", ["method", "path", "status"])
-REQUEST_SECONDS = Histogram("http_request_duration_seconds", "Seconds per request", ["method", "path"])
 POSTS_CREATED = Counter("instagram_posts_created", "Posts created")
 POSTS_DELETED = Counter("instagram_posts_deleted", "Posts deleted")
 STORIES_CREATED = Counter("instagram_stories_created", "Stories created")

@@ -56,3 +56,8 @@ def settings() -> Settings:
 def runs_in_lambda() -> bool:
     """Whether AWS Lambda or LocalStack runs this process."""
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
+def shares_metrics() -> bool:
+    """Whether local processes share their metrics: prometheus_client reads this when it is imported."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ

@@ -126,11 +126,9 @@ def run_exchange(name: str, exchange: Exchange, handler: Handler, signature: Sig
 def _record(name: str, exchange: Exchange, reply: Reply, seconds: float, route: str) -> None:
     """Write the log line of a request (R-O3) and update its metrics."""
     request = exchange.request
-    counters, histograms = _meters(request.method, route, str(reply["statusCode"]))
-    for counter in counters:
-        counter.inc()
-    for histogram in histograms:
-        histogram.observe(seconds)
+    counter, histogram = _meters(request.method, route, str(reply["statusCode"]))
+    counter.inc()
+    histogram.observe(seconds)
     line = RequestLine(
         timestamp=format_timestamp(time.time()),
         function=name,
@@ -148,9 +146,6 @@ def _record(name: str, exchange: Exchange, reply: Reply, seconds: float, route: 
 
 
 @functools.lru_cache(maxsize=1024)
-def _meters(method: str, route: str, status: str) -> tuple[tuple[Counter, Counter], tuple[Histogram, Histogram]]:
-    """The counters and histograms of a request, under both names; cached, as looking up labels is slow."""
-    return (
-        (metrics.HTTP_REQUESTS.labels(method, route, status), metrics.REQUESTS.labels(method, route, status)),
-        (metrics.HTTP_SECONDS.labels(method, route, status), metrics.REQUEST_SECONDS.labels(method, route)),
-    )
+def _meters(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+    """The counter and the histogram of a request; cached, as looking up labels is slow."""
+    return metrics.HTTP_REQUESTS.labels(method, route, status), metrics.HTTP_SECONDS.labels(method, route, status)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -138,14 +138,34 @@ def close() -> None:
 # ── Connections ─────────────────────────────────────────────────────────────
 
 
+class _Http(HTTPConnection):
+    """Sends headers and body of a request in one piece: in two, they cost the store a fifth more CPU time."""
+
+    def __init__(self, host: str, port: int, *, timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout)
+        self._pieces: list[bytes] = []
+
+    def send(self, data: Any) -> None:
+        """Keep a part of the request, which the base class would send at once."""
+        self._pieces.append(data)
+
+    def flush(self) -> None:
+        """Send the request; raises `OSError`."""
+        pieces, self._pieces = self._pieces, []
+        self.sock.sendall(b"".join(pieces))
+
+
+class _Https(_Http, HTTPSConnection):
+    """The same over TLS."""
+
+
 class _Connection:
     """A connection to the store, with one request at a time."""
 
     def __init__(self, store: "Store") -> None:
         """Connect; raises `OSError`."""
         self._store = store
-        kind = HTTPSConnection if store.is_secure else HTTPConnection
-        self._http = kind(store.name, store.port, timeout=_CONNECT_SECONDS)
+        self._http = (_Https if store.is_secure else _Http)(store.name, store.port, timeout=_CONNECT_SECONDS)
         self._http.connect()
 
     def send(self, request: Request) -> None:
@@ -156,6 +176,7 @@ class _Connection:
             headers["content-length"] = str(len(request.body))
         self._http.sock.settimeout(_ANSWER_SECONDS)
         self._http.request(request.method, path, request.body or None, headers)
+        self._http.flush()
 
     def receive(self, ends_at: float) -> Answer:
         """The answer; raises `ConnectionError` if the store closes the connection, and `OSError`."""

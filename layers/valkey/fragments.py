@@ -14,7 +14,7 @@ that missed the change before its next call to Valkey.
 import hashlib
 import itertools
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -29,10 +29,17 @@ BITS_SECONDS: Final = 60 * 60
 _BATCH: Final = 1000
 _COUNTS: Final = struct.Struct(">QII")
 _HEADER: Final = struct.Struct(">QII16s8s")
+_RECORD: Final = struct.Struct(">16sQII16s8scc")
+"""An id, a header, and whether the viewer likes and has saved the post."""
+
+_AUTHOR: Final = slice(32, 48)
+_BITS: Final[dict[bytes, bool | None]] = {b"1": True, b"0": False, b"-": None}
 _ID_BYTES: Final = 16
 _DIGEST_BYTES: Final = 8
 _NO_BODY: Final = bytes(_DIGEST_BYTES)
-_NO_AUTHOR: Final = bytes(_ID_BYTES)
+NO_AUTHOR: Final = bytes(_ID_BYTES)
+"""The author of a post that Valkey does not have."""
+
 _MAX_BODIES: Final = 4096
 """Bodies that a process keeps: about 4 MB."""
 
@@ -93,28 +100,35 @@ def pack(entry: FeedEntry) -> bytes:
     return _HEADER.pack(entry.version, entry.like_count, entry.comment_count, entry.author_id, digest) + body
 
 
-def unpack(
-    ids: bytes, headers: bytes, liked: Iterable[bytes | None], saved: Iterable[bytes | None], *, limit: int
-) -> Sequence[FeedEntry]:
-    """The entries for a reply of `read_page`. Raises `StoreUnavailable`.
+def split(records: bytes) -> list[bytes]:
+    """Each record in a reply of `read_page`."""
+    return [records[at : at + _RECORD.size] for at in range(0, len(records), _RECORD.size)]
 
-    Bodies that this process does not have are read in one more round trip. The entry after `limit` only shows that
-    there is a next page: its body is empty.
-    """
+
+def unpack(records: bytes) -> list[FeedEntry]:
+    """The entries of records. A body that this process does not have is None; `add_bodies` reads it."""
     entries = []
-    post_ids = [ids[at : at + _ID_BYTES] for at in range(0, len(ids), _ID_BYTES)]
-    rows = zip(post_ids, _HEADER.iter_unpack(headers), liked, saved, strict=True)
-    for post_id, (version, like_count, comment_count, author_id, digest), liked_bit, saved_bit in rows:
-        is_liked = None if liked_bit is None else liked_bit[:1] == b"1"
-        is_saved = None if saved_bit is None else saved_bit[:1] == b"1"
+    for post_id, version, like_count, comment_count, author_id, digest, liked, saved in _RECORD.iter_unpack(records):
         body = _bodies.get((post_id, digest))
-        entries.append(FeedEntry(post_id, body, like_count, comment_count, is_liked, is_saved, author_id, version))
-    for entry in entries[limit:]:
-        if entry.author_id != _NO_AUTHOR:
-            entry.body, entry.is_liked, entry.is_saved = b"", False, False
-    if missing := [entry for entry in entries if entry.body is None and entry.author_id != _NO_AUTHOR]:
-        _read_bodies(missing)
+        bits = _BITS[liked], _BITS[saved]
+        entries.append(FeedEntry(post_id, body, like_count, comment_count, *bits, author_id, version))
     return entries
+
+
+def add_bodies(entries: Sequence[FeedEntry]) -> None:
+    """Read the bodies that are missing and that Valkey has, in one more round trip. Raises `StoreUnavailable`."""
+    if missing := [entry for entry in entries if entry.body is None and entry.author_id != NO_AUTHOR]:
+        _read_bodies(missing)
+
+
+def post_id(record: bytes) -> bytes:
+    """The id of the post of a record."""
+    return record[:_ID_BYTES]
+
+
+def is_known(record: bytes) -> bool:
+    """Whether Valkey had the post when the page was read."""
+    return record[_AUTHOR] != NO_AUTHOR
 
 
 def forget_bodies() -> None:

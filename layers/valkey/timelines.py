@@ -58,8 +58,9 @@ class TimelinePage(msgspec.Struct, frozen=True):
     state: TimelineState
     token: bytes
     """Identifies the build of the timeline."""
-    entries: Sequence[FeedEntry] = ()
-    """At most one more than the limit, which shows that there is a next page."""
+    records: bytes = b""
+    """What Valkey has of each post, for `fragments`; at most one more than the limit, which shows that there is a next
+    page."""
 
 
 READ: Final = Script("order", "read_page")
@@ -82,14 +83,12 @@ def read_call(viewer_id: UUID, *, before: bytes | None, limit: int) -> Call:
 
 
 def parse_page(call: Call, reply: Sequence[Any]) -> TimelinePage:
-    """The page for the reply to a call of `read_call`. Raises `StoreUnavailable`: it may need a second round trip."""
-    _, _, limit, token, *_ = call.values
+    """The page for the reply to a call of `read_call`."""
     match reply:
-        case [b"page", bytes(built_by), bytes(ids), bytes(headers), list(liked), list(saved)]:
-            entries = fragments.unpack(ids, headers, liked, saved, limit=cast("int", limit))
-            return TimelinePage(TimelineState.PAGE, built_by, entries)
+        case [b"page", bytes(built_by), bytes(records)]:
+            return TimelinePage(TimelineState.PAGE, built_by, records)
         case [bytes(state)]:
-            return TimelinePage(TimelineState(state.decode()), cast("bytes", token))
+            return TimelinePage(TimelineState(state.decode()), cast("bytes", call.values[3]))
         case _:
             raise ValueError(reply)
 

@@ -1,7 +1,7 @@
 -- Read one page of a home feed.
 -- ARGV: viewer, id before which the page starts or '', number of posts, token for a build, seconds that its mark lives
--- Returns 'page', token, ids, headers (40 bytes each, zero if unknown), liked, saved (a list of bits or nil each). The
---         first post of the next page is returned too.
+-- Returns 'page', token, and for each post its id, its header (40 bytes, zero if unknown) and '1', '0' or '-' (unknown)
+--         for liked and for saved, all concatenated. The first post of the next page is returned too.
 --         'absent': there is no timeline, and this call has marked it as being built with the given token.
 --         'busy': another reader is building the timeline.
 --         'beyond': the page reaches beyond the end of the timeline.
@@ -91,9 +91,14 @@ if ended and kind_of(sentinel) == CUT then
   return {'beyond'}
 end
 
-local liked, saved = {}, {}
+local function mark(bit) return bit and string.sub(bit, 1, 1) or '-' end
+
+local records = {}
 if #ids > 0 then
-  liked = redis.call('HMGET', 'liked:' .. viewer, unpack(ids))
-  saved = redis.call('HMGET', 'saved:' .. viewer, unpack(ids))
+  local liked = redis.call('HMGET', 'liked:' .. viewer, unpack(ids))
+  local saved = redis.call('HMGET', 'saved:' .. viewer, unpack(ids))
+  for i, id in ipairs(ids) do
+    records[i] = id .. headers[i] .. mark(liked[i]) .. mark(saved[i])
+  end
 end
-return {'page', token_of(sentinel), table.concat(ids), table.concat(headers), liked, saved}
+return {'page', token_of(sentinel), table.concat(records)}
