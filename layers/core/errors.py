@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -158,6 +159,10 @@ class TooMany(PhotogramError):
         """The limit's name, as in `layers.core.limits`."""
         self.retry_after = retry_after
         """Seconds until one more request is allowed."""
+
+
+STORES: Final = frozenset({"cassandra", "database", "rabbitmq", "storage", "valkey"})
+"""The stores that can be away; "image_processing", which also raises `StoreUnavailable`, is none."""
 
 
 class StoreUnavailable(PhotogramError):

@@ -1,8 +1,9 @@
 """Entry point of queues: an `aws:rmq` event, whose messages are handled, and fail, independently of each other.
 
 AWS can requeue a whole batch only, so the retries are made here: a message that failed waits 1, 2 and 4 s in wait
-queues and is tried again; after the fourth attempt it becomes a dead letter with its error. Only if RabbitMQ does not
-accept it there, the invocation fails and the whole batch is delivered again (docs/decisions/0012).
+queues and is tried again; after the fourth attempt it becomes a dead letter with its error. While a store is away, the
+message waits until it is back. Only if RabbitMQ does not accept it there, the invocation fails and the whole batch is
+delivered again (docs/decisions/0012).
 """
 
 import functools
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from layers.core import trace, untrusted_json
+from layers.core.errors import STORES, StoreUnavailable
 from layers.core.logging import function_name, logger
 from layers.rabbitmq import retries
 from layers.rabbitmq.messages import TRACE_HEADER, QueueMessage, read_messages
@@ -53,12 +55,15 @@ def _process[Body](
     try:
         body = untrusted_json.decode(message.body, kind)
         handler(body)
+    except StoreUnavailable as error:
+        outcome = f"waits for {error.store}"
+        if error.store in STORES:
+            retries.publish_waiting(message, error)
+        else:
+            _fail(name, give_up, body, message, error)
     except Exception as error:  # noqa: BLE001 (every failure is tried again)
         outcome = type(error).__name__
-        logger().exception("message failed", function=name, attempt=message.attempt)
-        if give_up and body is not None and message.is_last_attempt:
-            _give_up(give_up, body, error)
-        retries.publish_failed(message, error)
+        _fail(name, give_up, body, message, error)
     logger().info(
         "message",
         function=name,
@@ -68,6 +73,19 @@ def _process[Body](
         outcome=outcome,
         duration_ms=round((time.perf_counter() - started) * 1000, 2),
     )
+
+
+def _fail[Body](
+    name: str,
+    give_up: Callable[[Body, Exception], object] | None,
+    body: Body | None,
+    message: QueueMessage,
+    error: Exception,
+) -> None:
+    logger().exception("message failed", function=name, attempt=message.attempt)
+    if give_up and body is not None and message.is_last_attempt:
+        _give_up(give_up, body, error)
+    retries.publish_failed(message, error)
 
 
 def _give_up[Body](give_up: Callable[[Body, Exception], object], body: Body, error: Exception) -> None:

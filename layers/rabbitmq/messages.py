@@ -7,12 +7,16 @@ from typing import Any, Final
 import msgspec
 
 ATTEMPT_HEADER: Final = "x-attempt"
+OUTAGE_HEADER: Final = "x-outage"
 TRACE_HEADER: Final = "x-trace-id"
 ERROR_HEADER: Final = "x-error"
 WAITS_MS: Final = (1000, 2000, 4000)
 """The delays before the second, third and fourth attempt, in milliseconds."""
 
-_LONGEST_NUMBER: Final = 3
+MOST_OUTAGE_WAITS: Final = 3600
+"""How often a message waits a second for a store that is away, before such failures count as attempts."""
+
+_LONGEST_NUMBER: Final = 4
 
 
 class QueueMessage(msgspec.Struct, frozen=True):
@@ -34,13 +38,22 @@ class QueueMessage(msgspec.Struct, frozen=True):
     @property
     def attempt(self) -> int:
         """The number of earlier attempts: 0 at the first attempt."""
-        text = self.header(ATTEMPT_HEADER) or "0"
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0
+        return self._number(ATTEMPT_HEADER)
+
+    @property
+    def outage_waits(self) -> int:
+        """How often the message has waited for a store that was away."""
+        return self._number(OUTAGE_HEADER)
 
     @property
     def is_last_attempt(self) -> bool:
         """Whether the message becomes a dead letter if it fails now."""
         return self.attempt >= len(WAITS_MS)
+
+    def _number(self, header: str) -> int:
+        """A header as a number; 0 if it is missing or nonsense."""
+        text = self.header(header) or "0"
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0
 
 
 def read_messages(event: Mapping[str, Any]) -> list[QueueMessage]:

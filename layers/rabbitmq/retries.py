@@ -1,6 +1,7 @@
 """Retries of failed messages, after 1, 2 and 4 s in wait queues (docs/decisions/0012-retries-in-the-entry-point.md).
 
 A message in a wait queue expires and goes back to its queue. After the last attempt it goes to the dead-letter queue.
+A message that finds a store away is not at fault: it waits a second again and again, which is no attempt.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,17 @@ import pika
 import pika.spec
 
 from layers.core import trace
+from layers.core.errors import StoreUnavailable
 from layers.rabbitmq import connection
-from layers.rabbitmq.messages import ATTEMPT_HEADER, ERROR_HEADER, TRACE_HEADER, WAITS_MS, QueueMessage
+from layers.rabbitmq.messages import (
+    ATTEMPT_HEADER,
+    ERROR_HEADER,
+    MOST_OUTAGE_WAITS,
+    OUTAGE_HEADER,
+    TRACE_HEADER,
+    WAITS_MS,
+    QueueMessage,
+)
 
 _ERROR_LENGTH = 1000
 _BROKER_HEADERS = ("x-death", "x-delivery-count", "x-first-death-", "x-last-death-")
@@ -23,12 +33,26 @@ def publish_failed(message: QueueMessage, error: BaseException) -> None:
 
     Returns after the broker has confirmed it. Raises `StoreUnavailable`; then the whole batch must be delivered again.
     """
-    is_last = message.is_last_attempt
-    queue = f"{message.queue}.dead" if is_last else f"{message.queue}.wait-{WAITS_MS[message.attempt]}"
-    headers = _headers(message)
-    headers[ERROR_HEADER] = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
-    if not is_last:
-        headers[ATTEMPT_HEADER] = message.attempt + 1
+    if message.is_last_attempt:
+        _publish(message, f"{message.queue}.dead", _headers(message, error))
+    else:
+        queue = f"{message.queue}.wait-{WAITS_MS[message.attempt]}"
+        _publish(message, queue, _headers(message, error) | {ATTEMPT_HEADER: message.attempt + 1})
+
+
+def publish_waiting(message: QueueMessage, error: StoreUnavailable) -> None:
+    """Publish a message that needs a store that is away: it comes back after a second, with the same attempt number.
+
+    After an hour of waiting such failures count as attempts. Raises as `publish_failed`.
+    """
+    if message.outage_waits >= MOST_OUTAGE_WAITS:
+        publish_failed(message, error)
+    else:
+        headers = _headers(message, error) | {OUTAGE_HEADER: message.outage_waits + 1}
+        _publish(message, f"{message.queue}.wait-{WAITS_MS[0]}", headers)
+
+
+def _publish(message: QueueMessage, queue: str, headers: dict[str, Any]) -> None:
     received = message.properties
     properties = pika.BasicProperties(
         content_type=received.get("contentType"),
@@ -39,8 +63,8 @@ def publish_failed(message: QueueMessage, error: BaseException) -> None:
     connection.publish(queue=queue, body=message.body, properties=properties)
 
 
-def _headers(message: QueueMessage) -> dict[str, Any]:
-    """The headers of the message, without those of the broker, and the trace id of the failed attempt."""
+def _headers(message: QueueMessage, error: BaseException) -> dict[str, Any]:
+    """The headers of the message, without those of the broker; the error and the trace id of the failed attempt."""
     received: Mapping[str, Any] = message.properties.get("headers") or {}
     headers: dict[str, Any] = {
         name: value if isinstance(value, int) else message.header(name)
@@ -49,4 +73,5 @@ def _headers(message: QueueMessage) -> dict[str, Any]:
     }
     if trace_id := message.header(TRACE_HEADER) or trace.trace_id.get():
         headers[TRACE_HEADER] = trace_id
+    headers[ERROR_HEADER] = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
     return headers

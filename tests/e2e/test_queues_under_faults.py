@@ -14,10 +14,11 @@ from tests.pictures import phone_photo
 from tests.support import services
 from tests.support.http import Caller
 from tests.support.queues import channel
-from tests.support.waiting import until
+from tests.support.waiting import LATE_SECONDS, until
 
 PROMISED_SECONDS = 120
 USUAL_SECONDS = 15
+LONGER_THAN_ALL_RETRIES = 12
 
 
 @pytest.fixture
@@ -111,6 +112,23 @@ def test_kill_9_of_the_whole_consumer_loses_no_post(author: Caller, follower: Ca
 
     for post_id in uploaded:
         shown(follower, post_id, seconds=60)
+
+
+@pytest.mark.rule("R-F5")
+@pytest.mark.timeout(180)
+def test_posts_that_are_published_while_valkey_hangs_are_in_the_feeds_5_s_after_its_return(
+    author: Caller, follower: Caller
+) -> None:
+    before = author.upload(phone_photo())["post_id"]
+    shown(follower, before, seconds=USUAL_SECONDS)
+    with services.hang("valkey"):
+        uploaded = [author.upload(phone_photo())["post_id"] for _ in range(3)]
+        until(lambda: all(author.published(post_id) for post_id in uploaded), seconds=60)
+        time.sleep(LONGER_THAN_ALL_RETRIES)
+
+    started = time.monotonic()
+    for post_id in uploaded:
+        shown(follower, post_id, seconds=5 + LATE_SECONDS - (time.monotonic() - started))
 
 
 @pytest.mark.timeout(180)

@@ -1,7 +1,7 @@
 """Stopping and starting the parts of the test stack, and looking at their processes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, cast
 from xmlrpc.client import ServerProxy
 
@@ -45,6 +45,21 @@ def stop(part: str) -> Iterator[None]:
         with _supervisor() as calls:
             calls.startProcess(part)
         until(lambda: answers(part), seconds=60)
+
+
+@contextmanager
+def hang(part: str) -> Iterator[None]:
+    """A part of the stack keeps its connections and answers nothing; at the end it goes on."""
+    stopped = process(part)
+    processes = [stopped, *stopped.children(recursive=True)]
+    for each in processes:
+        each.suspend()
+    try:
+        yield
+    finally:
+        for each in processes:
+            with suppress(psutil.NoSuchProcess):
+                each.resume()
 
 
 @contextmanager

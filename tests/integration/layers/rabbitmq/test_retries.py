@@ -60,6 +60,29 @@ def test_a_failing_message_is_tried_after_1_2_and_4_s_and_then_dead_lettered_wit
     assert {name: letter.headers.get(name) for name in expected} == expected
 
 
+def test_a_message_that_finds_a_store_away_waits_for_it_and_that_is_no_attempt(queue: str) -> None:
+    @on_message(Job)
+    def handler(job: Job) -> None:
+        raise StoreUnavailable("valkey")
+
+    handler(taken(queue, "a", headers={"x-attempt": 3, "x-outage": 5}), None)
+    started = time.monotonic()
+    letter = take(queue, seconds=6)
+
+    assert round(time.monotonic() - started) == 1
+    assert [letter.headers.get(name) for name in ("x-attempt", "x-outage")] == [3, 6]
+
+
+def test_after_an_hour_of_waiting_a_store_that_is_away_counts_as_an_attempt(queue: str) -> None:
+    @on_message(Job)
+    def handler(job: Job) -> None:
+        raise StoreUnavailable("valkey")
+
+    handler(taken(queue, "a", headers={"x-attempt": 3, "x-outage": 3600}), None)
+
+    assert count_ready(f"{queue}.dead") == 1
+
+
 def test_neighbours_of_a_failing_message_pass(queue: str) -> None:
     done = []
 
