@@ -125,10 +125,14 @@ def apply_revocations(revocations: Sequence[Revocation]) -> None:
 
 
 def apply_revocation(revocation: Revocation) -> bool:
-    """Apply one revocation; False without Valkey, and then it must stay in PostgreSQL."""
+    """Apply one revocation; False without Valkey, and then it must stay in PostgreSQL.
+
+    A Valkey that hangs applies it before it answers anybody who asks later: the old copies must not be trusted then.
+    """
     try:
         _apply([revocation])
     except StoreUnavailable:
+        connection.leave(APPLY_REVOCATIONS, *_revocation_values([revocation]))
         return False
     return True
 
@@ -138,12 +142,18 @@ def needs_revocations() -> bool:
     return connection.has_missed_writes() and not connection.is_circuit_open()
 
 
+def _revocation_values(revocations: Sequence[Revocation]) -> list[Value]:
+    values: list[Value] = [_REVOKED_SECONDS]
+    for revocation in revocations:
+        if revocation.session_id is not None:
+            values += ("s", revocation.session_id)
+        else:
+            values += ("u", str(revocation.user_id))
+    return values
+
+
 def _apply(revocations: Sequence[Revocation]) -> None:
-    pairs = (
-        ("s", revocation.session_id) if revocation.session_id is not None else ("u", str(revocation.user_id))
-        for revocation in revocations
-    )
-    APPLY_REVOCATIONS(_REVOKED_SECONDS, *(value for pair in pairs for value in pair))
+    APPLY_REVOCATIONS(*_revocation_values(revocations))
     for revocation in revocations:
         if revocation.user_id is not None:
             timelines.set_banned(revocation.user_id, is_banned=revocation.is_banned)

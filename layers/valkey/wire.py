@@ -73,17 +73,31 @@ class Wire:
         self._socket.close()
 
     def _log_in(self, url: str) -> None:
-        parts = urlsplit(url)
-        commands: list[Command] = []
-        if parts.password:
-            names = [unquote(name) for name in (parts.username, parts.password) if name]
-            commands.append(("AUTH", *names))
-        if number := int(parts.path.strip("/") or 0):
-            commands.append(("SELECT", number))
+        commands = _login(url)
         self.send(commands)
         for reply in [self.read() for _ in commands]:
             if isinstance(reply, ReplyError):
                 raise ConnectionError(str(reply))
+
+
+def leave(url: str, command: Command, *, seconds: float) -> None:
+    """Send a command on a connection of its own and read no reply: a Valkey that hangs runs it when it goes on.
+
+    Raises `OSError` if it cannot be sent.
+    """
+    with _connect(url, seconds) as opened:
+        opened.sendall(b"".join(pack_command(each) for each in (*_login(url), command)))  # type: ignore[arg-type]
+
+
+def _login(url: str) -> list[Command]:
+    parts = urlsplit(url)
+    commands: list[Command] = []
+    if parts.password:
+        names = [unquote(name) for name in (parts.username, parts.password) if name]
+        commands.append(("AUTH", *names))
+    if number := int(parts.path.strip("/") or 0):
+        commands.append(("SELECT", number))
+    return commands
 
 
 def _connect(url: str, seconds: float) -> socket.socket:
