@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from layers.core import waiting
 from layers.core.breaker import Breaker, BreakerState
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
@@ -76,8 +77,9 @@ class _Session:
         from layers.cassandra.driver import Answer  # noqa: PLC0415
 
         answers = [Answer(self.session.execute_async(request, values, timeout=None)) for request, values in requests]
-        ends_at = time.monotonic() + _ANSWER_SECONDS
-        return [answer.rows(ends_at=ends_at) for answer in answers]
+        ends_at = time.monotonic() + waiting.limit(_ANSWER_SECONDS)
+        with waiting.measured():
+            return [answer.rows(ends_at=ends_at) for answer in answers]
 
     def _prepare(self, statement: str) -> "PreparedStatement":
         prepared = self._prepared.get(statement)

@@ -1,5 +1,6 @@
 """The log: one JSON line per invocation, with its trace id (R-O3)."""
 
+import contextlib
 import functools
 import logging
 import time
@@ -69,8 +70,9 @@ def write_request(line: RequestLine) -> None:
     """Write the line of a request where the logger writes, in a quarter of its time: every request has one."""
     handler = logger().registered_handler
     if logger().log_level <= logging.INFO and isinstance(handler, logging.StreamHandler):
-        handler.stream.write(_ENCODER.encode(line).decode() + "\n")
-        handler.flush()
+        with contextlib.suppress(OSError):  # a full disk must not turn an answer into a failure
+            handler.stream.write(_ENCODER.encode(line).decode() + "\n")
+            handler.flush()
 
 
 def _serialize(record: Any) -> str:

@@ -12,9 +12,10 @@ import msgspec
 
 from layers.core.errors import StoreUnavailable
 from layers.core.limits import GENERAL, Limit
-from layers.core.models import Revocation, Session
+from layers.core.models import Revocation
 from layers.postgres import sessions
 from layers.postgres.connection import autocommit
+from layers.postgres.sessions import FoundSession
 from layers.valkey import admission
 from layers.valkey.admission import Admission, LimitDecision
 
@@ -51,7 +52,7 @@ def admit(
             raise
         # Valkey is unavailable (R-L7).
         found = _find_session(session_id) if session_id else None
-        return Admission(session=found[0] if found else None, count=None)
+        return Admission(session=found.session if found else None, count=None)
     if session_id and admitted.session:
         if len(_known) >= _MAX_KNOWN:
             _known.clear()
@@ -59,9 +60,7 @@ def admit(
         if admitted.prefetched and admitted.session.user_id != expected:
             admitted = msgspec.structs.replace(admitted, prefetched=None)
     if admitted.session and admitted.save_due:
-        # Valkey has the new expiry, so a failure here does not matter; the next request tries again.
-        with contextlib.suppress(StoreUnavailable), autocommit() as db:
-            sessions.extend(db, session_id=admitted.session.id)
+        _extend(admitted.session.id)
     return admitted
 
 
@@ -73,20 +72,28 @@ def refund(count: LimitDecision, address: str) -> None:
 def _admit_from_postgres(session_id: str, address: str, general: Limit, limit: Limit | None) -> Admission:
     """Look the session up in PostgreSQL when Valkey does not have it."""
     if found := _find_session(session_id):
-        session, seconds = found
-        admission.remember(session, seconds=seconds)
+        admission.remember(found.session, seconds=found.seconds)
         admitted = admission.admit(session_id, address, general, limit)
         if not admitted.unknown_session:
             return admitted
         # The session was revoked between these calls, so PostgreSQL decides.
         found = _find_session(session_id)
     admitted = admission.admit(None, address, general, limit)
-    return msgspec.structs.replace(admitted, session=found[0] if found else None)
+    return msgspec.structs.replace(admitted, session=found.session if found else None)
 
 
-def _find_session(session_id: str) -> tuple[Session, int] | None:
+def _find_session(session_id: str) -> FoundSession | None:
     with autocommit() as db:
-        return sessions.find(db, session_id=session_id)
+        found = sessions.find(db, session_id=session_id)
+    if found and found.extension_due:
+        _extend(session_id)
+    return found
+
+
+def _extend(session_id: str) -> None:
+    """Extend a session in PostgreSQL. A failure does not matter: the next request tries again."""
+    with contextlib.suppress(StoreUnavailable), autocommit() as db:
+        sessions.extend(db, session_id=session_id)
 
 
 def _read_revocations() -> list[Revocation]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from layers.core import media_links, metrics, trace
+from layers.core import media_links, metrics, trace, waiting
 from layers.core.errors import MethodNotAllowed, StoreUnavailable, TooMany
 from layers.core.limits import SESSION_SECONDS
 from layers.core.logging import RequestLine, format_timestamp, function_name, logger, write_request
@@ -115,10 +115,13 @@ def run_exchange(name: str, exchange: Exchange, handler: Handler, signature: Sig
     started = time.perf_counter()
     request = exchange.request
     trace.trace_id.set(request.trace_id)
+    waiting.begin(waiting.UPLOAD_SECONDS if signature.form and request.is_multipart else waiting.REQUEST_SECONDS)
     try:
         reply = exchange.respond(handler, signature)
     except Exception as error:  # noqa: BLE001 (the one place where errors become answers)
         reply = exchange.refuse(error)
+    finally:
+        waiting.end()
     _record(name, exchange, reply, time.perf_counter() - started, route or request.route)
     return reply
 

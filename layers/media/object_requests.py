@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from layers.core import waiting
 from layers.core.settings import settings
 
 if TYPE_CHECKING:
@@ -99,7 +100,10 @@ class Requests:
 
     def read_answers(self) -> list[tuple[Request, Answer]]:
         """The answers to all requests, in the order in which they were sent."""
-        ends_at = time.monotonic() + _ANSWER_SECONDS
+        with waiting.measured():
+            return self._read_answers(time.monotonic() + waiting.limit(_ANSWER_SECONDS))
+
+    def _read_answers(self, ends_at: float) -> list[tuple[Request, Answer]]:
         answers = []
         while self._waiting:
             request, connection, was_open = self._waiting[0]
@@ -174,7 +178,7 @@ class _Connection:
         headers = self._store.sign(request.method, path, request.headers, request.body)
         if request.method == "PUT":
             headers["content-length"] = str(len(request.body))
-        self._http.sock.settimeout(_ANSWER_SECONDS)
+        self._http.sock.settimeout(waiting.limit(_ANSWER_SECONDS))
         self._http.request(request.method, path, request.body or None, headers)
         self._http.flush()
 

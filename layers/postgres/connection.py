@@ -24,7 +24,10 @@ type Connection = psycopg.Connection[TupleRow]
 
 READ_SECONDS = 1.8
 WORK_SECONDS = 10
-"""How long to wait for the answer to a statement: single ones, and those of longer transactions (R-D2)."""
+"""How long to wait for the answer to a statement: single ones, and those of longer transactions.
+
+In a request, all waits together are bounded by `layers.core.waiting`.
+"""
 
 _breaker = Breaker("database", failure_ratio=0.5, volume=3, reset_seconds=1)
 _local = threading.local()
@@ -46,8 +49,8 @@ def autocommit(*, answer_seconds: float = READ_SECONDS) -> Iterator[Connection]:
     """A connection on which each statement is its own transaction: one round trip instead of three.
 
     Raises as `transaction`, but after 1.8 s without an answer. A deadlock raises `StoreUnavailable` in one of the
-    transactions, and is not a failure for the circuit breaker. Raises `SignInRequired` if the account that writes has
-    just been removed.
+    transactions, and so does a write while PostgreSQL is read-only; neither is a failure for the circuit breaker.
+    Raises `SignInRequired` if the account that writes has just been removed.
     """
     import psycopg  # noqa: PLC0415 (takes a tenth of a second, and what Valkey answers alone needs none)
 
@@ -66,6 +69,8 @@ def autocommit(*, answer_seconds: float = READ_SECONDS) -> Iterator[Connection]:
         raise SignInRequired from None  # all other referenced rows are locked, so the caller's account was removed
     except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
         raise StoreUnavailable("database", retry_after=1) from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:  # as after a failover: no failure, since reads are answered
+        raise StoreUnavailable("database") from error
 
 
 def retry_on_deadlock[Result](work: Callable[[], Result], *, times: int = 3) -> Result:

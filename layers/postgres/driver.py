@@ -10,7 +10,7 @@ from psycopg.abc import PQGen, Query
 from psycopg.adapt import Buffer, Loader
 from psycopg.rows import TupleRow
 
-from layers.core import metrics
+from layers.core import metrics, waiting
 from layers.core.metrics import Histogram
 
 _OPTIONS: Final = (
@@ -60,15 +60,17 @@ class TimeoutConnection(psycopg.Connection[TupleRow]):
     answer_seconds: float
 
     def wait[Result](self, gen: PQGen[Result], interval: float = _POLL_SECONDS, timeout: float | None = None) -> Result:
-        """As psycopg's, but raises `psycopg.OperationalError` after `answer_seconds`."""
-        started = time.monotonic()
+        """As psycopg's, but raises `OperationalError` after `answer_seconds` or when the request's time ends."""
+        started, most = time.monotonic(), waiting.limit(timeout or self.answer_seconds)
         try:
-            return super().wait(gen, interval, timeout or self.answer_seconds)
+            return super().wait(gen, interval, most)
         except psycopg.Error:
-            if time.monotonic() - started < self.answer_seconds:
+            if time.monotonic() - started < most:
                 raise
             self.pgconn.finish()  # a rollback on this connection would wait as long again
             raise psycopg.OperationalError("the server does not answer") from None
+        finally:
+            waiting.spend(time.monotonic() - started)
 
 
 def connect(url: str, *, answer_seconds: float) -> TimeoutConnection:

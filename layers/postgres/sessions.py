@@ -6,7 +6,7 @@ The table contains hashes of session ids, so that its content cannot be used to 
 
 import hashlib
 import secrets
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from layers.core.ids import new_id
@@ -45,18 +45,23 @@ FIND: Final = """
 """
 
 
-def find(db: Connection, *, session_id: str) -> tuple[Session, int] | None:
-    """Find a live session; returns it with the seconds until its absolute end, or None.
+class FoundSession(NamedTuple):
+    """A live session."""
 
-    Its expiry is extended, but at most every 15 min, so that most calls write nothing.
-    """
+    session: Session
+    seconds: int
+    """Until its absolute end."""
+    extension_due: bool
+    """Whether its expiry should be extended: at most every 15 min, so that most requests write nothing."""
+
+
+def find(db: Connection, *, session_id: str) -> FoundSession | None:
+    """Find a live session."""
     row = db.execute(FIND, {"id_hash": _hash(session_id), "seconds": SESSION_SECONDS}).fetchone()
     if row is None:
         return None
-    user_id, username, role, seconds, must_extend = row
-    if must_extend:
-        extend(db, session_id=session_id)
-    return Session(id=session_id, user_id=user_id, username=username, role=role), seconds
+    user_id, username, role, seconds, extension_due = row
+    return FoundSession(Session(id=session_id, user_id=user_id, username=username, role=role), seconds, extension_due)
 
 
 EXTEND: Final = """

@@ -69,6 +69,12 @@ class Proxy:
         for stream in ("upstream", "downstream"):
             _post(f"/proxies/{self._name}/toxics", type="timeout", stream=stream, attributes={"timeout": 0})
 
+    def delay(self, milliseconds: int) -> None:
+        """Pass every answer on so much later."""
+        _post(
+            f"/proxies/{self._name}/toxics", type="latency", stream="downstream", attributes={"latency": milliseconds}
+        )
+
     def remove(self) -> None:
         """End all connections and stop listening for good."""
         _client().delete(f"/proxies/{self._name}").raise_for_status()

@@ -26,9 +26,10 @@ from functions.users import (
     update_profile,
 )
 from layers.core.ids import new_id
-from layers.core.models import Revocation, Session
+from layers.core.models import Revocation
 from layers.postgres import sessions
 from layers.postgres.connection import autocommit, transaction
+from layers.postgres.sessions import FoundSession
 from layers.valkey import admission, copies
 from tests.support.calls import Reply, call
 from tests.support.feed_posts import feed_ids, forget_feed, publish_post, publish_to
@@ -421,13 +422,13 @@ def test_valkey_gets_the_present_state_of_an_account_whatever_was_written_then(a
 
 
 def test_the_session_of_a_banned_user_is_not_found(admin: Person, ada: Person) -> None:
-    assert isinstance((find_session(ada) or (None,))[0], Session)
+    assert find_session(ada)
     _ban(admin, ada)
 
     assert find_session(ada) is None
 
 
-def find_session(person: Person) -> tuple[Session, int] | None:
+def find_session(person: Person) -> FoundSession | None:
     with autocommit() as db:
         return sessions.find(db, session_id=person.session_id)
 

@@ -8,10 +8,21 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from functions.auth import get_me
+from functions.users import update_profile
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
+from layers.postgres import connection
 from layers.postgres.connection import Connection, autocommit, transaction
+from tests.support.calls import call
+from tests.support.people import Person, new_person
+from tests.support.proxies import through_proxies
 from tests.support.waiting import LATE_SECONDS
+
+
+@pytest.fixture
+def person() -> Person:
+    return new_person()
 
 
 def test_times_are_read_as_the_contract_writes_them() -> None:
@@ -95,3 +106,38 @@ def test_a_server_that_hangs_during_a_transaction_is_given_up_after_10_s(freeze:
         work()
 
     assert 9 < time.monotonic() - started < 10 + LATE_SECONDS
+
+
+def test_a_write_to_a_read_only_server_is_an_unavailable_store_and_reads_go_on(person: Person) -> None:
+    with autocommit() as db:
+        db.execute("SET default_transaction_read_only = on")
+    try:
+        for _ in range(4):
+            with pytest.raises(StoreUnavailable), autocommit() as db:
+                db.execute("UPDATE users SET bio = 'x' WHERE id = %s", [person.id])
+        with autocommit() as db:
+            assert db.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        connection.close()
+
+
+def test_a_session_is_found_on_a_read_only_server_though_its_expiry_cannot_be_extended(person: Person) -> None:
+    with autocommit() as db:
+        db.execute("UPDATE sessions SET expires_at = now() + interval '1 h' WHERE user_id = %s", [person.id])
+        db.execute("SET default_transaction_read_only = on")
+    try:
+        assert call(get_me, session_id=person.session_id).status == 200
+    finally:
+        connection.close()
+
+
+@pytest.mark.rule("R-D2")
+def test_the_statements_of_a_request_wait_2_s_together(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    with through_proxies(monkeypatch) as proxies:
+        assert call(get_me, session_id=person.session_id).status == 200  # now there is a connection
+        proxies.database.delay(800)
+        started = time.monotonic()
+        reply = call(update_profile, session_id=person.session_id, body={"bio": "x"})
+
+    assert reply.status == 503
+    assert time.monotonic() - started < 2 + LATE_SECONDS
