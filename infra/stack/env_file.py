@@ -20,6 +20,9 @@ _SECRETS = (
 _STACK_ONLY = ("POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "MEDIA_REFERER")
 """Settings that functions do not get; MEDIA_REFERER is what lets nginx read from MinIO without a signature."""
 
+_DEFAULTS = {"SECURE_COOKIES": "false", "SESSION_ABSOLUTE_DAYS": "30"}
+"""Settings that may be changed in the file, like all that are not an address: other lines are kept too."""
+
 USER = "photogram"
 TEST_LIMITS = {"general": [1_000_000, 60]}
 
@@ -36,9 +39,10 @@ def read(profile: Profile) -> dict[str, str]:
 
 
 def write(profile: Profile) -> dict[str, str]:
-    """Store the settings with the profile's current ports, and return them; existing secrets are kept."""
+    """Store the settings with the profile's current ports, and return them; all others are kept as they are."""
     stored = read(profile)
-    values = {name: stored.get(name) or secrets.token_hex(24) for name in _SECRETS} | _addresses(profile)
+    new_secrets = {name: secrets.token_hex(24) for name in _SECRETS if not stored.get(name)}
+    values = _DEFAULTS | stored | new_secrets | _addresses(profile)
     values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
     values["DATABASE_URL"] = _with_password(values["DATABASE_URL"], values["POSTGRES_PASSWORD"])
     values["RABBITMQ_URL"] = _with_password(values["RABBITMQ_URL"], values["RABBITMQ_PASSWORD"])
@@ -91,9 +95,7 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "OWN_ORIGINS": f"http://localhost:{ports.nginx},http://127.0.0.1:{ports.nginx}",
         "LOCALSTACK_HOST": f"127.0.0.1:{ports.localstack}",
         "PHOTOGRAM_URL": f"http://localhost:{ports.nginx}",
-        "SECURE_COOKIES": "false",
-        "SESSION_ABSOLUTE_DAYS": "30",
-        "PROMETHEUS_MULTIPROC_DIR": str(profile.state / "metrics"),
+        "PROMETHEUS_MULTIPROC_DIR": str(profile.metrics),
     }
 
 

@@ -32,7 +32,7 @@ class StackFailed(Exception):
     """The stack is not in the requested state; the message says which program is the cause, and why."""
 
 
-ERRORS = (StackFailed, ports.Taken, FileNotFoundError, TimeoutError, subprocess.CalledProcessError)
+ERRORS = (StackFailed, ports.Taken, FileNotFoundError, PermissionError, TimeoutError, subprocess.CalledProcessError)
 """What `up`, `down` and `clean` raise; the messages are for the user."""
 
 
@@ -178,6 +178,7 @@ def clean(profile: Profile, *, confirmed: bool) -> None:
     supervision.stop(profile, first=programs.FUNCTION_HOSTS)
     compose.down(profile, and_data=True)
     shutil.rmtree(profile.state)
+    shutil.rmtree(profile.metrics, ignore_errors=True)
     print(f"Deleted {profile.state}")
 
 

@@ -16,6 +16,7 @@ _PRIVATE_PORT = 23000
 _PORT_OFFSETS = {"run": 0, "test": 1000}
 _API_INSTANCES = 3
 _MIN_WRITERS = 4
+_MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it is created with the rights of its owner alone)
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def env_file(self) -> Path:
         """KEY=value lines: the settings of the functions, of nginx and of MinIO."""
         return self.state / "env"
+
+    @property
+    def metrics(self) -> Path:
+        """The folder in which local processes share their metrics: in memory, where there is such a folder.
+
+        They are files mapped into memory. On a full disk, writing to one would end the process with SIGBUS.
+        """
+        return _MEMORY / self.label if os.access(_MEMORY, os.W_OK) else self.state / "metrics"
 
     @property
     def start_command(self) -> str:

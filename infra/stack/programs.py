@@ -84,6 +84,7 @@ def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, 
         Program(
             name="cassandra",
             command=[
+                *("sh", str(CLONE / "infra" / "cassandra" / "start.sh"), str(state / "cassandra")),
                 *_without_locked_memory(),
                 *("java", f"@{config}/jvm.options"),
                 f"-javaagent:{next(pins.cassandra().glob('jamm-*.jar'))}",

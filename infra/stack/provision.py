@@ -21,12 +21,15 @@ CREATE_DATABASE: Final = "CREATE DATABASE photogram"
 def create_folders(profile: Profile) -> None:
     """Create the state folder and its folders. PostgreSQL's and nginx's users may enter it, but not list it."""
     profile.state.mkdir(mode=0o711, parents=True, exist_ok=True)
-    for name in ("logs", "minio", "cassandra", "rabbitmq", "nginx", "metrics", "config"):
+    for name in ("logs", "minio", "cassandra", "rabbitmq", "nginx", "config"):
         (profile.state / name).mkdir(exist_ok=True)
     (profile.state / "logs").chmod(0o700)
     (profile.state / "localstack" / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in ("minio", "cassandra", "rabbitmq"):
         (profile.state / folder).chmod(0o700)
+    profile.metrics.mkdir(mode=0o700, exist_ok=True)
+    if profile.metrics.stat().st_uid != os.geteuid():
+        raise PermissionError(f"{profile.metrics} belongs to another user, who would read and change the metrics")
 
 
 def create_postgres_cluster(profile: Profile, settings: Mapping[str, str]) -> None:
@@ -61,5 +64,5 @@ def create_database(settings: Mapping[str, str]) -> None:
 
 def delete_metrics(profile: Profile) -> None:
     """Delete Prometheus's files of earlier processes, whose values would be counted again."""
-    for path in (profile.state / "metrics").glob("*.db"):
+    for path in profile.metrics.glob("*.db"):
         path.unlink(missing_ok=True)
