@@ -4,10 +4,10 @@ Valkey holds copies only and must run without persistence: lost data are read ag
 data restored after a restart could be outdated.
 """
 
-import contextlib
 import functools
 import hashlib
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,8 @@ type Value = wire.Value
 _SCRIPTS = Path(__file__).parent / "lua"
 _CONNECT_SECONDS = 0.3
 _ANSWER_SECONDS = 0.5
+_LEFT_ANSWER_SECONDS = 0.05
+_UNREACHABLE_SECONDS = 1
 _UNAVAILABLE_PREFIXES = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
 """Error replies that mean that Valkey cannot serve requests at the moment."""
 
@@ -34,6 +36,7 @@ _breaker = Breaker("valkey", failure_ratio=0.1, volume=1, reset_seconds=1)
 _local = threading.local()
 _missed_writes = threading.Event()
 _stale_keys: set[bytes] = set()
+_unreachable_until = 0.0
 
 
 class Script:
@@ -100,17 +103,37 @@ def _run(connection: Wire, calls: Sequence[Call]) -> list[Any]:
 
 
 def leave(script: Script, *values: Value) -> None:
-    """Leave a call with a Valkey that does not answer: if it hangs, it runs the call as soon as it goes on.
+    """Leave a call with a Valkey that did not answer: if it hangs, it runs the call as soon as it goes on.
 
     Also while the circuit breaker is open. Nothing tells whether the call was received.
     """
-    with contextlib.suppress(OSError):
-        wire.leave(settings().valkey_url, ("EVAL", script.text, 0, *values), seconds=_CONNECT_SECONDS)
+    _leave(("EVAL", script.text, 0, *values))
 
 
 def mark_stale(keys: Iterable[bytes]) -> None:
-    """Record that these keys missed a write: this process deletes them before its next call to Valkey."""
-    _stale_keys.update(keys)
+    """Record that these keys missed a write: this process deletes them before its next call to Valkey.
+
+    It also tries to delete them at once, as other processes may be reading from Valkey: it may answer again while the
+    circuit breaker of this process is still open.
+    """
+    missed = tuple(keys)
+    _stale_keys.update(missed)
+    if missed:
+        _leave(("UNLINK", *missed))
+
+
+def _leave(command: tuple[Value, ...]) -> None:
+    global _unreachable_until  # noqa: PLW0603
+    if time.monotonic() < _unreachable_until:
+        return
+    try:
+        wire.leave(
+            settings().valkey_url, command, connect_seconds=_CONNECT_SECONDS, answer_seconds=_LEFT_ANSWER_SECONDS
+        )
+    except TimeoutError:  # not even the kernel of its machine answers
+        _unreachable_until = time.monotonic() + _UNREACHABLE_SECONDS
+    except OSError:
+        pass
 
 
 def close() -> None:

@@ -7,6 +7,7 @@ that a cached feed needs.
 import select
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -80,13 +81,26 @@ class Wire:
                 raise ConnectionError(str(reply))
 
 
-def leave(url: str, command: Command, *, seconds: float) -> None:
-    """Send a command on a connection of its own and read no reply: a Valkey that hangs runs it when it goes on.
+def leave(url: str, command: Command, *, connect_seconds: float, answer_seconds: float) -> None:
+    """Send a command on a connection of its own: a Valkey that hangs runs it when it goes on.
 
-    Raises `OSError` if it cannot be sent.
+    Raises `OSError` if it cannot be sent. The reply is waited for, but nothing tells whether it came.
     """
-    with _connect(url, seconds) as opened:
-        opened.sendall(b"".join(pack_command(each) for each in (*_login(url), command)))  # type: ignore[arg-type]
+    commands = (*_login(url), command)
+    with _connect(url, connect_seconds) as opened:
+        opened.sendall(b"".join(pack_command(each) for each in commands))  # type: ignore[arg-type]
+        reader, replies, ends_at = Reader(notEnoughData=None), 0, time.monotonic() + answer_seconds
+        while replies < len(commands) and (left := ends_at - time.monotonic()) > 0:
+            opened.settimeout(left)
+            try:
+                received = opened.recv(_BUFFER_BYTES)
+            except TimeoutError:
+                return
+            if not received:
+                return
+            reader.feed(received)
+            while reader.gets() is not None:
+                replies += 1
 
 
 def _login(url: str) -> list[Command]:

@@ -355,3 +355,25 @@ def test_a_page_beyond_the_timeline_is_three_statements_at_most(reader: tuple[Pe
 
     assert [post["id"] for post in reply.json["posts"]] == [str(post) for post in posts[100:]]
     assert 1 <= trips.statements <= 3
+
+
+READS: list[tuple[ModuleType, str, tuple[int, int]]] = [
+    (get_post, "post", (1, 1)),
+    (list_comments, "post", (1, 1)),
+    (list_likes, "post", (1, 1)),
+    (get_profile, "user", (1, 1)),
+    (list_user_posts, "user", (1, 1)),
+    (explore_posts, "", (1, 1)),
+]
+
+
+@pytest.mark.parametrize(("module", "of", "expected"), READS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_read_takes_so_many_statements_and_round_trips(
+    ada: Person, grace: Person, module: ModuleType, of: str, expected: tuple[int, int]
+) -> None:
+    post_id = publish_post(ada)
+    path: dict[str, object] = {"post": {"post_id": post_id}, "user": {"user": ada.username}, "": {}}[of]
+
+    trips, _ = _cost(lambda: call(module, session_id=grace.session_id, path=path))
+
+    assert (trips.statements, trips.valkey) == expected

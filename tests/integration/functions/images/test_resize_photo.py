@@ -149,7 +149,7 @@ def test_a_picture_that_fails_in_all_tries_ends_failed(ada: Person, queue: str) 
     assert until(lambda: count_ready(f"{queue}.dead") == 1)
 
 
-def test_a_store_that_was_down_in_all_tries_fails_no_post(
+def test_a_store_that_is_down_fails_no_post_and_its_message_waits_for_the_store(
     ada: Person, only_worker: None, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = begin(ada, picture())
@@ -161,7 +161,8 @@ def test_a_store_that_was_down_in_all_tries_fails_no_post(
     settings.cache_clear()
     media.close()
 
-    assert until(lambda: count_ready(f"{queue}.dead") == 1)
+    letter = take(queue, seconds=6)
+    assert (letter.headers["x-attempt"], letter.headers["x-outage"], count_ready(f"{queue}.dead")) == (3, 1, 0)
     assert post.status == "processing"
 
 
