@@ -372,8 +372,8 @@ def test_a_read_takes_so_many_statements_and_round_trips(
     ada: Person, grace: Person, module: ModuleType, of: str, expected: tuple[int, int]
 ) -> None:
     post_id = publish_post(ada)
-    path: dict[str, object] = {"post": {"post_id": post_id}, "user": {"user": ada.username}, "": {}}[of]
+    paths: dict[str, dict[str, object]] = {"post": {"post_id": post_id}, "user": {"user": ada.username}, "": {}}
 
-    trips, _ = _cost(lambda: call(module, session_id=grace.session_id, path=path))
+    trips, _ = _cost(lambda: call(module, session_id=grace.session_id, path=paths[of]))
 
     assert (trips.statements, trips.valkey) == expected
