@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
+from layers.core import waiting
 from layers.core.breaker import Breaker
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
@@ -21,10 +22,12 @@ from layers.media import object_requests
 from layers.media.object_requests import Request, Requests
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_s3.client import S3Client
 
 _CONNECT_SECONDS: Final = 0.9
 _ANSWER_SECONDS: Final = 8
+_SHORT_SECONDS: Final = 1.8
 _PING_SECONDS: Final = 0.9
 _THREADS: Final = 10
 _KEYS_PER_REQUEST: Final = 1000
@@ -187,7 +190,8 @@ def presign_put(key: str, *, size: int, media_type: str, seconds: int) -> str:
 
     It is computed without a request to the store.
     """
-    return _client(endpoint_url=settings().uploads_url).generate_presigned_url(
+    client = _make_client(answer_seconds=_ANSWER_SECONDS, endpoint_url=settings().uploads_url)
+    return client.generate_presigned_url(
         "put_object",
         Params={"Bucket": settings().s3_bucket, "Key": key, "ContentLength": size, "ContentType": media_type},
         ExpiresIn=seconds,
@@ -243,18 +247,31 @@ def list_objects(*, after: str | None = None) -> ObjectList:
 def close() -> None:
     """Close the connections; the next use opens new ones."""
     object_requests.close()
-    _client.cache_clear()
+    _make_client.cache_clear()
+
+
+def _client(*, answer_seconds: float = _ANSWER_SECONDS) -> "S3Client":
+    """A client that waits for an answer no longer than the request may: a client's time cannot be changed."""
+    most = waiting.limit(answer_seconds)
+    allowed = [seconds for seconds in (_ANSWER_SECONDS, _SHORT_SECONDS) if seconds <= most]
+    return _make_client(answer_seconds=max(allowed, default=_PING_SECONDS), endpoint_url=settings().s3_endpoint_url)
 
 
 @functools.cache
-def _client(*, answer_seconds: float = _ANSWER_SECONDS, endpoint_url: str | None = None) -> "S3Client":
-    """boto3 is imported at first use, because the import takes a quarter of a second."""
+def _session() -> "boto3.Session":
+    """boto3 is imported at first use, because the import takes a quarter of a second. Clients share its models."""
     import boto3  # noqa: PLC0415
+
+    return boto3.Session()
+
+
+@functools.cache
+def _make_client(*, answer_seconds: float, endpoint_url: str | None) -> "S3Client":
     from botocore.config import Config  # noqa: PLC0415
 
-    return boto3.Session().client(
+    return _session().client(
         "s3",
-        endpoint_url=endpoint_url or settings().s3_endpoint_url,
+        endpoint_url=endpoint_url,
         aws_access_key_id=settings().s3_access_key_id,
         aws_secret_access_key=settings().s3_secret_access_key,
         region_name=object_requests.REGION,
@@ -296,7 +313,8 @@ def _retry_once[Result](call: Callable[[], Result]) -> Result:
     """Repeat the call once if the connection was closed while idle; all calls of this module may be repeated."""
     from botocore.exceptions import ConnectionClosedError, ResponseStreamingError  # noqa: PLC0415
 
-    try:
-        return call()
-    except (ConnectionClosedError, ResponseStreamingError):
-        return call()
+    with waiting.measured():
+        try:
+            return call()
+        except (ConnectionClosedError, ResponseStreamingError):
+            return call()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import ClientError
 
+from layers.core import waiting
 from layers.core.breaker import BreakerState
 from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
@@ -153,3 +154,20 @@ def test_a_rejected_request_is_not_an_unavailable_store(monkeypatch: pytest.Monk
         monkeypatch.undo()
         settings.cache_clear()
         connection.close()
+
+
+@pytest.mark.rule("R-D2")
+def test_the_calls_of_an_upload_to_a_store_that_hangs_wait_10_s_together(proxy: Proxy) -> None:
+    connection.exists("tests/x")
+    proxy.hang()
+    started = time.monotonic()
+    waiting.begin(waiting.UPLOAD_SECONDS)
+    try:
+        with pytest.raises(StoreUnavailable):
+            connection.put_all([StoredFile("tests/x", b"x", "text/plain")])
+        with pytest.raises(StoreUnavailable):
+            connection.remove(["tests/x"])
+    finally:
+        waiting.end()
+
+    assert time.monotonic() - started < 10 + LATE_SECONDS
