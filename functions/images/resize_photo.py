@@ -10,7 +10,7 @@ from layers.services.publication import PostPicture
 
 def give_up(upload: UploadNotification, error: Exception) -> None:
     """Fail the post after the last attempt, unless a store was unavailable: the sweeper then processes the picture."""
-    if isinstance(error, StoreUnavailable) and error.store != "image_processing":
+    if isinstance(error, StoreUnavailable) and error.is_outage:
         return
     if isinstance(error, PostNotFound):  # rows are committed before files are stored: the post was withdrawn since
         publication.remove_picture(_picture(upload))

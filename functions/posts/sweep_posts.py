@@ -102,7 +102,7 @@ def _process(unfinished: UnfinishedPicture) -> bool:
         if unfinished.age_seconds >= limits.MISSING_FILE_SECONDS:
             publication.fail_picture(picture, "The picture never arrived.")
     except Exception as error:
-        if isinstance(error, StoreUnavailable) and error.store != "image_processing":
+        if isinstance(error, StoreUnavailable) and error.is_outage:
             raise
         logger().exception("a picture cannot be processed", post_id=str(picture.post_id))
         if unfinished.age_seconds >= GIVE_UP_SECONDS:

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
@@ -161,10 +160,6 @@ class TooMany(PhotogramError):
         """Seconds until one more request is allowed."""
 
 
-STORES: Final = frozenset({"cassandra", "database", "rabbitmq", "storage", "valkey"})
-"""The stores that can be away; "image_processing", which also raises `StoreUnavailable`, is none."""
-
-
 class StoreUnavailable(PhotogramError):
     """A service that this request needs is not available at the moment; please try again."""
 
@@ -173,3 +168,8 @@ class StoreUnavailable(PhotogramError):
         self.store = store
         self.retry_after = retry_after
         """Seconds to wait before trying again."""
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether a store does not answer. False if pictures could not be processed, which is also unavailable."""
+        return self.store != "image_processing"

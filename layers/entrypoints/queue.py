@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from layers.core import trace, untrusted_json
-from layers.core.errors import STORES, StoreUnavailable
+from layers.core.errors import StoreUnavailable
 from layers.core.logging import function_name, logger
 from layers.rabbitmq import retries
 from layers.rabbitmq.messages import TRACE_HEADER, QueueMessage, read_messages
@@ -55,15 +55,16 @@ def _process[Body](
     try:
         body = untrusted_json.decode(message.body, kind)
         handler(body)
-    except StoreUnavailable as error:
-        outcome = f"waits for {error.store}"
-        if error.store in STORES:
+    except Exception as error:  # noqa: BLE001 (every failure is tried again)
+        if isinstance(error, StoreUnavailable) and error.is_outage:
+            outcome = f"waits for {error.store}"
             retries.publish_waiting(message, error)
         else:
-            _fail(name, give_up, body, message, error)
-    except Exception as error:  # noqa: BLE001 (every failure is tried again)
-        outcome = type(error).__name__
-        _fail(name, give_up, body, message, error)
+            outcome = type(error).__name__
+            logger().exception("message failed", function=name, attempt=message.attempt)
+            if give_up and body is not None and message.is_last_attempt:
+                _give_up(give_up, body, error)
+            retries.publish_failed(message, error)
     logger().info(
         "message",
         function=name,
@@ -73,19 +74,6 @@ def _process[Body](
         outcome=outcome,
         duration_ms=round((time.perf_counter() - started) * 1000, 2),
     )
-
-
-def _fail[Body](
-    name: str,
-    give_up: Callable[[Body, Exception], object] | None,
-    body: Body | None,
-    message: QueueMessage,
-    error: Exception,
-) -> None:
-    logger().exception("message failed", function=name, attempt=message.attempt)
-    if give_up and body is not None and message.is_last_attempt:
-        _give_up(give_up, body, error)
-    retries.publish_failed(message, error)
 
 
 def _give_up[Body](give_up: Callable[[Body, Exception], object], body: Body, error: Exception) -> None:

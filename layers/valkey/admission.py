@@ -127,7 +127,7 @@ def apply_revocations(revocations: Sequence[Revocation]) -> None:
 def apply_revocation(revocation: Revocation) -> bool:
     """Apply one revocation; False without Valkey, and then it must stay in PostgreSQL.
 
-    A Valkey that hangs applies it before it answers anybody who asks later: the old copies must not be trusted then.
+    If Valkey hangs, the revocation is sent all the same, and Valkey applies it before it answers later requests.
     """
     try:
         _apply([revocation])

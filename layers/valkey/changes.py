@@ -4,8 +4,8 @@ Who changes what `conversations` and `inboxes` keep records that first (`begin`)
 (`end`). While a change is under way, nobody gets from Valkey what it may change. A change that is not ended within
 `CHANGE_SECONDS` may have been written or not, so what it may have changed is forgotten then.
 
-What a change that Valkey could not be told of may have changed is deleted at once if Valkey receives that, otherwise
-before the next call of this process to Valkey.
+If a change cannot be recorded, this process deletes from Valkey what the change concerns: at once if Valkey receives
+that, otherwise before the next call of this process to Valkey.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""What is written while Valkey hangs, or is still taken for unavailable, holds in what it keeps when it goes on."""
+"""Writes that Valkey missed because it hung, or because a circuit breaker was open, are in every later answer."""
 
 import httpx
 import pytest

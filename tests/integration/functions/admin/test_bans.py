@@ -26,7 +26,7 @@ from functions.users import (
     update_profile,
 )
 from layers.core.ids import new_id
-from layers.core.models import Revocation
+from layers.core.models import Revocation, Session
 from layers.postgres import sessions
 from layers.postgres.connection import autocommit, transaction
 from layers.postgres.sessions import FoundSession
@@ -422,7 +422,9 @@ def test_valkey_gets_the_present_state_of_an_account_whatever_was_written_then(a
 
 
 def test_the_session_of_a_banned_user_is_not_found(admin: Person, ada: Person) -> None:
-    assert find_session(ada)
+    found = find_session(ada)
+    assert found
+    assert isinstance(found.session, Session)
     _ban(admin, ada)
 
     assert find_session(ada) is None
