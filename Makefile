@@ -27,7 +27,7 @@ status: ## print the state of each program, and the log of each that failed
 clean: ## delete all data, after confirmation
 	@$(STACK) clean --profile $(PROFILE)
 
-logs: ## follow the logs, of some programs with PART="rabbitmq consumer", of a function with FN=… [HOST=localstack]
+logs: ## follow the logs, of some programs with PART="rabbitmq triggers", of a function with FN=… [HOST=localstack]
 ifdef FN
 	@$(WITH_SETTINGS) infra.follow $(FN) --profile $(PROFILE) $(if $(HOST),--host $(HOST))
 else
@@ -41,7 +41,7 @@ ifeq ($(HOST),localstack)
 else
 	@$(MAKE) install
 	@$(STACK) up --profile run --reload
-	@$(STACK) logs --profile run light heavy live consumer schedules
+	@$(STACK) logs --profile run light heavy live triggers
 endif
 
 package: ## build the zip files of functions and layers, and the template for sam deploy, in build/
@@ -52,7 +52,7 @@ localstack: ## start LocalStack without Docker, deploy the functions to it, and 
 	@infra/stack/install.sh --profile $(PROFILE) --localstack
 	@$(PYTHON) -m infra.localstack up --profile $(PROFILE)
 
-localstack-stop: ## stop LocalStack; the stores keep running
+localstack-stop: ## stop LocalStack; the rest keeps running
 	@$(PYTHON) -m infra.localstack down --profile $(PROFILE)
 
 migrate: ## apply missing migrations (run does this too)

@@ -1,7 +1,6 @@
 """An execution environment in a child process: the function can crash or be killed without harm to its host."""
 
 import contextlib
-import gc
 import multiprocessing
 import os
 import signal
@@ -16,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from infra import template_map
-from infra.environments import handlers
+from infra.environments import handlers, shared_memory
 from infra.environments.context import Context
 from infra.environments.handlers import HandlerNotLoaded
 from infra.environments.invocation import EnvironmentCrashed, InvocationFailed, TimedOut
@@ -110,8 +109,7 @@ class ChildProcessEnvironment:
         with contextlib.suppress(HandlerNotLoaded):  # the forked process reports it
             handlers.load(self._handler)
         handlers.load_drivers(layer for each in _functions(self._handler) for layer in each.layers)
-        gc.collect()
-        gc.freeze()  # a collection would write to, and so copy, every page with objects
+        shared_memory.share_with_forks()
 
     def _receive(self, seconds: float) -> bytes:
         assert self._process  # noqa: S101

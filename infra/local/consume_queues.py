@@ -1,18 +1,14 @@
 """The queue consumer: does for every `Type: MQ` event of template.yaml what Lambda's event source mapping for Amazon MQ
 does.
 
-python -m infra.local.consume_queues [--reload]
-
 Each mapping has one execution environment, or as many as the template allows it, and for each a connection and a thread
 that polls. A batch is acknowledged after the handler has succeeded, and requeued as a whole when it raises, crashes or
 times out.
 https://docs.aws.amazon.com/lambda/latest/dg/with-mq.html
 """
 
-import argparse
 import concurrent.futures
 import contextlib
-import functools
 import itertools
 import threading
 import time
@@ -25,10 +21,8 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
-from infra.environments.child_process import ChildProcessEnvironment
 from infra.environments.invocation import Invocable, InvocationFailed
 from infra.events.queue import Delivery, build_event
-from infra.local import reloading
 from infra.template_map import Function, queues
 from layers.core.errors import StoreUnavailable
 from layers.core.logging import logger
@@ -220,16 +214,3 @@ def mappings(invocable: Callable[[Function], Invocable]) -> list[tuple[Source, I
         for queue in queues()
         for _ in range(queue.function.environments)
     ]
-
-
-def main() -> None:
-    """Consume every queue of the template until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m infra.local.consume_queues", description=__doc__)
-    parser.add_argument("--reload", action="store_true", help="restart when the code changes")
-    arguments = parser.parse_args()
-    work = functools.partial(consume, mappings(lambda function: ChildProcessEnvironment.started(function.handler)))
-    reloading.run("infra.local.consume_queues", work, reloads=arguments.reload)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,5 @@
 """Live connections: does on this machine what API Gateway's WebSocket API does.
 
-python -m infra.local.live --port 3009 [--reload]
-
 `GET /live` with an upgrade opens a connection: the function of `$connect` accepts or refuses it, each message goes to
 `$default`, and the end of the connection to `$disconnect`. `POST`, `GET` and `DELETE /@connections/{id}` are the
 management API, with which functions send to a connection, look it up and close it. One asyncio process holds all
@@ -9,7 +7,6 @@ connections. Each route's function has its own environment in a child process, w
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api.html
 """
 
-import argparse
 import asyncio
 import base64
 import json
@@ -212,20 +209,8 @@ async def _serve(api: WebSocketApi, port: int, stopping: threading.Event) -> Non
     await runner.cleanup()
 
 
-def main() -> None:
+def serve(port: int) -> None:
     """Hold connections until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m infra.local.live", description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--reload", action="store_true", help="restart when the code changes")
-    arguments = parser.parse_args()
-
     api = WebSocketApi()
-
-    def work(stopping: threading.Event) -> None:
-        asyncio.run(_serve(api, arguments.port, stopping))
-
-    reloading.run("infra.local.live", work, reloads=arguments.reload)
-
-
-if __name__ == "__main__":
-    main()
+    stopping = reloading.stop_event()
+    asyncio.run(_serve(api, port, stopping))

@@ -22,9 +22,7 @@ _SUFFIXES = {".py", ".lua", ".yaml"}
 
 def run(module: str, work: Callable[[threading.Event], object], *, reloads: bool) -> None:
     """Call `work` with an event that SIGTERM or SIGINT sets; with `reloads`, restart `module` after each change."""
-    stopping, must_restart = threading.Event(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping, must_restart = stop_event(), threading.Event()
     if reloads:
 
         def restart() -> None:
@@ -35,6 +33,14 @@ def run(module: str, work: Callable[[threading.Event], object], *, reloads: bool
     work(stopping)
     if must_restart.is_set():
         replace_process(module)
+
+
+def stop_event() -> threading.Event:
+    """An event that SIGTERM or SIGINT sets, from now on."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
 
 
 def replace_process(module: str) -> NoReturn:

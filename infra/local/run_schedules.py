@@ -1,13 +1,12 @@
 """The schedule runner: fires every `Type: Schedule` event of template.yaml with EventBridge's event.
 
-python -m infra.local.run_schedules [--now stories/delete_expired_stories] [--reload]
+python -m infra.local.run_schedules --now stories/delete_expired_stories
 
 Each schedule has its own thread and its own environment in a child process: a slow function delays no other schedule,
-and never runs twice at the same time.
+and never runs twice at the same time. `infra.local.run_triggers` starts it; the command above runs one function once.
 """
 
 import argparse
-import functools
 import sys
 import threading
 import time
@@ -22,7 +21,6 @@ from infra.environments.child_process import ChildProcessEnvironment
 from infra.environments.in_process import InProcessEnvironment
 from infra.environments.invocation import InvocationFailed
 from infra.events.schedule import build_event, next_time
-from infra.local import reloading
 from infra.template_map import Schedule
 from layers.core.errors import StoreUnavailable
 from layers.core.logging import logger
@@ -74,9 +72,8 @@ class Timer(threading.Thread):
             logger().exception("schedule failed", function=function.name)
 
 
-def run(schedules: Sequence[Schedule], stopping: threading.Event) -> None:
-    """Fire all schedules until `stopping` is set; running functions are finished first."""
-    timers = [Timer(schedule, stopping) for schedule in schedules]
+def run(timers: Sequence[Timer], stopping: threading.Event) -> None:
+    """Fire all schedules until `stopping` is set, which the timers know; running functions are finished first."""
     for timer in timers:
         timer.start()
     while True:
@@ -118,16 +115,10 @@ def fire_now(name: str) -> int:
 
 
 def main() -> int:
-    """Run all schedules until SIGTERM, or one function now."""
+    """Run one function now."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.run_schedules", description=__doc__)
-    parser.add_argument("--now", metavar="FUNCTION", help="run this function now, and exit")
-    parser.add_argument("--reload", action="store_true", help="restart when the code changes")
-    arguments = parser.parse_args()
-    if arguments.now:
-        return fire_now(arguments.now)
-    work = functools.partial(run, template_map.schedules())
-    reloading.run("infra.local.run_schedules", work, reloads=arguments.reload)
-    return 0
+    parser.add_argument("--now", metavar="FUNCTION", required=True, help="run this function now, and exit")
+    return fire_now(parser.parse_args().now)
 
 
 if __name__ == "__main__":

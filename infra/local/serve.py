@@ -4,7 +4,6 @@ python -m infra.local.serve --port N [--heavy] [--reload]
 """
 
 import argparse
-import gc
 import os
 import threading
 import time
@@ -19,7 +18,7 @@ from granian.log import LogLevels
 from granian.server import MTServer
 
 from infra.chalice.app import app
-from infra.environments import handlers
+from infra.environments import handlers, shared_memory
 from infra.environments.handlers import HandlerNotLoaded
 from infra.events.rest import Headers, build_event, decode_reply, find_resource
 from infra.local import reloading
@@ -85,17 +84,16 @@ def _headers(environ: Environ) -> Headers:
     return headers
 
 
-def _load(*, is_heavy: bool) -> None:
-    """Import the light or the heavy handlers; a broken one answers 500 and does not affect the others."""
+def _load(*, is_heavy: bool | None) -> None:
+    """Import the light or the heavy handlers, or both; a broken one answers 500 and does not affect the others."""
     for environment in app.environments.values():
-        if environment.function.is_heavy == is_heavy:
+        if is_heavy in (None, environment.function.is_heavy):
             try:
                 environment.load()
             except HandlerNotLoaded as error:
                 logger().error("handler cannot be imported", function=environment.function.name, reason=str(error))
             handlers.load_drivers(environment.function.layers)
-    gc.collect()
-    gc.freeze()  # loaded modules stay until the end: later collections skip them
+    shared_memory.share_with_forks()
 
 
 def _enforce_timeouts() -> None:
@@ -109,8 +107,8 @@ def _enforce_timeouts() -> None:
                 os._exit(1)
 
 
-def prepare(*, is_heavy: bool, shows_tracebacks: bool) -> None:
-    """Import the handlers, before the first request."""
+def prepare(*, is_heavy: bool | None, shows_tracebacks: bool) -> None:
+    """Import the light or the heavy handlers, or with None both, before the first request."""
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
         del os.environ[name]  # granian passes the environment variables to WSGI, where HTTP_* are headers
     if folder := settings().prometheus_multiproc_dir:

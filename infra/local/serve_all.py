@@ -1,10 +1,10 @@
-"""Several HTTP hosts, each with its own port and process, forked from one that has imported the handlers.
+"""The hosts of the API, each with its own port and process, forked from one that has imported the handlers.
 
-python -m infra.local.serve_all --ports 23100-23102,23130-23133 --log FILE [--heavy] [--reload]
+python -m infra.local.serve_all --logs FOLDER [--light 23100-23102,23130] [--heavy 23150] [--live 23190] [--reload]
 
-The processes share the memory of what was imported before (copy on write): one more costs a third of one that is
-started by itself, and a process that ends is replaced within milliseconds. The log of a host is FILE with its port in
-the name.
+`--light` and `--heavy` are ports of HTTP hosts, `--live` is the port of live connections. The processes share the
+memory of what was imported before (copy on write): one more costs a third of one that is started by itself, and a
+process that ends is replaced within milliseconds. Each writes its own log, such as `FOLDER/light-23100.log`.
 """
 
 import argparse
@@ -20,13 +20,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from infra.local import log_file, reloading, serve
+from infra.local import live, log_file, reloading, serve
 from layers.core.logging import logger
 
 _MIN_SECONDS: Final = 1
 """A process that ends sooner than this is replaced only after this time."""
 
 _PR_SET_PDEATHSIG: Final = 1
+_NICENESS_OF_HEAVY: Final = 10
+"""Hashing passwords and receiving uploads leave the CPU to everything else."""
 
 
 class Family:
@@ -88,14 +90,18 @@ def _run_child(parent: int, work: Callable[[], object]) -> NoReturn:
 def main() -> None:
     """Serve until SIGTERM; running requests are finished first."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.serve_all", description=__doc__)
-    parser.add_argument("--ports", type=_ports, required=True)
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--heavy", action="store_true", help="serve the functions that the template marks heavy")
+    parser.add_argument("--logs", type=Path, required=True, help="the folder of the log files")
+    parser.add_argument("--light", type=_ports, default=[], metavar="PORTS")
+    parser.add_argument("--heavy", type=_ports, default=[], metavar="PORTS", help="run at lower priority")
+    parser.add_argument("--live", type=_ports, default=[], metavar="PORT")
     parser.add_argument("--reload", action="store_true", help="restart when the code changes")
     arguments = parser.parse_args()
-    serve.prepare(is_heavy=arguments.heavy, shows_tracebacks=arguments.reload)
+    serve.prepare(is_heavy=None, shows_tracebacks=arguments.reload)
+    kinds = {"light": _serve_light, "heavy": _serve_heavy, "live": live.serve}
     works: dict[str, Callable[[], object]] = {
-        f"port {port}": functools.partial(_serve, port, arguments.log) for port in arguments.ports
+        f"{kind}-{port}": functools.partial(_serve, arguments.logs / f"{kind}-{port}.log", serve_port, port)
+        for kind, serve_port in kinds.items()
+        for port in getattr(arguments, kind)
     }
     must_restart = False
 
@@ -118,9 +124,18 @@ def main() -> None:
         reloading.replace_process("infra.local.serve_all")
 
 
-def _serve(port: int, log: Path) -> None:
-    log_file.open_log(log.with_name(f"{log.stem}-{port}{log.suffix}"))
+def _serve(log: Path, serve_port: Callable[[int], object], port: int) -> None:
+    log_file.open_log(log)
+    serve_port(port)
+
+
+def _serve_light(port: int) -> None:
     serve.run_server(serve.make_server(port))
+
+
+def _serve_heavy(port: int) -> None:
+    os.nice(_NICENESS_OF_HEAVY)
+    _serve_light(port)
 
 
 def _ports(text: str) -> list[int]:

@@ -62,11 +62,10 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
     localstack = programs.localstack(profile, settings)
     supervisord = supervision.connect(profile)
     was_running = supervisord is not None
-    running_http_hosts = programs.HTTP_HOSTS & supervision.running(supervisord) if was_running else set()
     function_hosts = {
         "stores": [],
         "hosts": [each.name for each in hosts],
-        "localstack": ["live", *running_http_hosts, *programs.LOCALSTACK],
+        "localstack": ["api", *programs.LOCALSTACK],
     }[scope]
     configuration = profile.state / "supervisord.conf"
     configuration.touch(mode=0o600)
@@ -92,7 +91,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
         bucket=settings["S3_BUCKET"],
         referer=settings["MEDIA_REFERER"],
     )
-    superseded = {"stores": (), "hosts": ("invoker",), "localstack": programs.TRIGGER_HOSTS}[scope]
+    superseded = {"stores": (), "hosts": ("invoker",), "localstack": (programs.TRIGGERS,)}[scope]
     supervision.stop_programs(supervisord, superseded)
     if function_hosts:
         subprocess.run(
@@ -118,14 +117,13 @@ def down(profile: Profile) -> None:
 
 
 def stop_localstack(profile: Profile) -> None:
-    """Stop LocalStack, which deletes what is deployed in it; if the HTTP hosts run, start the trigger hosts again."""
+    """Stop LocalStack, which deletes what is deployed in it; start the triggers again."""
     supervisord = supervision.connect(profile)
     if supervisord is None or not supervision.stop_programs(supervisord, programs.LOCALSTACK):
         print("LocalStack was not running")
         return
-    if "light" in supervision.running(supervisord):
-        supervision.start_programs(supervisord, list(programs.TRIGGER_HOSTS))
-    print("LocalStack was stopped. The stores still run; stop them with: make stop")
+    supervision.start_programs(supervisord, [programs.TRIGGERS])
+    print("LocalStack was stopped. The local hosts run the functions again; stop everything with: make stop")
 
 
 def status(profile: Profile) -> int:

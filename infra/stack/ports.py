@@ -24,10 +24,8 @@ def by_program(profile: Profile) -> dict[str, list[int]]:
         "minio": [ports.minio],
         "cassandra": [ports.cassandra, ports.cassandra_nodes],
         "nginx": [ports.nginx, *ports.api],
-        "light": [*readers, *writers],
-        "live": [ports.live],
+        "api": [*readers, *writers, *heavy, ports.live],
         "localstack": [ports.localstack],
-        "heavy": list(heavy),
     }
 
 

@@ -13,15 +13,13 @@ from infra.stack import debian, fingerprints, pins, venvs
 from infra.stack.env_file import USER, for_functions
 from infra.stack.profiles import CLONE, Profile, is_root
 
-HOSTS = ("light", "heavy", "live", "consumer", "schedules")
+HOSTS = ("api", "triggers")
 LOCALSTACK = ("localstack", "invoker")
 """The programs that run functions in LocalStack."""
 FUNCTION_HOSTS = (*HOSTS, *LOCALSTACK)
 """Programs that start after the stores and stop before them."""
-HTTP_HOSTS = frozenset({"light", "heavy"})
-"""Hosts that keep running beside LocalStack if they ran before it was started."""
-TRIGGER_HOSTS = ("consumer", "schedules")
-"""Hosts that stop while LocalStack runs: its rules and the invoker call the functions instead."""
+TRIGGERS = "triggers"
+"""The host that stops while LocalStack runs: its rules and the invoker call the functions instead."""
 
 _OLDEST_POSTGRES = 15
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -33,7 +31,6 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     command: list[str]
-    """Its log replaces LOG."""
     variables: dict[str, str] = {}
     user: str | None = None
     stop_signal: str = "TERM"
@@ -123,7 +120,6 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
     python, code = sys.executable, "" if reloads else _code_fingerprint()
     reload = ["--reload"] if reloads else []
     readers, writers, heavy = profile.http_ports
-    serve = [python, "-m", "infra.local.serve_all", "--log", "LOG"]
     variables = {
         **for_functions(settings),
         "PYTHONUNBUFFERED": "1",
@@ -132,34 +128,20 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
     }
     return [
         Program(
-            name="light",
-            command=[*serve, "--ports", f"{_port_range(readers)},{_port_range(writers)}", *reload],
+            name="api",
+            command=[
+                *(python, "-m", "infra.local.serve_all", "--logs", f"{profile.state}/logs"),
+                *("--light", f"{_port_range(readers)},{_port_range(writers)}", "--heavy", _port_range(heavy)),
+                *("--live", str(profile.ports.live), *reload),
+            ],
             variables=variables,
             fingerprint=code,
         ),
         Program(
-            name="heavy",  # password hashing and uploads yield the CPU to everything else
-            command=["nice", "-n", "10", *serve, "--ports", _port_range(heavy), "--heavy", *reload],
-            variables=variables,
-            fingerprint=code,
-        ),
-        Program(
-            name="live",
-            command=[python, "-m", "infra.local.live", "--port", str(profile.ports.live), *reload],
-            variables=variables,
-            fingerprint=code,
-        ),
-        Program(
-            name="consumer",
-            command=["nice", "-n", "5", python, "-m", "infra.local.consume_queues", *reload],
+            name=TRIGGERS,
+            command=["nice", "-n", "5", python, "-m", "infra.local.run_triggers", *reload],
             variables=variables,
             stop_seconds=35,
-            fingerprint=code,
-        ),
-        Program(
-            name="schedules",
-            command=["nice", "-n", "5", python, "-m", "infra.local.run_schedules", *reload],
-            variables=variables,
             fingerprint=code,
         ),
     ]
@@ -303,7 +285,7 @@ def _program(profile: Profile, program: Program) -> str:
     if program.fingerprint:
         variables["PHOTOGRAM_FINGERPRINT"] = fingerprints.of_text(program.fingerprint)
     log = _escape(f"{profile.state}/logs/{program.name}.log")
-    command = [log if part == "LOG" else _escape(part) for part in program.command]
+    command = [_escape(part) for part in program.command]
     lines = {
         "command": " ".join(f'"{part}"' if " " in part or ";" in part else part for part in command),
         "autostart": "false",

@@ -42,7 +42,7 @@ def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
             _cassandra(profile.ports.cassandra)
         case "nginx":
             _http(profile.ports.nginx, "/")
-        case "light" | "heavy" | "live" | "localstack":
+        case "api" | "localstack":
             for port in ports.by_program(profile)[program]:
                 _http(port, "/_localstack/health" if program == "localstack" else "/api/health/live")
         case _:

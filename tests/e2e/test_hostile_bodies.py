@@ -22,7 +22,7 @@ BODIES = [
 
 def environments() -> set[int]:
     """The process ids of all environments."""
-    return process_ids("light", "heavy")
+    return process_ids("api")
 
 
 def takes_json(route: template_map.Route) -> bool:

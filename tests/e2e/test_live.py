@@ -303,7 +303,7 @@ def test_a_connection_that_valkey_has_forgotten_is_closed_when_it_pings(grace: C
 
 
 def test_a_listener_receives_events_again_after_its_function_was_killed(ada: Caller, grace: Caller, talk: str) -> None:
-    for process in services.process("live").children():
+    for process in services.process("api").children(recursive=True):
         if "functions.live.receive.handler" in process.cmdline():
             process.kill()
     with listening(grace) as listener:

@@ -49,7 +49,7 @@ def photo_events_lost() -> Iterator[None]:
 def kill_environments() -> int:
     """End the processes in which queue functions run; how many there were."""
     killed = 0
-    for process in services.process("consumer").children():
+    for process in services.process("triggers").children():
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
             killed += 1
@@ -107,7 +107,7 @@ def test_kill_9_of_the_consumers_environments_loses_no_post_and_publishes_each_o
 
 def test_kill_9_of_the_whole_consumer_loses_no_post(author: Caller, follower: Caller) -> None:
     uploaded = [author.upload(phone_photo())["post_id"] for _ in range(3)]
-    services.process("consumer").kill()
+    services.process("triggers").kill()
     uploaded.append(author.upload(phone_photo())["post_id"])
 
     for post_id in uploaded:
@@ -135,7 +135,7 @@ def test_posts_that_are_published_while_valkey_hangs_are_in_the_feeds_5_s_after_
 def test_with_the_worker_stopped_uploads_are_accepted_and_done_when_it_is_back(
     author: Caller, follower: Caller
 ) -> None:
-    with services.stop("consumer"):
+    with services.stop("triggers"):
         waiting = author.upload(phone_photo())["post_id"]
         until(has_messages, seconds=10)
     shown(follower, waiting, seconds=USUAL_SECONDS * 2)

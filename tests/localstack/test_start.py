@@ -18,5 +18,5 @@ def test_it_listens_on_loopback_alone() -> None:
 
 
 def test_the_local_trigger_hosts_are_stopped() -> None:
-    assert {"localstack", "invoker", "live"} <= services.running()
-    assert not {"consumer", "schedules"} & services.running()
+    assert {"localstack", "invoker", "api"} <= services.running()
+    assert "triggers" not in services.running()

@@ -2,13 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -21,15 +18,10 @@ from infra import template_map
 from infra.environments.child_process import ChildProcessEnvironment
 from infra.events.queue import Delivery, build_event
 from infra.local.consume_queues import MAX_EVENT_BYTES, Poller, Source, mappings
-from infra.migrate import migrate_cassandra
-from layers.core.events import ProfileUpdated
-from layers.core.ids import new_id
-from layers.core.models import Time
 from layers.core.settings import settings
 from tests.support import services
 from tests.support.proxies import Proxy, proxy_to
 from tests.support.queues import channel, count_ready, new_queue, publish, take
-from tests.support.stores import read_profile, valkey
 from tests.support.waiting import until
 
 type Start = Callable[..., Poller]
@@ -281,33 +273,6 @@ def test_when_stopped_it_finishes_and_acknowledges_the_running_batch(queue: str,
 
     assert done(tmp_path) == {"a", "b", "c"}
     assert until(lambda: count_ready(queue) == 2)
-
-
-def test_the_consumer_processes_messages_records_heartbeats_and_ends_on_sigterm(tmp_path: Path) -> None:
-    migrate_cassandra()
-    key = "heartbeat:queues"
-    valkey().delete(key)
-    with (tmp_path / "log").open("w") as log:
-        consumer = subprocess.Popen([sys.executable, "-m", "infra.local.consume_queues"], stdout=log, stderr=log)
-    try:
-        event = ProfileUpdated(
-            user_id=new_id(),
-            username="ada",
-            display_name="Ada",
-            profile_picture_url=None,
-            updated_at=Time("2026-11-23T10:00:00.000Z"),
-        )
-        publish(ProfileUpdated.queue, event)
-        until(lambda: read_profile(event.user_id), seconds=20)
-        beat = until(lambda: valkey().get(key))
-        assert isinstance(beat, bytes)
-        assert datetime.now(UTC) - datetime.fromisoformat(beat.decode()) < timedelta(seconds=60)
-        assert 0 < valkey().ttl(key) <= 300
-        consumer.send_signal(signal.SIGTERM)
-        assert consumer.wait(timeout=20) == 0
-    finally:
-        consumer.kill()
-        consumer.wait()
 
 
 def test_it_waits_for_a_queue_that_does_not_exist_yet(start: Start, queue: str, tmp_path: Path) -> None:

@@ -1,22 +1,18 @@
 """The schedule runner: each schedule is independent of the others, even if its function fails."""
 
 import contextlib
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from infra.local.run_schedules import Timer
 from infra.template_map import Function, Schedule
-from layers.valkey import heartbeats
 from tests.support.stack import ROOT
-from tests.support.stores import valkey
 from tests.support.waiting import until
 
 
@@ -90,21 +86,6 @@ def test_a_slow_function_delays_no_other_and_never_overlaps_itself(lines: Path) 
 def test_a_function_that_exceeds_its_timeout_is_killed_and_fired_again(lines: Path) -> None:
     with _ticking("stuck", timeout_seconds=1):
         until(lambda: _times(lines, "stuck") >= 2)
-
-
-def test_the_runner_records_heartbeats_and_ends_on_sigterm() -> None:
-    valkey().delete("heartbeat:schedules")
-    runner = subprocess.Popen([sys.executable, "-m", "infra.local.run_schedules"], cwd=ROOT)
-    try:
-        beat = until(lambda: heartbeats.read_last()["schedules"], seconds=20)
-        assert abs((datetime.now(UTC) - beat).total_seconds()) < 30
-        assert 0 < valkey().ttl("heartbeat:schedules") <= 300
-        started = time.monotonic()
-        runner.send_signal(signal.SIGTERM)
-        assert runner.wait(15) == 0
-        assert time.monotonic() - started < 10
-    finally:
-        runner.kill()
 
 
 def test_now_runs_one_function() -> None:

@@ -18,8 +18,8 @@ from tests.support.waiting import until
 def two_hosts(folder: Path, *arguments: str, code: Path = ROOT) -> Iterator[tuple[Host, list[int]]]:
     """Two hosts, as supervisord starts them, and their ports."""
     ports = [free_port(), free_port()]
-    command = [sys.executable, "-m", "infra.local.serve_all", "--ports", ",".join(map(str, ports))]
-    command += ["--log", str(folder / "light.log"), *arguments]
+    command = [sys.executable, "-m", "infra.local.serve_all", "--light", ",".join(map(str, ports))]
+    command += ["--logs", str(folder), *arguments]
     with running(command, port=ports[0], log_file=folder / "host.log", folder=code) as host:
         until(lambda: answers(ports[1]))
         yield host, ports

@@ -163,7 +163,7 @@ def owner(grace: Person) -> Owner:
 @pytest.fixture
 def no_other_sweeper() -> Iterable[None]:
     """What is not done yet would be done by the stack's own."""
-    with services.stop_if_running("schedules"):
+    with services.stop_if_running("triggers"):
         yield
 
 

@@ -62,7 +62,7 @@ def broker_answers() -> bool:
 @pytest.fixture(scope="module", autouse=True)
 def no_other_sweeper() -> Iterator[None]:
     """These tests look at what is not done yet; the stack's own sweeper would do it."""
-    with services.stop_if_running("schedules"):
+    with services.stop_if_running("triggers"):
         yield
 
 
