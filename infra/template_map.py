@@ -30,6 +30,8 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: int
     memory_mb: int
     is_heavy: bool
+    max_files: int = 0
+    """How many files its form may hold; 0 if it takes no form."""
     environments: int = 1
     """How many environments each of its queues may use at the same time."""
     events: Mapping[str, Mapping[str, Any]]
@@ -106,6 +108,7 @@ def _function(logical_id: str, resource: Mapping[str, Any], defaults: Mapping[st
         timeout_seconds=properties["Timeout"],
         memory_mb=properties["MemorySize"],
         is_heavy=metadata.get("Heavy", False),
+        max_files=metadata.get("Files", 0),
         environments=metadata.get("Environments", 1),
         events=properties.get("Events", {}),
     )
@@ -131,9 +134,14 @@ def routes() -> list[Route]:
     ]
 
 
-def heavy_routes() -> list[tuple[str, str]]:
-    """Method and path of the routes whose functions are heavy."""
-    return [(route.method, route.path) for route in routes() if route.function.is_heavy]
+def heavy_routes() -> list[Route]:
+    """The routes whose functions are heavy."""
+    return [route for route in routes() if route.function.is_heavy]
+
+
+def upload_routes() -> list[Route]:
+    """The routes whose functions take forms with files."""
+    return [route for route in routes() if route.function.max_files]
 
 
 def queues() -> list[Queue]:

@@ -56,6 +56,13 @@ def saved(picture: Image.Image, format_: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def with_scans(width: int, height: int, scans: int) -> bytes:
+    """A progressive JPEG whose last scan comes so many more times: each one is work for all pixels."""
+    whole = saved(Image.new("RGB", (width, height), "white"), "JPEG", progressive=True, quality=50)
+    last, end = whole.rindex(b"\xff\xda"), whole.rindex(b"\xff\xd9")
+    return whole[:last] + whole[last:end] * scans + whole[end:]
+
+
 def jpeg(width: int, height: int, *, orientation: int = 1, **options: Any) -> bytes:
     """A JPEG that, turned as its EXIF data say, is as large as asked."""
     picture = quarters(width, height)

@@ -20,13 +20,18 @@ from granian.server import MTServer
 from infra.chalice.app import app
 from infra.environments import handlers, shared_memory
 from infra.environments.handlers import HandlerNotLoaded
-from infra.events.rest import Headers, build_event, decode_reply, find_resource
+from infra.events.rest import Event, Headers, build_event, decode_reply, find_resource
 from infra.local import reloading
 from layers.core.logging import logger
 from layers.core.settings import settings
+from layers.entrypoints import gateway
+from layers.entrypoints.response import Reply
 
 type Environ = Mapping[str, Any]
 type StartResponse = Callable[[str, Headers], object]
+
+_UPLOAD_ADMISSION = "/upload-admission"
+"""The path that nginx asks for before it reads the body of an upload; it is not reachable from outside."""
 
 _CHECK_SECONDS = 1
 _GRACE_SECONDS = 1
@@ -66,9 +71,19 @@ def application(environ: Environ, start: StartResponse) -> Iterable[bytes]:
             peer=environ.get("REMOTE_ADDR", ""),
             protocol=environ["SERVER_PROTOCOL"],
         )
-        status, headers, body = decode_reply(app(event, None))
+        reply = _admit_upload(event) if path == _UPLOAD_ADMISSION else app(event, None)
+        status, headers, body = decode_reply(reply)
     start(f"{status} {HTTPStatus(status).phrase}", headers)
     return [body]
+
+
+def _admit_upload(event: Event) -> Reply:
+    """The admission as nginx can read it: a refusal is 401, its own status and problem document are in headers."""
+    reply = gateway.admit_upload(event)
+    if reply["statusCode"] != HTTPStatus.OK:
+        reply["headers"] |= {"x-status": str(reply["statusCode"]), "x-problem": reply["body"]}
+        reply["statusCode"] = HTTPStatus.UNAUTHORIZED.value
+    return reply
 
 
 def _headers(environ: Environ) -> Headers:

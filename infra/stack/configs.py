@@ -1,16 +1,18 @@
 """Renders the configuration files of the stores and of nginx from the templates in infra/."""
 
+import json
 import re
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 from infra.rabbitmq import definitions
 from infra.stack import pins
 from infra.stack.env_file import USER
 from infra.stack.profiles import CLONE, Profile, is_root
-from infra.template_map import heavy_routes, queues
+from infra.template_map import Route, heavy_routes, queues, upload_routes
 
 INFRA = CLONE / "infra"
 _NAME = re.compile(r"{{(\w+)}}")
@@ -20,12 +22,36 @@ _IDLE_SECONDS = 20
 """nginx closes an idle connection before the HTTP host does: it cannot repeat a POST that was sent on a connection that
 the host was closing."""
 
+_FILE_MEGABYTES = 10
+_FORM_MEGABYTES = 10
+"""What a form may have beside its files; more than needed, so that the function names the file that is too large."""
+
+_PROBLEMS = {
+    400: "The request could not be read.",
+    403: "This link is invalid or has expired.",
+    404: "This page does not exist.",
+    405: "This method is not allowed here.",
+    408: "The request took too long to arrive.",
+    413: "The request is larger than this address takes.",
+    414: "The address is too long.",
+    416: "The file has no such range.",
+    429: "Too many requests at the same time. Try again later.",
+    431: "The headers of the request are too large.",
+    501: "This transfer encoding is not supported.",
+    503: "The service is temporarily unavailable. Try again later.",
+    505: "This version of HTTP is not supported.",
+}
+"""The texts of the problem documents that nginx answers by itself."""
+
 FILES = {
     "postgres": ("postgres/postgresql.conf", "postgres/pg_hba.conf"),
     "valkey": ("valkey/valkey.conf",),
     "rabbitmq": ("rabbitmq/rabbitmq.conf",),
     "cassandra": ("cassandra/cassandra.yaml", "cassandra/jvm.options", "cassandra/logback.xml"),
-    "nginx": ("nginx/nginx.conf", "nginx/media_links.js"),
+    "nginx": (
+        *("nginx/nginx.conf", "nginx/forwarded.conf", "nginx/upload.conf", "nginx/problems.conf"),
+        *("nginx/problem_pages.conf", "nginx/media_links.js"),
+    ),
 }
 
 
@@ -85,9 +111,14 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
         "api_3_port": str(ports.api[2]),
         "listen": _listen(profile),
         "upstreams": _upstreams(profile),
-        "heavy_routes": "\n".join(
-            f'        "~^{method} {_pattern(path)}/?$" 1;' for method, path in sorted(heavy_routes())
-        ),
+        "heavy_routes": _map_routes((route, 1) for route in heavy_routes()),
+        "upload_routes": _map_routes((route, route.function.max_files) for route in upload_routes()),
+        "upload_locations": _upload_locations(),
+        "problem_pages": _problem_pages(),
+        "problem_locations": _problem_locations(),
+        "unavailable": _problem(503, _PROBLEMS[503]),
+        "uploads": str(profile.uploads),
+        "connections": str(profile.connections),
         "live_port": str(ports.live),
         "bucket": settings["S3_BUCKET"],
         "media_link_secret": settings["MEDIA_LINK_SECRET"],
@@ -137,6 +168,42 @@ def _upstreams(profile: Profile) -> str:
         + f"        keepalive {2 * len(ports)};\n        keepalive_timeout {_IDLE_SECONDS}s;\n    }}\n"
         for name, ports in kinds.items()
     )
+
+
+def _map_routes(values: Iterable[tuple[Route, int]]) -> str:
+    """The lines of a map of nginx from a method and a path to a value."""
+    lines = (f'        "~^{route.method} {_pattern(route.path)}/?$" {value};' for route, value in values)
+    return "\n".join(sorted(lines))
+
+
+def _upload_locations() -> str:
+    """The locations of nginx for forms with files, one for each number of files."""
+    return "\n".join(
+        f"        location ^~ /uploads/{count}/ {{\n"
+        f"            client_max_body_size {count * _FILE_MEGABYTES + _FORM_MEGABYTES}m;\n"
+        "            include upload.conf;\n        }"
+        for count in sorted({route.function.max_files for route in upload_routes()})
+    )
+
+
+def _problem_pages() -> str:
+    """Which problem document nginx answers for each status."""
+    own = {431: "494", 503: "500 502 503 504"}
+    return "\n".join(f"error_page {own.get(status, status)} ={status} /problem/{status};" for status in _PROBLEMS)
+
+
+def _problem_locations() -> str:
+    """The problem documents that nginx answers."""
+    return "\n".join(
+        f"location = /problem/{status} {{ internal; client_max_body_size 0; "
+        f"return {status} '{_problem(status, text)}'; }}"
+        for status, text in _PROBLEMS.items()
+    )
+
+
+def _problem(status: int, text: str) -> str:
+    title = HTTPStatus(status).phrase
+    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": text, "error": text})
 
 
 def _pattern(path: str) -> str:

@@ -55,6 +55,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Number of HTTP hosts for requests that write: they wait for disks more than they compute."""
     heavy: int
     """Number of HTTP hosts for functions that the template marks heavy."""
+    uploads: int
+    """How many uploads nginx receives at the same time; each may take 110 MB of the disk meanwhile."""
+    connections: int
+    """How many requests and live connections one address may have at the same time."""
     address: str
     """The address on which nginx listens."""
 
@@ -95,7 +99,8 @@ def profile(name: Name) -> Profile:
 
     PHOTOGRAM_STATE is the parent of the state folders, PHOTOGRAM_PORT nginx's first port, PHOTOGRAM_STORE_PORTS the
     first of the private ports, PHOTOGRAM_ADDRESS nginx's address; PHOTOGRAM_READERS, PHOTOGRAM_WRITERS and
-    PHOTOGRAM_HEAVY are the numbers of HTTP hosts. The test profile adds 1000 to every port.
+    PHOTOGRAM_HEAVY are the numbers of HTTP hosts; PHOTOGRAM_UPLOADS and PHOTOGRAM_CONNECTIONS limit what nginx takes at
+    the same time. The test profile adds 1000 to every port.
     """
     public = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC_PORT) + _PORT_OFFSETS[name]
     private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE_PORT) + _PORT_OFFSETS[name]
@@ -123,6 +128,8 @@ def profile(name: Name) -> Profile:
         readers=int(os.environ.get("PHOTOGRAM_READERS") or max(_API_INSTANCES, cores)),
         writers=int(os.environ.get("PHOTOGRAM_WRITERS") or max(_MIN_WRITERS, cores)),
         heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 2),
+        uploads=int(os.environ.get("PHOTOGRAM_UPLOADS") or 32),
+        connections=int(os.environ.get("PHOTOGRAM_CONNECTIONS") or 512),
         address=os.environ.get("PHOTOGRAM_ADDRESS") or "127.0.0.1",
     )
 

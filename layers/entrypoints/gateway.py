@@ -1,6 +1,7 @@
-"""Replies of the gateway itself: for unknown routes, wrong methods, preflights and functions that fail to load.
+"""Replies of the gateway itself.
 
-The first three are limited, counted and logged as replies of functions are (R-L6).
+They are for unknown routes, wrong methods, preflights, uploads before their body, and functions that fail to load.
+All but the last are limited, counted and logged as replies of functions are (R-L6).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from layers.core.errors import MethodNotAllowed, RouteNotFound
+from layers.core.models import Viewer
 from layers.entrypoints import cors
 from layers.entrypoints.endpoint import AdmittedExchange
 from layers.entrypoints.http import Exchange, run_exchange
@@ -20,6 +22,9 @@ from layers.entrypoints.signature import Handler, Signature
 _FUNCTION: Final = "gateway"
 _UNKNOWN_ROUTE: Final = "(unknown)"
 """The route in the metrics; with the path as the label there would be no limit to the number of labels."""
+
+_UPLOADS: Final = "(uploads)"
+_UPLOAD: Final = Signature(viewer=Viewer, viewer_optional=False)
 
 
 def answer_unknown_route(event: Mapping[str, Any]) -> Reply:
@@ -43,6 +48,14 @@ def answer_wrong_method(event: Mapping[str, Any], *, allowed: Sequence[str]) -> 
 def answer_preflight(event: Mapping[str, Any]) -> Reply:
     """204 with the CORS headers that answer a preflight."""
     return _run(_Preflight(Request(event)), lambda: None)
+
+
+def admit_upload(event: Mapping[str, Any]) -> Reply:
+    """200 if the session in an upload's headers may send its body, otherwise the refusal.
+
+    The load balancer asks before it reads the body; the function that gets the body checks all of it again.
+    """
+    return run_exchange(_FUNCTION, AdmittedExchange(Request(event)), lambda: None, _UPLOAD, route=_UPLOADS)
 
 
 def answer_failure(event: Mapping[str, Any], error: Exception, *, detail: str = "") -> Reply:

@@ -23,6 +23,7 @@ from cykooz_resizer import FilterType, ResizeAlg, ResizeOptions, Resizer
 from PIL import Image, ImageCms
 
 from layers.core.errors import UnreadableImage
+from layers.media import image_headers
 from layers.media.render_jobs import (
     FRAME,
     Encoding,
@@ -34,6 +35,7 @@ from layers.media.render_jobs import (
     Size,
     Unreadable,
 )
+from layers.media.webp_file import StillWebP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +61,9 @@ _NICENESS: Final = 10
 _ENCODERS: Final = 2
 """Threads that encode: one large WebP takes as long as all other renditions of a photo together."""
 _STACK_BYTES: Final = 1024 * 1024
+_STRIP_ROWS: Final = 32
+_ANIMATION_PIXELS: Final = 25_000_000
+"""Pillow needs 16 bytes for each pixel of an animated WebP."""
 
 
 def serve() -> None:
@@ -167,11 +172,11 @@ def _decode(data: bytes, job: RenderJob) -> tuple[Image.Image, tuple[int, int], 
             stored = source.size
             smallest = _decoded_size(_turned_size(stored, turn), job.sizes)
             target = _turned_size(smallest, turn)
-            if job.header.format == "jpeg":
+            if job.header.format in ("jpeg", "webp"):
                 source.draft(None, target)
             source.load()
             profile = source.info.get("icc_profile")
-            picture, profile = _to_rgb(_scale(_to_scalable_mode(source), target), profile)
+            picture, profile = _to_rgb(_scale(_reduce(source, target), target), profile)
     except MemoryError:
         raise UnreadableImage("Decoding the picture would take too much memory.") from None
     except UnreadableImage:
@@ -182,12 +187,21 @@ def _decode(data: bytes, job: RenderJob) -> tuple[Image.Image, tuple[int, int], 
 
 
 def _open(data: bytes, job: RenderJob) -> Image.Image:
-    format_ = job.header.format
-    if format_ == "heic":
+    if job.header.format == "heic":
         _register_heif()
-    source = Image.open(io.BytesIO(data), formats=["HEIF" if format_ == "heic" else format_.upper()])
+    source = _open_file(data, job.header.format)
     if source.width * source.height > job.header.width * job.header.height:
         raise UnreadableImage("The picture is larger than its header says.")
+    return source
+
+
+def _open_file(data: bytes, format_: image_headers.Format) -> Image.Image:
+    if format_ == "webp":
+        with contextlib.suppress(SyntaxError):
+            return StillWebP(io.BytesIO(data))
+    source = Image.open(io.BytesIO(data), formats=["HEIF" if format_ == "heic" else format_.upper()])
+    if format_ == "webp" and source.width * source.height > _ANIMATION_PIXELS:
+        raise UnreadableImage("The animation has too many pixels.")
     return source
 
 
@@ -224,6 +238,25 @@ def _turn(source: Image.Image, job: RenderJob) -> Image.Transpose | None:
 
 def _turned_size(size: tuple[int, int], turn: Image.Transpose | None) -> tuple[int, int]:
     return (size[1], size[0]) if turn in _SWAPPING_TURNS else size
+
+
+def _reduce(source: Image.Image, target: tuple[int, int]) -> Image.Image:
+    """The picture in a mode that can be scaled; a large one at a whole fraction of its size, but twice the target.
+
+    A large one is converted strip by strip, so that no second copy of its full size is in memory.
+    """
+    divisor = min(source.width // (2 * target[0]), source.height // (2 * target[1]))
+    if divisor <= 1:
+        return _to_scalable_mode(source)
+    reduced: Image.Image | None = None
+    rows = divisor * _STRIP_ROWS
+    for top in range(0, source.height, rows):
+        strip = source.crop((0, top, source.width, min(top + rows, source.height)))
+        part = _to_scalable_mode(strip).reduce(divisor)
+        reduced = reduced or Image.new(part.mode, (part.width, -(-source.height // divisor)))
+        reduced.paste(part, (0, top // divisor))
+    assert reduced  # noqa: S101 (a picture has rows)
+    return reduced
 
 
 def _to_scalable_mode(source: Image.Image) -> Image.Image:

@@ -13,9 +13,10 @@ import pytest
 from infra import check_template, template_map
 from infra.events import rest
 from infra.events.schedule import next_time
-from infra.template_map import Function
+from infra.template_map import Function, Route
 from layers.core.events import QUEUES
 from layers.core.settings import Settings
+from layers.entrypoints.declarations import declared_fields
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = template_map.functions()
@@ -49,6 +50,15 @@ def test_the_template_has_triggers_of_every_type() -> None:
     assert template_map.routes()
     assert template_map.queues()
     assert template_map.schedules()
+
+
+@pytest.mark.parametrize("route", template_map.routes(), ids=lambda route: f"{route.method} {route.path}")
+def test_the_template_says_how_many_files_a_form_may_hold(route: Route) -> None:
+    module, _, name = route.function.handler.rpartition(".")
+    form = getattr(importlib.import_module(module), name).signature.form
+    declared = [field.files.at_most for field in declared_fields(form) if field.files] if form else []
+
+    assert route.function.max_files == sum(declared)
 
 
 def test_handlers_on_disk_are_the_handlers_of_the_template() -> None:

@@ -128,6 +128,46 @@ def test_a_picture_of_millions_of_rows_is_refused(width: int) -> None:
         probe(pictures.png_header(width, 64_000_000 if width == 1 else 1))
 
 
+def _baseline_with_single_scans(scans: int) -> bytes:
+    """A baseline JPEG with a scan for one component at a time, which decoders read to the end."""
+    whole = pictures.jpeg(640, 480)
+    at = whole.index(b"\xff\xda")
+    one = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + b"\x55" * 100
+    return whole[:at] + one * scans + b"\xff\xd9"
+
+
+@pytest.mark.rule("R-M8")
+@pytest.mark.parametrize(
+    "data",
+    [
+        pictures.with_scans(64, 48, 100),
+        pictures.with_scans(6000, 6000, 60),
+        _baseline_with_single_scans(101),
+        pictures.with_scans(64, 48, 5000),
+    ],
+    ids=["scans", "pixels", "baseline", "segments"],
+)
+def test_a_picture_whose_scans_take_long_is_refused_from_its_headers(data: bytes) -> None:
+    with pytest.raises(UnreadableImage, match="scans"):
+        probe(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pictures.with_scans(640, 480, 80),
+        pictures.with_scans(6000, 6000, 50),
+        pictures.saved(pictures.quarters(640, 480), "JPEG", progressive=True, restart_marker_blocks=1),
+        pictures.saved(pictures.quarters(640, 480), "JPEG", restart_marker_blocks=1),
+        pictures.with_scans(64, 48, 1) + b"\xff\xda" * 500,
+        _baseline_with_single_scans(100),
+    ],
+    ids=["scans", "pixels", "restarts", "baseline with restarts", "after the end", "baseline"],
+)
+def test_scans_within_the_limit_pass(data: bytes) -> None:
+    assert probe(data).format == "jpeg"
+
+
 @pytest.mark.rule("R-M8")
 def test_exactly_the_limit_passes() -> None:
     assert probe(pictures.jpeg_header(10_000, 10_000)).width == 10_000
