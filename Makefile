@@ -56,7 +56,7 @@ localstack-stop: ## stop LocalStack; the rest keeps running
 	@$(PYTHON) -m infra.localstack down --profile $(PROFILE)
 
 migrate: ## apply missing migrations (run does this too)
-	@$(WITH_SETTINGS) infra.migrate
+	@$(WITH_SETTINGS) --admin infra.migrate
 
 demo: ## create the demo accounts and posts in the running stack
 	@$(WITH_SETTINGS) infra.demo

@@ -1,11 +1,12 @@
-"""RabbitMQ's user, exchanges and queues, generated from the queues of template.yaml."""
+"""RabbitMQ's accounts, exchanges and queues, generated from the queues of template.yaml."""
 
 import base64
 import hashlib
 import json
-import secrets
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
 
 from layers.core.events import PHOTO_UPLOADED
 from layers.rabbitmq.messages import WAITS_MS
@@ -20,8 +21,34 @@ _DELIVERY_LIMIT = 8
 not count here: the queue entry point counts them, and dead-letters a message after the fourth try."""
 
 
-def definitions(queues: Iterable[str], *, user: str, password_hash: str) -> dict[str, Any]:
-    """What RabbitMQ loads when it starts: each queue with its wait queues and its dead-letter queue (quorum queues)."""
+class Rights(msgspec.Struct, frozen=True):
+    """Regular expressions: the names of the queues and exchanges that an account may use."""
+
+    configure: str
+    write: str
+    read: str
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account in RabbitMQ."""
+
+    password: str
+    rights: Rights
+    is_admin: bool = False
+
+
+EVERYTHING: Final = Rights(".*", ".*", ".*")
+MESSAGES: Final = Rights("^$", rf"^({PHOTOGRAM}|amq\.default)$", ".*")
+"""Publish, also to wait queues and dead letters, and consume; without changing queues and exchanges."""
+NOTIFICATIONS: Final = Rights(f"^{PHOTOS}$", f"^{PHOTOS}$", "^$")
+
+
+def definitions(queues: Iterable[str], accounts: Mapping[str, Account]) -> dict[str, Any]:
+    """What RabbitMQ loads when it starts: accounts, and each queue with its wait queues and its dead-letter queue.
+
+    The salts of passwords are derived from them, so that the same input gives the same text and RabbitMQ is not
+    restarted.
+    """
     names = sorted(queues)
     bindings = [
         *[_binding(PHOTOS, PHOTO_UPLOADED, PHOTO_UPLOADED) for name in names if name == PHOTO_UPLOADED],
@@ -32,22 +59,25 @@ def definitions(queues: Iterable[str], *, user: str, password_hash: str) -> dict
         "vhosts": [{"name": "/"}],
         "users": [
             {
-                "name": user,
-                "password_hash": password_hash,
+                "name": name,
+                "password_hash": password_hash(account.password),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": "administrator",
+                "tags": "administrator" if account.is_admin else "",
             }
+            for name, account in accounts.items()
         ],
-        "permissions": [{"user": user, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+        "permissions": [
+            {"user": name, "vhost": "/", **msgspec.to_builtins(account.rights)} for name, account in accounts.items()
+        ],
         "exchanges": [_exchange(PHOTOS, "topic"), _exchange(PHOTOGRAM, "direct"), _exchange(DEAD_LETTERS, "direct")],
         "queues": [queue for name in names for queue in _queues(name)],
         "bindings": bindings,
     }
 
 
-def password_hash(password: str, *, salt: bytes | None = None) -> str:
+def password_hash(password: str, *, salt: bytes = b"") -> str:
     """The salted SHA-256 hash of a password (https://www.rabbitmq.com/docs/passwords); the salt has four bytes."""
-    salt = salt or secrets.token_bytes(4)
+    salt = salt or hashlib.sha256(b"salt" + password.encode()).digest()[:4]
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
@@ -102,10 +132,6 @@ def _binding(source: str, key: str, queue: str) -> dict[str, Any]:
     }
 
 
-def dumps(queues: Iterable[str], *, user: str, password: str) -> str:
-    """The definitions as JSON.
-
-    The salt is derived from the password, so that the same input gives the same text and RabbitMQ is not restarted.
-    """
-    salt = hashlib.sha256(b"salt" + password.encode()).digest()[:4]
-    return json.dumps(definitions(queues, user=user, password_hash=password_hash(password, salt=salt)), indent=1)
+def dumps(queues: Iterable[str], accounts: Mapping[str, Account]) -> str:
+    """The definitions as JSON."""
+    return json.dumps(definitions(queues, accounts), indent=1)

@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--profile", choices=["run", "test"], default="run")
     parser.add_argument("--only", choices=["stores"], help="up: no migrations and no function hosts")
     parser.add_argument("--reload", action="store_true", help="up: restart the hosts when the code changes")
+    parser.add_argument("--admin", action="store_true", help="env: with the administrator's accounts in the stores")
     parser.add_argument("--yes", action="store_true", help="clean: do not ask for confirmation")
     parser.add_argument("program", nargs="*", help="logs: only of these programs")
     arguments = parser.parse_args()
@@ -38,7 +39,7 @@ def main() -> int:
                 with lifecycle.lock(chosen):
                     lifecycle.clean(chosen, confirmed=arguments.yes)
             case "env":
-                print_settings(chosen)
+                print_settings(chosen, as_admin=arguments.admin)
             case _:
                 follow_logs(chosen, arguments.program)
     except lifecycle.ERRORS as error:
@@ -47,12 +48,13 @@ def main() -> int:
     return 0
 
 
-def print_settings(profile: Profile) -> None:
+def print_settings(profile: Profile, *, as_admin: bool) -> None:
     """Print the functions' settings as KEY=value lines; raises `StackFailed` if the stack does not run."""
     values = env_file.read(profile)
     if not values or supervision.connect(profile) is None:
         raise StackFailed(f"The stack does not run. Start it with: {profile.start_command}")
-    for name, value in env_file.for_functions(values).items():
+    settings = env_file.for_administration(values) if as_admin else env_file.for_functions(values)
+    for name, value in settings.items():
         print(f"{name}={value}")
 
 

@@ -29,7 +29,7 @@ def write_variables(profile: Profile, settings: Mapping[str, str], files: Mappin
     variables = {
         "STACK": profile.label,
         "STATE": str(profile.state),
-        "POSTGRES_PASSWORD": settings["POSTGRES_PASSWORD"],
+        "POSTGRES_PASSWORD": settings["POSTGRES_ADMIN_PASSWORD"],
         "RABBITMQ_NODES_PORT": str(ports.rabbitmq_nodes),
         "EPMD_PORT": str(ports.epmd),
         "MINIO_PORT": str(ports.minio),

@@ -1,5 +1,6 @@
 """Renders the configuration files of the stores and of nginx from the templates in infra/."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from infra.rabbitmq import definitions
 from infra.stack import pins
-from infra.stack.env_file import USER
+from infra.stack.env_file import ADMIN, FUNCTIONS, MINIO
 from infra.stack.profiles import CLONE, Profile, is_root
 from infra.template_map import Route, heavy_routes, queues, upload_routes
 
@@ -65,7 +66,12 @@ def render(profile: Profile, settings: Mapping[str, str]) -> dict[str, str]:
         for program, names in FILES.items()
     }
     texts["rabbitmq"]["definitions.json"] = definitions.dumps(
-        {queue.name for queue in queues()}, user=USER, password=settings["RABBITMQ_PASSWORD"]
+        {queue.name for queue in queues()},
+        {
+            ADMIN: definitions.Account(settings["RABBITMQ_ADMIN_PASSWORD"], definitions.EVERYTHING, is_admin=True),
+            FUNCTIONS: definitions.Account(settings["RABBITMQ_PASSWORD"], definitions.MESSAGES),
+            MINIO: definitions.Account(settings["MINIO_RABBITMQ_PASSWORD"], definitions.NOTIFICATIONS),
+        },
     )
     texts["rabbitmq"]["enabled_plugins"] = "[].\n"
     for files in texts.values():
@@ -96,6 +102,10 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
         "postgres_port": str(ports.postgres),
         "postgres_fsync": "off" if profile.name == "test" else "on",
         "valkey_port": str(ports.valkey),
+        "valkey_admin": ADMIN,
+        "valkey_admin_password": _sha256(settings["VALKEY_ADMIN_PASSWORD"]),
+        "valkey_functions": FUNCTIONS,
+        "valkey_functions_password": _sha256(settings["VALKEY_PASSWORD"]),
         "rabbitmq_port": str(ports.rabbitmq),
         "minio_port": str(ports.minio),
         "cassandra_port": str(ports.cassandra),
@@ -124,6 +134,10 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
         "media_link_secret": settings["MEDIA_LINK_SECRET"],
         "media_referer": settings["MEDIA_REFERER"],
     }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:

@@ -9,21 +9,22 @@ from urllib.parse import urlsplit
 from infra.stack.profiles import Name, Profile, profile
 from layers.core.settings import settings
 
-_SECRETS = (
-    "POSTGRES_PASSWORD",
-    "RABBITMQ_PASSWORD",
-    "S3_SECRET_ACCESS_KEY",
-    "MEDIA_LINK_SECRET",
-    "MEDIA_REFERER",
-    "CURSOR_SECRET",
-)
-_STACK_ONLY = ("POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "MEDIA_REFERER")
+_ADMIN_SECRETS = tuple(f"{store}_ADMIN_PASSWORD" for store in ("POSTGRES", "VALKEY", "RABBITMQ", "CASSANDRA", "MINIO"))
+_IN_URLS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "RABBITMQ_PASSWORD")
+_FUNCTIONS_SECRETS = ("CASSANDRA_PASSWORD", "S3_SECRET_ACCESS_KEY", "MEDIA_LINK_SECRET", "CURSOR_SECRET")
+_STACK_ONLY = (*_ADMIN_SECRETS, *_IN_URLS, "MINIO_RABBITMQ_PASSWORD", "MEDIA_REFERER")
 """Settings that functions do not get; MEDIA_REFERER is what lets nginx read from MinIO without a signature."""
 
 _DEFAULTS = {"SECURE_COOKIES": "false", "SESSION_ABSOLUTE_DAYS": "30"}
 """Settings that may be changed in the file, like all that are not an address: other lines are kept too."""
 
-USER = "photogram"
+ADMIN = "photogram"
+"""The account that may do everything, in each store: for migrations and for people."""
+FUNCTIONS = "photogram_functions"
+"""The account of the functions in each store: it reads and writes data, and nothing else."""
+MINIO = "photogram_minio"
+"""MinIO's account in RabbitMQ."""
+_URLS = ("DATABASE_URL", "VALKEY_URL", "RABBITMQ_URL")
 TEST_LIMITS = {"general": [1_000_000, 60]}
 
 
@@ -41,11 +42,14 @@ def read(profile: Profile) -> dict[str, str]:
 def write(profile: Profile) -> dict[str, str]:
     """Store the settings with the profile's current ports, and return them; all others are kept as they are."""
     stored = read(profile)
-    new_secrets = {name: secrets.token_hex(24) for name in _SECRETS if not stored.get(name)}
+    if "POSTGRES_ADMIN_PASSWORD" not in stored and "POSTGRES_PASSWORD" in stored:  # before functions had own accounts
+        stored["POSTGRES_ADMIN_PASSWORD"] = stored.pop("POSTGRES_PASSWORD")
+    names = (*_STACK_ONLY, *_FUNCTIONS_SECRETS)
+    new_secrets = {name: secrets.token_hex(24) for name in names if not stored.get(name)}
     values = _DEFAULTS | stored | new_secrets | _addresses(profile)
     values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
-    values["DATABASE_URL"] = _with_password(values["DATABASE_URL"], values["POSTGRES_PASSWORD"])
-    values["RABBITMQ_URL"] = _with_password(values["RABBITMQ_URL"], values["RABBITMQ_PASSWORD"])
+    for name, secret in zip(_URLS, _IN_URLS, strict=True):
+        values[name] = _with_account(values[name], FUNCTIONS, values[secret])
     if profile.name == "test":
         values["RATE_LIMITS"] = json.dumps(TEST_LIMITS, separators=(",", ":"))
     text = "".join(f"{name}={value}\n" for name, value in values.items())
@@ -58,6 +62,24 @@ def write(profile: Profile) -> dict[str, str]:
 def for_functions(values: Mapping[str, str]) -> dict[str, str]:
     """The settings that functions get."""
     return {name: value for name, value in values.items() if name not in _STACK_ONLY}
+
+
+def for_administration(values: Mapping[str, str]) -> dict[str, str]:
+    """The settings that functions get, with the administrator's accounts."""
+    postgres, valkey, rabbitmq, cassandra, minio = (values[name] for name in _ADMIN_SECRETS)
+    urls = {
+        name: _with_account(values[name], ADMIN, password)
+        for name, password in zip(_URLS, (postgres, valkey, rabbitmq), strict=True)
+    }
+    keys = {f"{prefix}_ACCESS_KEY_ID": ADMIN for prefix in ("S3", "AWS")}
+    keys |= {f"{prefix}_SECRET_ACCESS_KEY": minio for prefix in ("S3", "AWS")}
+    account = {"CASSANDRA_USERNAME": ADMIN, "CASSANDRA_PASSWORD": cassandra}
+    return for_functions(values) | urls | keys | account
+
+
+def rabbitmq_url_of_minio(values: Mapping[str, str]) -> str:
+    """The URL with which MinIO publishes its notifications."""
+    return _with_account(values["RABBITMQ_URL"], MINIO, values["MINIO_RABBITMQ_PASSWORD"])
 
 
 def apply(name: Name) -> None:
@@ -78,18 +100,19 @@ def apply(name: Name) -> None:
 def _addresses(profile: Profile) -> dict[str, str]:
     ports = profile.ports
     return {
-        "DATABASE_URL": f"postgresql://{USER}@127.0.0.1:{ports.postgres}/photogram",
+        "DATABASE_URL": f"postgresql://127.0.0.1:{ports.postgres}/photogram",
         "VALKEY_URL": f"redis://127.0.0.1:{ports.valkey}/0",
-        "RABBITMQ_URL": f"amqp://{USER}@127.0.0.1:{ports.rabbitmq}/%2F",
+        "RABBITMQ_URL": f"amqp://127.0.0.1:{ports.rabbitmq}/%2F",
         "CASSANDRA_HOSTS": "127.0.0.1",
         "CASSANDRA_PORT": str(ports.cassandra),
         "CASSANDRA_KEYSPACE": "instagram_dm",
+        "CASSANDRA_USERNAME": FUNCTIONS,
         "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports.minio}",
-        "S3_ACCESS_KEY_ID": USER,
+        "S3_ACCESS_KEY_ID": FUNCTIONS,
         "S3_BUCKET": "instagram-media",
         "LIVE_ENDPOINT_URL": f"http://127.0.0.1:{ports.live}",
         "AWS_DEFAULT_REGION": "eu-central-1",  # Lambda sets this and the two keys
-        "AWS_ACCESS_KEY_ID": USER,
+        "AWS_ACCESS_KEY_ID": FUNCTIONS,
         "MEDIA_BASE_URL": f"http://localhost:{ports.nginx}/media/",
         "UPLOADS_URL": f"http://localhost:{ports.nginx}",
         "OWN_ORIGINS": f"http://localhost:{ports.nginx},http://127.0.0.1:{ports.nginx}",
@@ -99,6 +122,6 @@ def _addresses(profile: Profile) -> dict[str, str]:
     }
 
 
-def _with_password(url: str, password: str) -> str:
+def _with_account(url: str, user: str, password: str) -> str:
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.replace("@", f":{password}@", 1)).geturl()
+    return parts._replace(netloc=f"{user}:{password}@{parts.netloc.rpartition('@')[2]}").geturl()

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import psutil
 
 from infra.minio import buckets
-from infra.stack import compose, configs, env_file, ports, programs, provision, readiness, supervision
+from infra.stack import accounts, compose, configs, env_file, ports, programs, provision, readiness, supervision
 from infra.stack.profiles import CLONE, Profile
 
 _DEADLINE_SECONDS = 120
@@ -84,10 +84,13 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
     else:
         _start_programs(profile, supervisord, [each.name for each in stores], settings)
     provision.create_database(settings)
+    accounts.create_in_postgres(settings)
+    accounts.create_in_cassandra(settings)
+    accounts.create_in_minio(settings)
     buckets.apply(
         endpoint=settings["S3_ENDPOINT_URL"],
-        access_key=settings["S3_ACCESS_KEY_ID"],
-        secret_key=settings["S3_SECRET_ACCESS_KEY"],
+        access_key=env_file.ADMIN,
+        secret_key=settings["MINIO_ADMIN_PASSWORD"],
         bucket=settings["S3_BUCKET"],
         referer=settings["MEDIA_REFERER"],
     )
@@ -97,7 +100,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
         subprocess.run(
             [sys.executable, "-m", "infra.migrate"],
             cwd=CLONE,
-            env={**os.environ, **env_file.for_functions(settings)},
+            env={**os.environ, **env_file.for_administration(settings)},
             check=True,
         )
         _start_programs(profile, supervisord, function_hosts, settings)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from infra.stack import debian, fingerprints, pins, venvs
-from infra.stack.env_file import USER, for_functions
+from infra.stack.env_file import ADMIN, for_functions, rabbitmq_url_of_minio
 from infra.stack.profiles import CLONE, Profile, is_root
 
 HOSTS = ("api", "triggers")
@@ -262,15 +262,15 @@ def minio_variables(settings: Mapping[str, str]) -> dict[str, str]:
     posts/sweep_posts publishes the post.
     """
     return {
-        "MINIO_ROOT_USER": USER,
-        "MINIO_ROOT_PASSWORD": settings["S3_SECRET_ACCESS_KEY"],
+        "MINIO_ROOT_USER": ADMIN,
+        "MINIO_ROOT_PASSWORD": settings["MINIO_ADMIN_PASSWORD"],
         "MINIO_BROWSER": "off",
         "MINIO_UPDATE": "off",
         "MINIO_API_SYNC_EVENTS": "off",
         "MINIO_SCANNER_SPEED": "slowest",
         "MINIO_MEMLIMIT": "256MiB",  # of the heap; the pools of buffers get a part. Less of it costs CPU time
         "MINIO_NOTIFY_AMQP_ENABLE_UPLOADS": "on",
-        "MINIO_NOTIFY_AMQP_URL_UPLOADS": settings["RABBITMQ_URL"],
+        "MINIO_NOTIFY_AMQP_URL_UPLOADS": rabbitmq_url_of_minio(settings),
         "MINIO_NOTIFY_AMQP_EXCHANGE_UPLOADS": "photos",
         "MINIO_NOTIFY_AMQP_EXCHANGE_TYPE_UPLOADS": "topic",
         "MINIO_NOTIFY_AMQP_ROUTING_KEY_UPLOADS": "photo-uploaded",

@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-from infra.stack.env_file import USER
+from infra.stack.env_file import ADMIN, for_administration
 from infra.stack.profiles import Profile, is_root
 from infra.stack.programs import postgres_folder, postgres_program
 
@@ -40,10 +40,10 @@ def create_postgres_cluster(profile: Profile, settings: Mapping[str, str]) -> No
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     with tempfile.NamedTemporaryFile("w") as password:
-        password.write(settings["POSTGRES_PASSWORD"])
+        password.write(settings["POSTGRES_ADMIN_PASSWORD"])
         password.flush()
         command = [
-            *(str(postgres_program("initdb")), "--pgdata", str(folder), "--username", USER),
+            *(str(postgres_program("initdb")), "--pgdata", str(folder), "--username", ADMIN),
             *("--pwfile", password.name, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-sync"),
         ]
         if is_root():
@@ -56,7 +56,7 @@ def create_postgres_cluster(profile: Profile, settings: Mapping[str, str]) -> No
 
 def create_database(settings: Mapping[str, str]) -> None:
     """Create the database, if it does not exist; PostgreSQL must run."""
-    server = settings["DATABASE_URL"].rpartition("/")[0] + "/postgres"
+    server = for_administration(settings)["DATABASE_URL"].rpartition("/")[0] + "/postgres"
     with psycopg.connect(server, autocommit=True) as db:
         if not db.execute(FIND_DATABASE).fetchone():
             db.execute(CREATE_DATABASE)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pika
 import psycopg
 
-from infra.stack import ports
+from infra.stack import env_file, ports
 from infra.stack.profiles import Profile
 from layers.rabbitmq.connection import UNAVAILABLE_ERRORS
 
@@ -28,7 +28,7 @@ def problem(program: str, profile: Profile, settings: Mapping[str, str]) -> str 
 def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
     match program:
         case "postgres":
-            url = settings["DATABASE_URL"].rpartition("/")[0] + "/postgres"
+            url = env_file.for_administration(settings)["DATABASE_URL"].rpartition("/")[0] + "/postgres"
             psycopg.connect(url, connect_timeout=_SECONDS).close()
         case "valkey":
             _valkey(profile.ports.valkey)
@@ -52,7 +52,7 @@ def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
 def _valkey(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), _SECONDS) as connection:
         connection.sendall(b"PING\r\n")
-        if (answer := connection.recv(100)) != b"+PONG\r\n":
+        if not (answer := connection.recv(100)).startswith(b"-NOAUTH"):  # it answers, and wants a password
             raise OSError(answer.decode(errors="replace"))
 
 

@@ -22,7 +22,7 @@ _SUMMARY = re.compile(r" in \d+\.\d+s( \(.+\))?( =+)?$")
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
 _FAILURES = ("failed", "error", "xfailed", "xpassed")
 _STACK = [sys.executable, "-m", "infra.stack"]
-_MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "infra.migrate"]
+_MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "--admin", "infra.migrate"]
 _PYTEST = [sys.executable, "-m", "pytest", "-rsxX"]
 _LOCALSTACK = [sys.executable, "-m", "infra.localstack", "up", "--profile", "test"]
 _RULES = [sys.executable, "-m", "tests.rules"]

@@ -160,6 +160,7 @@ def close() -> None:
 def connect(keyspace: str | None) -> "Session":
     """A new session, which the caller closes with `session.cluster.shutdown()`. Raises the driver's errors."""
     from cassandra import ConsistencyLevel  # noqa: PLC0415
+    from cassandra.auth import PlainTextAuthProvider  # noqa: PLC0415
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile  # noqa: PLC0415
     from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy  # noqa: PLC0415
     from cassandra.query import dict_factory  # noqa: PLC0415
@@ -173,6 +174,7 @@ def connect(keyspace: str | None) -> "Session":
         request_timeout=_ANSWER_SECONDS,
         row_factory=dict_factory,
     )
+    user = settings().cassandra_username
     cluster = Cluster(
         contact_points=settings().cassandra_hosts.split(","),
         port=settings().cassandra_port,
@@ -180,6 +182,7 @@ def connect(keyspace: str | None) -> "Session":
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
         connection_class=Connection,
+        auth_provider=PlainTextAuthProvider(user, settings().cassandra_password) if user else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, max_attempts=None),
         schema_metadata_enabled=False,  # reading the whole schema makes the start of the driver slow

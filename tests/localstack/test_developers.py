@@ -187,4 +187,4 @@ def test_a_function_has_only_its_declared_variables() -> None:
     ]["Variables"]
 
     assert set(variables) == set(declared)
-    assert variables["DATABASE_URL"] == os.environ["DATABASE_URL"]
+    assert variables["DATABASE_URL"] == env_file.read(profile("test"))["DATABASE_URL"]

@@ -39,7 +39,7 @@ def channel() -> Iterator[BlockingChannel]:
 def new_queue() -> Iterator[str]:
     """A queue's name; it and what belongs to it are deleted at the end."""
     queue = f"test-{secrets.token_hex(5)}"
-    wanted = definitions.definitions([queue], user="", password_hash="")
+    wanted = definitions.definitions([queue], {})
     with channel() as opened:
         opened.exchange_declare(definitions.DEAD_LETTERS, "direct", durable=True)
         for each in wanted["queues"]:

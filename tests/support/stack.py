@@ -9,11 +9,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def load_environment() -> None:
-    """Put the settings of the test profile into this process's environment; a stack that is not up is an error."""
+    """Put the settings of the test profile into this process's environment; a stack that is not up is an error.
+
+    The accounts in the stores are the administrator's: tests look at what functions may not.
+    """
     if os.environ.get("DATABASE_URL"):
         return
     completed = subprocess.run(
-        [sys.executable, "-m", "infra.stack", "env", "--profile", "test"],
+        [sys.executable, "-m", "infra.stack", "env", "--profile", "test", "--admin"],
         check=False,
         cwd=ROOT,
         capture_output=True,

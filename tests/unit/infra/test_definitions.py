@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from infra.rabbitmq import definitions
+from infra.rabbitmq.definitions import Account
 from infra.template_map import queues
 from layers.rabbitmq.messages import WAITS_MS
 
 
 @pytest.fixture
 def generated() -> dict[str, Any]:
-    return definitions.definitions(["photo-uploaded", "post-published"], user="photogram", password_hash="x")
+    return definitions.definitions(["photo-uploaded", "post-published"], {})
 
 
 def test_each_queue_has_wait_queues_and_a_dead_letter_queue(generated: dict[str, Any]) -> None:
@@ -46,7 +47,7 @@ def test_minios_notifications_reach_only_their_queue(generated: dict[str, Any]) 
 
 
 def test_the_same_input_gives_the_same_file_so_that_nothing_restarts() -> None:
-    files = {definitions.dumps({"b", "a"}, user="u", password="p") for _ in range(2)}
+    files = {definitions.dumps({"b", "a"}, {"u": Account("p", definitions.MESSAGES)}) for _ in range(2)}
     assert len(files) == 1
     assert set(json.loads(files.pop())) == {"vhosts", "users", "permissions", "exchanges", "queues", "bindings"}
 
@@ -57,7 +58,18 @@ def test_a_password_hash_is_rabbitmqs_salted_sha256() -> None:
     assert definitions.password_hash("test12", salt=salt) == "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
 
 
+def test_an_account_has_only_its_rights() -> None:
+    accounts = {
+        "reader": Account("p", definitions.MESSAGES),
+        "boss": Account("q", definitions.EVERYTHING, is_admin=True),
+    }
+    generated = definitions.definitions([], accounts)
+
+    assert {each["name"]: each["tags"] for each in generated["users"]} == {"reader": "", "boss": "administrator"}
+    assert {each["user"]: each["configure"] for each in generated["permissions"]} == {"reader": "^$", "boss": ".*"}
+
+
 def test_every_queue_of_the_template_is_defined() -> None:
     names = {queue.name for queue in queues()}
-    generated = definitions.definitions(names, user="u", password_hash="x")
+    generated = definitions.definitions(names, {})
     assert names <= {queue["name"] for queue in generated["queues"]}
