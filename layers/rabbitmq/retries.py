@@ -4,6 +4,7 @@ A message in a wait queue expires and goes back to its queue. After the last att
 A message that finds a store away is not at fault: it waits a second again and again, which is no attempt.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,11 +34,12 @@ def publish_failed(message: QueueMessage, error: BaseException) -> None:
 
     Returns after the broker has confirmed it. Raises `StoreUnavailable`; then the whole batch must be delivered again.
     """
+    attempted = {ATTEMPT_HEADER: message.attempt + 1}
     if message.is_last_attempt:
-        _publish(message, f"{message.queue}.dead", _headers(message, error))
+        _publish_dead(message, _headers(message, error) | attempted)
     else:
         queue = f"{message.queue}.wait-{WAITS_MS[message.attempt]}"
-        _publish(message, queue, _headers(message, error) | {ATTEMPT_HEADER: message.attempt + 1})
+        _publish(message, queue, _headers(message, error) | attempted)
 
 
 def publish_waiting(message: QueueMessage, error: StoreUnavailable) -> None:
@@ -52,26 +54,55 @@ def publish_waiting(message: QueueMessage, error: StoreUnavailable) -> None:
         _publish(message, f"{message.queue}.wait-{WAITS_MS[0]}", headers)
 
 
-def _publish(message: QueueMessage, queue: str, headers: dict[str, Any]) -> None:
+def publish_unfit(message: QueueMessage, error: BaseException) -> None:
+    """Publish a message that no attempt can be made with to the dead-letter queue with its error.
+
+    Raises as `publish_failed`.
+    """
+    _publish_dead(message, _headers(message, error))
+
+
+def publish_replay(message: QueueMessage) -> None:
+    """Publish a dead letter to its queue as if it had not been tried; body, message id and trace id stay.
+
+    Returns after the broker has confirmed it. Raises `StoreUnavailable`; then it must stay a dead letter.
+    """
+    of_attempts = (ATTEMPT_HEADER, OUTAGE_HEADER, ERROR_HEADER)
+    headers = {name: value for name, value in _received_headers(message).items() if name not in of_attempts}
+    _publish(message, message.queue, headers)
+
+
+def _publish_dead(message: QueueMessage, headers: dict[str, Any]) -> None:
+    """The timestamp, in seconds, is the time at which the message became a dead letter."""
+    _publish(message, f"{message.queue}.dead", headers, timestamp=int(time.time()))
+
+
+def _publish(message: QueueMessage, queue: str, headers: dict[str, Any], *, timestamp: int | None = None) -> None:
     received = message.properties
     properties = pika.BasicProperties(
         content_type=received.get("contentType"),
         delivery_mode=pika.spec.PERSISTENT_DELIVERY_MODE,
         message_id=received.get("messageId"),
         headers=headers,
+        timestamp=timestamp,
     )
     connection.publish(queue=queue, body=message.body, properties=properties)
 
 
 def _headers(message: QueueMessage, error: BaseException) -> dict[str, Any]:
-    """The headers of the message, without those of the broker; the error and the trace id of the failed attempt."""
-    received: Mapping[str, Any] = message.properties.get("headers") or {}
-    headers: dict[str, Any] = {
-        name: value if isinstance(value, int) else message.header(name)
-        for name, value in received.items()
-        if not name.startswith(_BROKER_HEADERS)
-    }
+    """The headers of the message; the error and the trace id of the failed attempt."""
+    headers = _received_headers(message)
     if trace_id := message.header(TRACE_HEADER) or trace.trace_id.get():
         headers[TRACE_HEADER] = trace_id
     headers[ERROR_HEADER] = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
     return headers
+
+
+def _received_headers(message: QueueMessage) -> dict[str, Any]:
+    """The headers of the message, without those of the broker."""
+    received: Mapping[str, Any] = message.properties.get("headers") or {}
+    return {
+        name: value if isinstance(value, int) else message.header(name)
+        for name, value in received.items()
+        if not name.startswith(_BROKER_HEADERS)
+    }

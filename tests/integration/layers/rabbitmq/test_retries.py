@@ -56,7 +56,7 @@ def test_a_failing_message_is_tried_after_1_2_and_4_s_and_then_dead_lettered_wit
     assert [round(wait) for wait in waits] == [1, 2, 4]
     assert given_up == [("a", "no luck with a")]
     assert msgspec.json.decode(letter.body) == {"name": "a"}
-    expected = {"x-trace-id": "t", "other": 7, "x-attempt": 3, "x-error": "RuntimeError: no luck with a"}
+    expected = {"x-trace-id": "t", "other": 7, "x-attempt": 4, "x-error": "RuntimeError: no luck with a"}
     assert {name: letter.headers.get(name) for name in expected} == expected
 
 
