@@ -26,17 +26,24 @@ from infra.events.queue import Delivery, build_event
 from infra.template_map import Function, queues
 from layers.core.errors import StoreUnavailable
 from layers.core.logging import logger
+from layers.rabbitmq import retries
 from layers.rabbitmq.connection import UNAVAILABLE_ERRORS, parameters
+from layers.rabbitmq.connection import close as close_publisher
+from layers.rabbitmq.messages import read_messages
 from layers.valkey import heartbeats
 
 MAX_EVENT_BYTES = 6 * 1024 * 1024
-"""Lambda's limit for an event. As in Lambda, a message that exceeds it alone is dropped."""
+"""Lambda's limit for an event. Lambda drops a message that exceeds it alone; here it becomes a dead letter."""
 
 _BASE64 = 4 / 3
 _HEARTBEAT_SECONDS = 30
 _POLL_SECONDS = 0.25
 _BEAT_SECONDS = 15
 _STUCK_SECONDS = 60
+
+
+class EventTooLarge(Exception):
+    """A message that cannot be delivered, because its event exceeds the limit."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +83,7 @@ class Poller(threading.Thread):
                 logger().warning("cannot poll queue", queue=self.source.queue, reason=repr(error))
                 self.active_at = time.monotonic()
                 self._stopping.wait(next(pauses))
+        close_publisher()
         self._invoker.shutdown()
         self.environment.kill()
 
@@ -114,10 +122,19 @@ class Poller(threading.Thread):
                 continue
             batch = _take_batch(received)
             if _event_bytes(batch) > MAX_EVENT_BYTES:
-                logger().error("message dropped: larger than the event limit", queue=self.source.queue)
-                channel.basic_ack(batch[-1].tag)
+                self._dead_letter(batch[0])
+                channel.basic_ack(batch[0].tag)
             else:
                 self._deliver(connection, channel, batch)
+
+    def _dead_letter(self, delivery: Delivery) -> None:
+        """Publish a message that is too large for an event to the dead-letter queue; raises `StoreUnavailable`."""
+        [message] = read_messages(build_event(self.source.queue, self._virtual_host, [delivery]))
+        error = EventTooLarge(
+            f"The body has {len(delivery.body):,} bytes, in Base64 more than the {MAX_EVENT_BYTES:,} bytes of an event."
+        )
+        retries.publish_unfit(message, error)
+        logger().error("message dead-lettered", queue=self.source.queue, reason=str(error))
 
     def _deliver(self, connection: pika.BlockingConnection, channel: BlockingChannel, batch: list[Delivery]) -> None:
         """Invoke in another thread while this one answers the broker's heartbeats; then acknowledge or requeue."""

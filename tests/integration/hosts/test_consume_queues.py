@@ -286,16 +286,38 @@ def test_it_waits_for_a_queue_that_does_not_exist_yet(start: Start, queue: str, 
     until(lambda: done(tmp_path) == {"a"}, seconds=15)
 
 
-def test_a_message_larger_than_the_event_limit_is_dropped_and_others_are_delivered(
+def test_a_message_larger_than_the_event_limit_is_dead_lettered_with_its_error_and_others_are_delivered(
     queue: str, start: Start, tmp_path: Path
 ) -> None:
-    big = {"folder": str(tmp_path), "name": "big", "padding": "x" * (MAX_EVENT_BYTES * 3 // 4)}
-    publish(queue, *tasks(tmp_path, "a"), big, *tasks(tmp_path, "b"))
+    big = {"folder": str(tmp_path), "name": "big", "padding": "x" * (7 * 1024 * 1024)}
+    publish(queue, *tasks(tmp_path, "a"))
+    publish(queue, big, headers={"x-trace-id": "t", "other": 7})
+    publish(queue, *tasks(tmp_path, "b"))
     start(batch=10)
 
     until(lambda: done(tmp_path) == {"a", "b"})
-    until(lambda: count_ready(queue) == 0)
-    assert count_ready(f"{queue}.dead") == 0
+    letter = take(f"{queue}.dead")
+    assert letter.body == msgspec.json.encode(big)
+    error = letter.headers.pop("x-error")
+    assert error.startswith(f"EventTooLarge: The body has {len(letter.body):,} bytes, ")
+    assert letter.headers == {"x-trace-id": "t", "other": 7}
+    assert [count_ready(name) for name in (queue, f"{queue}.dead", f"{queue}.wait-1000")] == [0, 0, 0]
+    assert [len(path.read_text().split()) for path in tmp_path.glob("*.done")] == [1, 1]
+
+
+def test_a_message_that_is_too_large_stays_in_its_queue_until_it_is_a_dead_letter(
+    queue: str, start: Start, tmp_path: Path
+) -> None:
+    with channel() as opened:
+        opened.queue_delete(f"{queue}.dead")
+    publish(queue, {"padding": "x" * MAX_EVENT_BYTES})
+    start()
+
+    quiet = threading.Event()
+    quiet.wait(1)
+    with channel() as opened:
+        opened.queue_declare(f"{queue}.dead", durable=True, arguments={"x-queue-type": "quorum"})
+    assert take(f"{queue}.dead", seconds=15).headers["x-error"].startswith("EventTooLarge: ")
 
 
 def test_large_messages_are_spread_over_several_events(queue: str, start: Start, tmp_path: Path) -> None:
