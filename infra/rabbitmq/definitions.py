@@ -19,6 +19,9 @@ DEAD_LETTERS = "dead-letters"
 _DELIVERY_LIMIT = 8
 """A message is dead-lettered after it was redelivered this often because its consumer crashed. Failures of a handler do
 not count here: the queue entry point counts them, and dead-letters a message after the fourth try."""
+_DEAD_DELIVERY_LIMIT = 1_000_000_000
+"""Who lists dead letters takes and returns them, which counts as a redelivery. From version 4 on, RabbitMQ drops a
+message after 20 of them by default; older versions understand no value for "unlimited"."""
 
 
 class Rights(msgspec.Struct, frozen=True):
@@ -96,7 +99,7 @@ def _queues(name: str) -> list[dict[str, Any]]:
         )
         for wait in WAITS_MS
     ]
-    return [_queue(name, main), *waits, _queue(f"{name}.dead", {})]
+    return [_queue(name, main), *waits, _queue(f"{name}.dead", {"x-delivery-limit": _DEAD_DELIVERY_LIMIT})]
 
 
 def _queue(name: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,11 @@ def test_a_message_whose_consumer_crashes_repeatedly_is_dead_lettered_without_lo
     assert bound["dead-letters", main["arguments"]["x-dead-letter-routing-key"]] == "photo-uploaded.dead"
 
 
+def test_dead_letters_can_be_read_any_number_of_times(generated: dict[str, Any]) -> None:
+    dead = next(queue for queue in generated["queues"] if queue["name"] == "photo-uploaded.dead")
+    assert dead["arguments"]["x-delivery-limit"] >= 1_000_000_000
+
+
 def test_minios_notifications_reach_only_their_queue(generated: dict[str, Any]) -> None:
     assert [each["destination"] for each in generated["bindings"] if each["source"] == "photos"] == ["photo-uploaded"]
 
