@@ -1,6 +1,6 @@
 # Each target runs one module, which can also be run by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run stop status clean package localstack localstack-stop logs dev migrate demo grant invoke openapi test test-stack lint check bench soak schemathesis lock rules
+.PHONY: help install run stop status clean package localstack localstack-stop logs dev migrate demo grant dlq invoke openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -63,6 +63,10 @@ demo: ## create the demo accounts and posts in the running stack
 
 grant: ## change an account's role: USER=… ROLE=user|verified|admin
 	@$(WITH_SETTINGS) infra.grant --user $(USER) --role $(ROLE)
+
+dlq: ## list the dead letters, or SHOW=id, REPLAY=id|all, DISCARD=id|all; of one queue with QUEUE=…
+	@$(WITH_SETTINGS) infra.dead_letters $(or $(strip $(if $(SHOW),show '$(SHOW)') \
+		$(if $(REPLAY),replay '$(REPLAY)') $(if $(DISCARD),discard '$(DISCARD)')),list) $(if $(QUEUE),--queue '$(QUEUE)')
 
 invoke: ## run one function with its sample event: FN=posts/like_post [EVENT=file] [HOST=localstack]
 	@$(WITH_SETTINGS) infra.invoke $(FN) $(EVENT) $(if $(HOST),--host $(HOST))
