@@ -7,6 +7,7 @@ import argparse
 import base64
 import contextlib
 import hashlib
+import io
 import shutil
 import sys
 import tarfile
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import msgspec
 
 from infra.stack import compose, debian, pins, venvs
@@ -60,6 +62,8 @@ def main() -> int:
             ],
             [Step("fetching Cassandra", pins.cassandra().is_dir, _fetch_cassandra)],
         ]
+    if arguments.profile == "test":
+        sequences.append([Step("fetching pictures (for tests)", pins.pictures().is_dir, _fetch_pictures)])
     if arguments.localstack or arguments.profile == "test":
         sequences.append(_localstack_steps())
     missing = [[step for step in sequence if not step.is_done()] for sequence in sequences]
@@ -175,6 +179,21 @@ def _fetch_swagger_ui() -> None:
             members = [packed.getmember(f"package/{name}") for name in pins.SWAGGER_UI_FILES]
             packed.extractall(folder, members, filter="data")
         (Path(folder) / "package").rename(pins.swagger_ui())
+
+
+def _fetch_pictures() -> None:
+    """Fetch the pictures in the tests of Pillow and pillow_heif."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+        pictures = Path(folder) / "pictures"
+        for url, wanted in pins.PICTURES.items():
+            archive = httpx.get(url, follow_redirects=True, timeout=60).raise_for_status().content
+            if (digest := hashlib.sha256(archive).hexdigest()) != wanted:
+                raise CommandFailed(f"{url} has the SHA-256 {digest}, not that of infra/stack/pins.py")
+            with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+                members = [each for each in packed.getmembers() if "/images/" in each.name.lower()]
+                packed.extractall(pictures, members, filter="data")
+        pictures.rename(pins.pictures())
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ FRAME: Final = struct.Struct(">QQ")
 """The header of each message: the lengths of the msgpack part and of the picture that follows it, in bytes."""
 
 
-CPU_SECONDS: Final = 5
-"""For one picture. The most expensive valid ones (HEIC of 64 megapixels, progressive JPEG) need 2 s."""
+CPU_SECONDS: Final = 10
+"""For one picture. HEIC of 64 megapixels and progressive JPEG need 2 s, HEIC with ten bits for each colour 7 s."""
 MEMORY_BYTES: Final = 1024 * 1024 * 1024
 """The most expensive valid picture, a progressive JPEG of 100 megapixels in four colours, needs 830 MB; HEIC of 64
-megapixels 470 MB, others less."""
+megapixels 470 MB, with ten bits for each colour 1 GB, others less."""
 
 
 class Size(msgspec.Struct, frozen=True):
