@@ -51,7 +51,7 @@ FILES = {
     "cassandra": ("cassandra/cassandra.yaml", "cassandra/jvm.options", "cassandra/logback.xml"),
     "nginx": (
         *("nginx/nginx.conf", "nginx/forwarded.conf", "nginx/upload.conf", "nginx/problems.conf"),
-        *("nginx/problem_pages.conf", "nginx/media_links.js"),
+        *("nginx/problem_pages.conf", "nginx/direct_upload.conf", "nginx/media_links.js"),
     ),
 }
 
