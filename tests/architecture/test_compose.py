@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from infra.stack import compose, configs
+from infra.stack import compose, configs, env_file
 from infra.stack.profiles import profile
 
 ROOT = Path(__file__).parents[2]
@@ -53,8 +53,8 @@ def test_every_variable_of_the_compose_file_is_written(tmp_path: Path, monkeypat
     monkeypatch.setenv("PHOTOGRAM_STATE", str(tmp_path))
     stack = profile("run")
     stack.state.mkdir(parents=True)
-    secrets = {"POSTGRES_PASSWORD": "x", "S3_SECRET_ACCESS_KEY": "x", "RABBITMQ_URL": "amqp://x"}
-    compose.write_variables(stack, secrets, dict.fromkeys(configs.FILES, "text"))
+    settings = env_file.write(stack)
+    compose.write_variables(stack, settings, dict.fromkeys(configs.FILES, "text"))
     written = {line.split("=")[0] for line in (stack.state / "compose.env").read_text().splitlines()}
     assert set(re.findall(r"\$\{(\w+)\}", TEXT)) == written
 
