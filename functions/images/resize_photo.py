@@ -21,7 +21,7 @@ def give_up(upload: UploadNotification, error: Exception) -> None:
 @on_message(UploadNotification, give_up=give_up)
 def handler(upload: UploadNotification) -> None:
     trace.trace_id.set(upload.trace_id)
-    publication.process_picture(_picture(upload))
+    publication.process_picture(_picture(upload), takes_turns=True)
 
 
 def _picture(upload: UploadNotification) -> PostPicture:

@@ -160,6 +160,10 @@ class TooMany(PhotogramError):
         """Seconds until one more request is allowed."""
 
 
+class Postponed(PhotogramError):
+    """The work must wait for that of other accounts; it is no failure."""
+
+
 class StoreUnavailable(PhotogramError):
     """A service that this request needs is not available at the moment; please try again."""
 

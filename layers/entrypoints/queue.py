@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from layers.core import trace, untrusted_json
-from layers.core.errors import StoreUnavailable
+from layers.core.errors import Postponed, StoreUnavailable
 from layers.core.logging import function_name, logger
 from layers.rabbitmq import retries
 from layers.rabbitmq.messages import TRACE_HEADER, QueueMessage, read_messages
@@ -58,6 +58,9 @@ def _process[Body](
     except Exception as error:  # noqa: BLE001 (every failure is tried again)
         if isinstance(error, StoreUnavailable) and error.is_outage:
             outcome = f"waits for {error.store}"
+            retries.publish_waiting(message, error)
+        elif isinstance(error, Postponed):
+            outcome = "waits for its turn"
             retries.publish_waiting(message, error)
         else:
             outcome = type(error).__name__

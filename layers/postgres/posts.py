@@ -207,16 +207,27 @@ def read_original_keys(db: Connection, *, post_id: UUID) -> list[str]:
     return [row[0] for row in db.execute(READ_ORIGINAL_KEYS, {"post_id": post_id})]
 
 
-READ_STATUS: Final = "SELECT status FROM posts WHERE id = %(post_id)s"
+class PostState(msgspec.Struct, frozen=True):
+    """What the processing of a picture must know of its post."""
+
+    author_id: UUID
+    status: str
+
+
+READ_STATE: Final = "SELECT user_id, status FROM posts WHERE id = %(post_id)s"
+
+
+def read_state(db: Connection, *, post_id: UUID) -> PostState:
+    """The post's author and its status, `deleted` included; raises `PostNotFound`."""
+    row = db.execute(READ_STATE, {"post_id": post_id}).fetchone()
+    if row is None:
+        raise PostNotFound
+    return PostState(*row)
 
 
 def read_status(db: Connection, *, post_id: UUID) -> str:
     """The post's status, `deleted` included; raises `PostNotFound`."""
-    row = db.execute(READ_STATUS, {"post_id": post_id}).fetchone()
-    if row is None:
-        raise PostNotFound
-    status: str = row[0]
-    return status
+    return read_state(db, post_id=post_id).status
 
 
 class UnfinishedPicture(msgspec.Struct, frozen=True):

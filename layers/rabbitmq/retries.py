@@ -12,7 +12,7 @@ import pika
 import pika.spec
 
 from layers.core import trace
-from layers.core.errors import StoreUnavailable
+from layers.core.errors import Postponed, StoreUnavailable
 from layers.rabbitmq import connection
 from layers.rabbitmq.messages import (
     ATTEMPT_HEADER,
@@ -42,8 +42,8 @@ def publish_failed(message: QueueMessage, error: BaseException) -> None:
         _publish(message, queue, _headers(message, error) | attempted)
 
 
-def publish_waiting(message: QueueMessage, error: StoreUnavailable) -> None:
-    """Publish a message that needs a store that is away: it comes back after a second, with the same attempt number.
+def publish_waiting(message: QueueMessage, error: StoreUnavailable | Postponed) -> None:
+    """Publish a message that must wait, for a store or its turn: it comes back after a second, with the same attempt.
 
     After an hour of waiting such failures count as attempts. Raises as `publish_failed`.
     """

@@ -4,6 +4,7 @@ The consumer of the queue `photo-uploaded` calls this for each original that was
 pictures whose message was lost. Every step may be repeated.
 """
 
+import contextlib
 from typing import Final
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from layers.core.errors import BadPicture
 from layers.media import photos, renditions
 from layers.postgres import posts
 from layers.postgres.connection import autocommit, transaction
-from layers.services import live_events, relay
+from layers.services import live_events, relay, turns
 
 FAILURE: Final = "The picture could not be processed."
 
@@ -26,21 +27,23 @@ class PostPicture(msgspec.Struct, frozen=True, kw_only=True):
     original_key: str
 
 
-def process_picture(picture: PostPicture) -> bool:
+def process_picture(picture: PostPicture, *, takes_turns: bool = False) -> bool:
     """Render and store one picture, and publish its post if it was the last one; whether the post was `processing`.
 
     A picture that cannot be decoded makes its post fail. A post that is published, failed or deleted is not changed.
-    Raises `PostNotFound` for a post whose rows do not exist, `LookupError` if the original is not stored, and
-    `StoreUnavailable`.
+    Raises `PostNotFound` for a post whose rows do not exist, `LookupError` if the original is not stored,
+    `StoreUnavailable`, and with `takes_turns` `Postponed` if the author's pictures have taken long.
     """
     with autocommit() as db:
-        status = posts.read_status(db, post_id=picture.post_id)
+        state = posts.read_state(db, post_id=picture.post_id)
+    status = state.status
     is_processing = status == "processing"
     if is_processing:
         try:
-            original = _read_original(picture)
-            with photos.storing(picture.post_id, picture.order_index) as store:
-                photo = renditions.render_photo(original, store)
+            with turns.take(state.author_id) if takes_turns else contextlib.nullcontext():
+                original = _read_original(picture)
+                with photos.storing(picture.post_id, picture.order_index) as store:
+                    photo = renditions.render_photo(original, store)
         except BadPicture as error:  # a retry cannot help
             fail_picture(picture, str(error))
             return True

@@ -19,6 +19,7 @@ from layers.postgres import connection as postgres
 from layers.postgres import outbox, posts
 from layers.postgres.connection import transaction
 from layers.rabbitmq import connection as broker
+from layers.services import turns
 from tests.support.calls import Form, Upload, call
 from tests.support.deliveries import deliver
 from tests.support.logs import capture_log
@@ -50,6 +51,22 @@ def test_an_uploaded_photo_is_rendered_and_its_post_published(ada: Person) -> No
 
     assert (post.status, post.files, post.author_posts) == ("published", post.all_files, 1)
     assert post.notes == 0
+
+
+def test_an_account_whose_pictures_have_taken_long_waits_and_others_do_not(
+    ada: Person, grace: Person, queue: str, only_worker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "MOST_SECONDS", 0.001)
+    first, second, other = begin(ada, picture()), begin(ada, picture()), begin(grace, picture())
+    for post in (first, second, other):
+        deliver(resize_photo, post.event(), queue=queue)
+
+    assert [post.status for post in (first, second, other)] == ["published", "processing", "published"]
+    waiting = take(queue)
+    assert (waiting.headers.get("x-attempt"), waiting.headers["x-outage"]) == (None, 1)
+    monkeypatch.setattr(turns, "WINDOW_SECONDS", 0)
+    deliver(resize_photo, second.event(), queue=queue)
+    assert second.status == "published"
 
 
 @pytest.mark.rule("R-M5")
