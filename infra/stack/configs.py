@@ -51,7 +51,8 @@ FILES = {
     "cassandra": ("cassandra/cassandra.yaml", "cassandra/jvm.options", "cassandra/logback.xml"),
     "nginx": (
         *("nginx/nginx.conf", "nginx/forwarded.conf", "nginx/upload.conf", "nginx/problems.conf"),
-        *("nginx/problem_pages.conf", "nginx/direct_upload.conf", "nginx/media_links.js"),
+        *("nginx/problem_pages.conf", "nginx/direct_upload.conf", "nginx/headers.conf"),
+        "nginx/media_links.js",
     ),
 }
 
@@ -120,6 +121,8 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
         "api_2_port": str(ports.api[1]),
         "api_3_port": str(ports.api[2]),
         "listen": _listen(profile),
+        "tls": _tls(profile),
+        "transport_security": "max-age=31536000" if profile.tls else "",
         "upstreams": _upstreams(profile),
         "heavy_routes": _map_routes((route, 1) for route in heavy_routes()),
         "upload_routes": _map_routes((route, route.function.max_files) for route in upload_routes()),
@@ -155,8 +158,22 @@ def _listen(profile: Profile) -> str:
     addresses = [profile.address]
     if profile.address == "127.0.0.1" and _has_ipv6():
         addresses.append("[::1]")
-    ports = (profile.ports.nginx, *profile.ports.api)
-    return "\n".join(f"        listen {address}:{port};" for port in ports for address in addresses)
+    ports, tls = (profile.ports.nginx, *profile.ports.api), " ssl" if profile.tls else ""
+    return "\n".join(f"        listen {address}:{port}{tls};" for port in ports for address in addresses)
+
+
+def _tls(profile: Profile) -> str:
+    """The lines of nginx for TLS, if the profile has a certificate."""
+    if profile.tls is None:
+        return ""
+    lines = (
+        f"ssl_certificate {profile.tls.certificate};",
+        f"ssl_certificate_key {profile.tls.key};",
+        "ssl_protocols TLSv1.2 TLSv1.3;",
+        "ssl_session_cache shared:tls:10m;",
+        "error_page 497 =308 https://$http_host$request_uri;  # HTTP without TLS",
+    )
+    return "\n".join(f"        {line}" for line in lines)
 
 
 def _has_ipv6() -> bool:

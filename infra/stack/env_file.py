@@ -50,6 +50,8 @@ def write(profile: Profile) -> dict[str, str]:
     values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
     for name, secret in zip(_URLS, _IN_URLS, strict=True):
         values[name] = _with_account(values[name], FUNCTIONS, values[secret])
+    if profile.tls:
+        values["SECURE_COOKIES"] = "true"
     if profile.name == "test":
         values["RATE_LIMITS"] = json.dumps(TEST_LIMITS, separators=(",", ":"))
     text = "".join(f"{name}={value}\n" for name, value in values.items())
@@ -113,11 +115,11 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "LIVE_ENDPOINT_URL": f"http://127.0.0.1:{ports.live}",
         "AWS_DEFAULT_REGION": "eu-central-1",  # Lambda sets this and the two keys
         "AWS_ACCESS_KEY_ID": FUNCTIONS,
-        "MEDIA_BASE_URL": f"http://localhost:{ports.nginx}/media/",
-        "UPLOADS_URL": f"http://localhost:{ports.nginx}",
-        "OWN_ORIGINS": f"http://localhost:{ports.nginx},http://127.0.0.1:{ports.nginx}",
+        "MEDIA_BASE_URL": f"{profile.origin}/media/",
+        "UPLOADS_URL": profile.origin,
+        "OWN_ORIGINS": f"{profile.origin},http://127.0.0.1:{ports.nginx}",
         "LOCALSTACK_HOST": f"127.0.0.1:{ports.localstack}",
-        "PHOTOGRAM_URL": f"http://localhost:{ports.nginx}",
+        "PHOTOGRAM_URL": profile.origin,
         "PROMETHEUS_MULTIPROC_DIR": str(profile.metrics),
     }
 

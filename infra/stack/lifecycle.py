@@ -105,7 +105,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
         )
         _start_programs(profile, supervisord, function_hosts, settings)
     seconds = time.monotonic() - started
-    print(f"The stack runs at http://localhost:{profile.ports.nginx} (started in {seconds:.1f} s)", flush=True)
+    print(f"The stack runs at {profile.origin} (started in {seconds:.1f} s)", flush=True)
 
 
 def down(profile: Profile) -> None:

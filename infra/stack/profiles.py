@@ -43,6 +43,14 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     localstack: int
 
 
+class Tls(msgspec.Struct, frozen=True):
+    """The files, in PEM, with which nginx serves HTTPS."""
+
+    certificate: Path
+    """With the certificates of the authorities that are between it and a known one."""
+    key: Path
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One stack: its name, its state folder, its ports and its number of HTTP hosts."""
 
@@ -61,6 +69,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """How many requests and live connections one address may have at the same time."""
     address: str
     """The address on which nginx listens."""
+    tls: Tls | None = None
+    """None: nginx serves HTTP."""
+    host: str = "localhost"
+    """The name in the URLs that are handed out."""
 
     @property
     def http_ports(self) -> tuple[range, range, range]:
@@ -69,6 +81,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         counts = (self.readers, self.writers, self.heavy)
         readers, writers, heavy = (range(first, first + count) for first, count in zip(firsts, counts, strict=True))
         return readers, writers, heavy
+
+    @property
+    def origin(self) -> str:
+        """Where users reach the system."""
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.ports.nginx}"
 
     @property
     def env_file(self) -> Path:
@@ -100,7 +117,8 @@ def profile(name: Name) -> Profile:
     PHOTOGRAM_STATE is the parent of the state folders, PHOTOGRAM_PORT nginx's first port, PHOTOGRAM_STORE_PORTS the
     first of the private ports, PHOTOGRAM_ADDRESS nginx's address; PHOTOGRAM_READERS, PHOTOGRAM_WRITERS and
     PHOTOGRAM_HEAVY are the numbers of HTTP hosts; PHOTOGRAM_UPLOADS and PHOTOGRAM_CONNECTIONS limit what nginx takes at
-    the same time. The test profile adds 1000 to every port.
+    the same time. With PHOTOGRAM_TLS_CERTIFICATE and PHOTOGRAM_TLS_KEY nginx serves HTTPS, under the name
+    PHOTOGRAM_HOST. The test profile adds 1000 to every port.
     """
     public = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC_PORT) + _PORT_OFFSETS[name]
     private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE_PORT) + _PORT_OFFSETS[name]
@@ -131,7 +149,14 @@ def profile(name: Name) -> Profile:
         uploads=int(os.environ.get("PHOTOGRAM_UPLOADS") or 32),
         connections=int(os.environ.get("PHOTOGRAM_CONNECTIONS") or 512),
         address=os.environ.get("PHOTOGRAM_ADDRESS") or "127.0.0.1",
+        tls=_tls(),
+        host=os.environ.get("PHOTOGRAM_HOST") or "localhost",
     )
+
+
+def _tls() -> Tls | None:
+    certificate, key = os.environ.get("PHOTOGRAM_TLS_CERTIFICATE"), os.environ.get("PHOTOGRAM_TLS_KEY")
+    return Tls(Path(certificate).resolve(), Path(key).resolve()) if certificate and key else None
 
 
 def cache() -> Path:

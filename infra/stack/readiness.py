@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
         case "cassandra":
             _cassandra(profile.ports.cassandra)
         case "nginx":
-            _http(profile.ports.nginx, "/")
+            _http(profile.ports.nginx, "/", is_tls=profile.tls is not None)
         case "api" | "localstack":
             for port in ports.by_program(profile)[program]:
                 _http(port, "/_localstack/health" if program == "localstack" else "/api/health/live")
@@ -70,8 +71,13 @@ def _cassandra(port: int) -> None:
             raise OSError(f"unexpected answer {answer.hex()}")
 
 
-def _http(port: int | None, path: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+def _http(port: int | None, path: str, *, is_tls: bool = False) -> None:
+    """The certificate is not checked: it is for the name under which users reach the system."""
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=_SECONDS, context=ssl._create_unverified_context())  # noqa: S323, SLF001
+        if is_tls
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+    )
     try:
         connection.request("GET", path)
         if (status := connection.getresponse().status) != _OK:
