@@ -1,6 +1,6 @@
 # Each target runs one module, which can also be run by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run stop status clean package localstack localstack-stop logs dev migrate demo grant dlq invoke openapi test test-stack lint check bench soak schemathesis lock rules
+.PHONY: help install run stop status clean package audit localstack localstack-stop logs dev migrate demo grant dlq invoke openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -43,6 +43,9 @@ else
 	@$(STACK) up --profile run --reload
 	@$(STACK) logs --profile run light heavy live triggers
 endif
+
+audit: ## look up known vulnerabilities of what `make package` has built
+	@$(PYTHON) -m infra.sbom
 
 package: ## build the zip files of functions and layers, and the template for sam deploy, in build/
 	@infra/stack/install.sh --only-python

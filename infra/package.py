@@ -1,4 +1,4 @@
-"""`make package`: builds one zip file per function and per layer, and a template that refers to them, for `sam deploy`.
+"""`make package`: builds a zip file per function and layer, a template that refers to them, and a bill of materials.
 
 python -m infra.package [--to build]
 
@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
-from infra import template_map
+from infra import sbom, template_map
 from infra.stack import fingerprints
 from infra.stack.commands import CommandFailed, run
 from infra.stack.profiles import CLONE, cache
@@ -126,17 +126,20 @@ def main() -> int:
         return 1
     places = {logical_id: path.relative_to(target).as_posix() for logical_id, path in archives.items()}
     (target / "template.yaml").write_text(yaml.safe_dump(template_with(places), sort_keys=False))
+    layers = {logical_id: archives[logical_id] for logical_id in template_map.layer_folders()}
+    (target / "sbom.json").write_text(sbom.describe(layers))
     unzipped = {name: sum(each.file_size for each in zipfile.ZipFile(path).filelist) for name, path in archives.items()}
     largest = 0
     for function in template_map.functions():
-        layers = [name for name, folder in template_map.layer_folders().items() if folder in function.layers]
-        size = sum(unzipped[name] for name in [function.logical_id, *layers])
+        used = [name for name, folder in template_map.layer_folders().items() if folder in function.layers]
+        size = sum(unzipped[name] for name in [function.logical_id, *used])
         largest = max(largest, size)
         if size > UNZIPPED_BYTES:
             print(f"{function.name} and its layers have {size >> 20} MB; Lambda allows 250 MB", file=sys.stderr)
     print(
         f"{len(archives)} zip files with {sum(path.stat().st_size for path in archives.values()) >> 20} MB in {target} "
         f"({time.monotonic() - started:.1f} s). Unzipped, the largest function has {largest >> 20} MB with layers.\n"
+        f"The bill of materials is {target / 'sbom.json'}; check it for known vulnerabilities with: make audit\n"
         f"Deploy them with: sam deploy --guided --template-file {target / 'template.yaml'}"
     )
     return 1 if largest > UNZIPPED_BYTES else 0
