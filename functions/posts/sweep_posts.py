@@ -1,4 +1,4 @@
-"""Every minute: finish work that a lost message or an outage of a store has left unfinished."""
+"""Every minute: finish work that a lost message or an outage left unfinished, and remove what is kept no longer."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from layers.core.errors import StoreUnavailable
 from layers.core.logging import logger
 from layers.entrypoints.schedule import on_schedule
 from layers.media import account_files
-from layers.postgres import abandoned_files, idempotency_keys, posts, sessions
+from layers.postgres import abandoned_files, audit, idempotency_keys, posts, sessions
 from layers.postgres.connection import autocommit, transaction
 from layers.postgres.posts import UnfinishedPicture
 from layers.services import post_removal, publication, relay
@@ -48,6 +48,8 @@ def handler() -> dict[str, int | str]:
         "pictures": _process_pictures,
         "deleted": _remove_files_of_deleted,
         "abandoned": _remove_abandoned_files,
+        "forgotten": _forget_deleted,
+        "audit": _delete_old_audit,
     }
     return {name: _run(part, ends_at) for name, part in parts.items()}
 
@@ -120,6 +122,17 @@ def _remove_files_of_deleted(ends_at: float) -> int:
             break
         removed += post_removal.remove_files(each.post_id, each.original_keys)
     return removed
+
+
+def _forget_deleted(_ends_at: float) -> int:
+    """Remove the rows of posts that were deleted long ago."""
+    with autocommit() as db:
+        return posts.forget_deleted(db, at_most=_POSTS)
+
+
+def _delete_old_audit(_ends_at: float) -> int:
+    with autocommit() as db:
+        return audit.delete_old(db, at_most=_EVENTS)
 
 
 def _remove_abandoned_files(ends_at: float) -> int:

@@ -38,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_absolute_days: int = 30
     message_retention_days: int = 365
     """A direct message is removed after this time."""
+    audit_retention_days: int = 365
+    """An entry of the audit trail is removed after this time."""
+    deleted_post_retention_days: int = 30
+    """The rows of a deleted post are removed after this time."""
     star_followers: int = 50_000
     """The posts of authors with this many followers or more are merged at read instead of fanned out."""
     prometheus_multiproc_dir: str | None = None

@@ -10,6 +10,7 @@ from layers.core.errors import NotAllowed, PostNotFound
 from layers.core.events import OutboxEvent, PostPublished
 from layers.core.ids import time_of
 from layers.core.models import Filter, Post, Viewer
+from layers.core.settings import settings
 from layers.postgres import outbox
 from layers.postgres.columns import POST
 from layers.postgres.connection import Connection, viewer_values
@@ -279,6 +280,25 @@ MARK_MEDIA_REMOVED: Final = "UPDATE posts SET media_removed = true WHERE id = %(
 def mark_media_removed(db: Connection, *, post_id: UUID) -> None:
     """Record that the files of a deleted post were removed; otherwise the sweeper removes them again."""
     db.execute(MARK_MEDIA_REMOVED, {"post_id": post_id})
+
+
+FORGET_DELETED: Final = """
+    DELETE FROM posts
+     WHERE id IN (
+        SELECT id FROM posts
+         WHERE status = 'deleted' AND media_removed AND updated_at < now() - %(days)s * interval '1 day'
+         ORDER BY updated_at
+         LIMIT %(at_most)s
+     )
+"""
+
+
+def forget_deleted(db: Connection, *, at_most: int) -> int:
+    """Remove the rows of posts that were deleted `deleted_post_retention_days` ago, with their likes, comments and
+    saves; those whose files are not removed yet are left. Returns the number of posts.
+    """
+    days = settings().deleted_post_retention_days
+    return db.execute(FORGET_DELETED, {"days": days, "at_most": at_most}).rowcount
 
 
 class DeletedWithMedia(msgspec.Struct, frozen=True):

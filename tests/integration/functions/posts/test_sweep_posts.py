@@ -1,20 +1,21 @@
 """The sweeper: what lost messages and outages left undone is done a minute later."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from functions.feed import get_feed
-from functions.posts import delete_post, sweep_posts
+from functions.posts import delete_post, get_post, like_post, sweep_posts
 from layers.core import limits
-from layers.core.errors import StoreUnavailable
+from layers.core.errors import PostNotFound, StoreUnavailable
 from layers.core.events import PostPublished, ProfileUpdated
-from layers.core.ids import new_id
+from layers.core.ids import floor_of, new_id
 from layers.core.models import Time
 from layers.core.settings import settings
 from layers.media import connection as media
-from layers.postgres import outbox, posts, sessions
+from layers.postgres import audit, outbox, posts, sessions
 from layers.postgres.connection import autocommit, transaction
 from layers.rabbitmq import connection as broker
 from layers.valkey import connection as valkey
@@ -227,6 +228,42 @@ def test_files_of_a_deleted_post_that_could_not_be_removed_are_removed_later(ada
 
     assert post.files == set()
     assert not any(media.exists(key) for key in post.keys)
+
+
+def test_the_rows_of_a_deleted_post_are_removed_after_thirty_days_and_not_before_its_files(
+    ada: Person, grace: Person
+) -> None:
+    day = 24 * 60 * 60
+    post, other = begin(ada, picture(), seconds=OLD), begin(ada, picture(), seconds=OLD)
+    sweep()
+    assert call(like_post, path={"post_id": post.id}, session_id=grace.session_id).status == 200
+    with transaction() as db:
+        posts.delete(db, post_id=post.id, viewer=ada.viewer)
+    post.grow_older(sweep_posts.DELETED_SECONDS + 1)
+    sweep()
+    post.grow_older(29 * day)
+    sweep()
+    assert post.status == "deleted"
+    post.grow_older(day + 60)
+    sweep()
+
+    with pytest.raises(PostNotFound):
+        _ = post.status
+    assert other.status == "published"
+    assert call(get_post, path={"post_id": post.id}, session_id=ada.session_id).status == 404
+
+
+def test_audit_entries_are_removed_after_a_year(admin: Person) -> None:
+    moments = {age: floor_of(datetime.now(UTC) - timedelta(days=age)) for age in (364, 366)}
+    with transaction() as db:
+        for id_ in moments.values():
+            values = {"id": id_, "admin_id": admin.id, "action": "test", "target_id": None, "details": "{}"}
+            db.execute(audit.RECORD, values | {"trace_id": None})
+    sweep()
+    with transaction() as db:
+        found = db.execute("SELECT id FROM audit WHERE admin_id = %s", [admin.id]).fetchall()
+
+    assert found == [(moments[364],)]
 
 
 def test_a_session_revoked_while_valkey_was_down_is_forgotten_there(ada: Person) -> None:
