@@ -60,6 +60,12 @@ def settings() -> Settings:
     return Settings.from_environment()
 
 
+def bare_environment() -> dict[str, str]:
+    """What a program needs to start: the environment variables of this process without settings and their passwords."""
+    names = ("PATH", "LD_LIBRARY_PATH", "LANG", "MALLOC_ARENA_MAX")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def runs_in_lambda() -> bool:
     """Whether AWS Lambda or LocalStack runs this process."""
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ

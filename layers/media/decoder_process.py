@@ -23,6 +23,7 @@ import msgspec
 
 from layers.core.errors import StoreUnavailable, UnreadableImage
 from layers.core.logging import logger
+from layers.core.settings import bare_environment
 from layers.media.render_jobs import (
     FRAME,
     Encoding,
@@ -65,7 +66,9 @@ class _ChildProcess:
         with child_socket:
             path = [str(Path(folder).resolve()) for folder in sys.path]
             command = [sys.executable, "-SE", "-c", _START_CODE, *path]
-            self._process = subprocess.Popen(command, stdin=child_socket.fileno())  # noqa: S603 (a constant command)
+            self._process = subprocess.Popen(  # noqa: S603 (a constant command)
+                command, stdin=child_socket.fileno(), env=bare_environment()
+            )
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
 
     @property

@@ -70,6 +70,13 @@ def test_one_warm_process_serves_all_pictures() -> None:
     assert decoder_process.child_pid() == first != os.getpid()
 
 
+def test_it_knows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://somebody:secret@127.0.0.1/photogram")
+    render_photo(pictures.jpeg(64, 48))
+
+    assert b"secret" not in Path(f"/proc/{_pid()}/environ").read_bytes()
+
+
 def test_it_yields_the_cpu_to_requests() -> None:
     render_photo(pictures.jpeg(64, 48))
 
