@@ -1,6 +1,6 @@
 # Each target runs one module, which can also be run by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run stop status clean package audit localstack localstack-stop logs dev migrate demo grant dlq invoke openapi test test-stack lint check bench soak schemathesis lock rules
+.PHONY: help install run stop status clean package audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -73,6 +73,15 @@ dlq: ## list the dead letters, or SHOW=id, REPLAY=id|all, DISCARD=id|all; of one
 
 invoke: ## run one function with its sample event: FN=posts/like_post [EVENT=file] [HOST=localstack]
 	@$(WITH_SETTINGS) infra.invoke $(FN) $(EVENT) $(if $(HOST),--host $(HOST))
+
+backup: ## make a base backup of the running stack now; it needs PHOTOGRAM_BACKUP, see docs/operations.md
+	@$(PYTHON) -m infra.backup base --profile $(PROFILE)
+
+restore: ## restore the stopped stack to a moment: TO=2026-11-26T12:00:00Z, TO=latest
+	@$(PYTHON) -m infra.backup restore --profile $(PROFILE) $(if $(TO),--to $(TO))
+
+check-files: ## name the rows of the running stack whose files are missing, and wrong counters
+	@$(PYTHON) -m infra.backup check --profile $(PROFILE)
 
 openapi: ## generate functions/docs/openapi.json, the API's description, from the code
 	@$(PYTHON) -m infra.openapi

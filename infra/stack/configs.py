@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infra.rabbitmq import definitions
 from infra.stack import pins
-from infra.stack.env_file import ADMIN, FUNCTIONS, MINIO
+from infra.stack.env_file import ADMIN, FUNCTIONS, MINIO, backup_generation
 from infra.stack.profiles import CLONE, Profile, is_root
 from infra.template_map import Route, heavy_routes, queues, upload_routes
 
@@ -48,7 +48,10 @@ FILES = {
     "postgres": ("postgres/postgresql.conf", "postgres/pg_hba.conf"),
     "valkey": ("valkey/valkey.conf",),
     "rabbitmq": ("rabbitmq/rabbitmq.conf",),
-    "cassandra": ("cassandra/cassandra.yaml", "cassandra/jvm.options", "cassandra/logback.xml"),
+    "cassandra": (
+        *("cassandra/cassandra.yaml", "cassandra/jvm.options", "cassandra/logback.xml"),
+        "cassandra/commitlog_archiving.properties",
+    ),
     "nginx": (
         *("nginx/nginx.conf", "nginx/forwarded.conf", "nginx/upload.conf", "nginx/problems.conf"),
         *("nginx/problem_pages.conf", "nginx/direct_upload.conf", "nginx/headers.conf"),
@@ -112,6 +115,7 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
         "cassandra_port": str(ports.cassandra),
         "cassandra_nodes_port": str(ports.cassandra_nodes),
         "cassandra_folder": str(state / "cassandra"),
+        "archive_command": _archive_command(settings),
         "nginx_folder": str(state / "nginx"),
         "nginx_types": "/etc/nginx/mime.types",
         "nginx_user": "user www-data;" if is_root() else "",
@@ -141,6 +145,12 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _archive_command(settings: Mapping[str, str]) -> str:
+    """The command with which Cassandra copies a full segment of the commit log; empty without a backup."""
+    generation = backup_generation(settings)
+    return f"/bin/sh {INFRA}/cassandra/archive.sh %path {generation}/commitlog %name" if generation else ""
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:

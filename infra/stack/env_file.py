@@ -4,6 +4,8 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from infra.stack.profiles import Name, Profile, profile
@@ -12,7 +14,9 @@ from layers.core.settings import settings
 _ADMIN_SECRETS = tuple(f"{store}_ADMIN_PASSWORD" for store in ("POSTGRES", "VALKEY", "RABBITMQ", "CASSANDRA", "MINIO"))
 _IN_URLS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "RABBITMQ_PASSWORD")
 _FUNCTIONS_SECRETS = ("CASSANDRA_PASSWORD", "S3_SECRET_ACCESS_KEY", "MEDIA_LINK_SECRET", "CURSOR_SECRET")
-_STACK_ONLY = (*_ADMIN_SECRETS, *_IN_URLS, "MINIO_RABBITMQ_PASSWORD", "MEDIA_REFERER")
+_STACK_SECRETS = (*_ADMIN_SECRETS, *_IN_URLS, "MINIO_RABBITMQ_PASSWORD", "MEDIA_REFERER")
+_BACKUP = ("PHOTOGRAM_BACKUP", "BACKUP_GENERATION")
+_STACK_ONLY = (*_STACK_SECRETS, *_BACKUP)
 """Settings that functions do not get; MEDIA_REFERER is what lets nginx read from MinIO without a signature."""
 
 _DEFAULTS = {"SECURE_COOKIES": "false", "SESSION_ABSOLUTE_DAYS": "30"}
@@ -28,6 +32,10 @@ _URLS = ("DATABASE_URL", "VALKEY_URL", "RABBITMQ_URL")
 TEST_LIMITS = {"general": [1_000_000, 60]}
 
 
+class InvalidSetting(Exception):
+    """A setting of the stack cannot be used; the message says which one and what to do."""
+
+
 class NeverStarted(Exception):
     """The stack has no settings because it was never started."""
 
@@ -40,13 +48,18 @@ def read(profile: Profile) -> dict[str, str]:
 
 
 def write(profile: Profile) -> dict[str, str]:
-    """Store the settings with the profile's current ports, and return them; all others are kept as they are."""
+    """Store the settings with the profile's current ports, and return them; all others are kept as they are.
+
+    Raises `InvalidSetting` if PHOTOGRAM_BACKUP cannot be used.
+    """
     stored = read(profile)
+    backup = _backup(stored)
+    stored = {name: value for name, value in stored.items() if name not in _BACKUP}
     if "POSTGRES_ADMIN_PASSWORD" not in stored and "POSTGRES_PASSWORD" in stored:  # before functions had own accounts
         stored["POSTGRES_ADMIN_PASSWORD"] = stored.pop("POSTGRES_PASSWORD")
-    names = (*_STACK_ONLY, *_FUNCTIONS_SECRETS)
+    names = (*_STACK_SECRETS, *_FUNCTIONS_SECRETS)
     new_secrets = {name: secrets.token_hex(24) for name in names if not stored.get(name)}
-    values = _DEFAULTS | stored | new_secrets | _addresses(profile)
+    values = _DEFAULTS | stored | new_secrets | _addresses(profile) | backup
     values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
     for name, secret in zip(_URLS, _IN_URLS, strict=True):
         values[name] = _with_account(values[name], FUNCTIONS, values[secret])
@@ -59,6 +72,18 @@ def write(profile: Profile) -> dict[str, str]:
         profile.env_file.touch(mode=0o600)
         profile.env_file.write_text(text)
     return values
+
+
+def backup_generation(values: Mapping[str, str]) -> Path | None:
+    """The folder into which this stack is backed up; None if it is not."""
+    return Path(values["PHOTOGRAM_BACKUP"], values["BACKUP_GENERATION"]) if "BACKUP_GENERATION" in values else None
+
+
+def begin_generation(profile: Profile) -> dict[str, str]:
+    """Store the settings without the generation of the backup, if there is one, and return them with the next one."""
+    kept = {name: value for name, value in read(profile).items() if name != "BACKUP_GENERATION"}
+    profile.env_file.write_text("".join(f"{name}={value}\n" for name, value in kept.items()))
+    return write(profile)
 
 
 def for_functions(values: Mapping[str, str]) -> dict[str, str]:
@@ -97,6 +122,30 @@ def apply(name: Name) -> None:
         raise NeverStarted(f"The stack was never started. Start it with: {chosen.start_command}")
     os.environ.update(for_functions(values))
     settings.cache_clear()
+
+
+def _backup(stored: Mapping[str, str]) -> dict[str, str]:
+    """The backup folder and the generation in it; none if there is no backup.
+
+    A generation is an unbroken history of one set of data. After a restore, or a time without backup, another begins.
+    """
+    folder = os.environ.get("PHOTOGRAM_BACKUP") or stored.get("PHOTOGRAM_BACKUP") or "no"
+    if folder == "no":
+        return {}
+    if not Path(folder).is_absolute() or any(character.isspace() or character in "%," for character in folder):
+        raise InvalidSetting(
+            f"PHOTOGRAM_BACKUP must be an absolute path without spaces, commas and percent signs, not {folder!r}"
+        )
+    if stored.get("PHOTOGRAM_BACKUP") == folder and (generation := stored.get("BACKUP_GENERATION")):
+        if not Path(folder, generation).is_dir():
+            raise InvalidSetting(
+                f"The backup {folder}/{generation} is missing. Mount its disk, or begin a new backup: "
+                "start once with PHOTOGRAM_BACKUP=no, then again with the folder."
+            )
+        return {"PHOTOGRAM_BACKUP": folder, "BACKUP_GENERATION": generation}
+    generation = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    Path(folder, generation).mkdir(mode=0o700, parents=True)
+    return {"PHOTOGRAM_BACKUP": folder, "BACKUP_GENERATION": generation}
 
 
 def _addresses(profile: Profile) -> dict[str, str]:

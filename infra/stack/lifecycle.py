@@ -32,7 +32,10 @@ class StackFailed(Exception):
     """The stack is not in the requested state; the message says which program is the cause, and why."""
 
 
-ERRORS = (StackFailed, ports.Taken, FileNotFoundError, PermissionError, TimeoutError, subprocess.CalledProcessError)
+ERRORS = (
+    *(StackFailed, env_file.InvalidSetting, ports.Taken),
+    *(FileNotFoundError, PermissionError, TimeoutError, subprocess.CalledProcessError),
+)
 """What `up`, `down` and `clean` raise; the messages are for the user."""
 
 
@@ -57,6 +60,9 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
     rendered = configs.render(profile, settings)
     configs.publish_web(profile)
     in_docker = compose.is_chosen(profile)
+    backup = programs.backup(profile, settings)
+    if backup and in_docker:
+        raise StackFailed("A backup needs stores that run without Docker: set PHOTOGRAM_DOCKER=no")
     stores = [] if in_docker else programs.stores(profile, settings, rendered)
     hosts = programs.hosts(profile, settings, reloads=reloads)
     localstack = programs.localstack(profile, settings)
@@ -69,7 +75,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
     }[scope]
     configuration = profile.state / "supervisord.conf"
     configuration.touch(mode=0o600)
-    configuration.write_text(programs.supervisord(profile, [*stores, *hosts, *localstack]))
+    configuration.write_text(programs.supervisord(profile, [*stores, *hosts, *localstack, *backup]))
     if not was_running:
         supervision.end_orphans(profile)
         provision.delete_metrics(profile)
@@ -87,6 +93,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
     accounts.create_in_postgres(settings)
     accounts.create_in_cassandra(settings)
     accounts.create_in_minio(settings)
+    provision.set_replication_slot(settings, is_wanted=bool(backup))
     buckets.apply(
         endpoint=settings["S3_ENDPOINT_URL"],
         access_key=env_file.ADMIN,
@@ -104,6 +111,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
             check=True,
         )
         _start_programs(profile, supervisord, function_hosts, settings)
+    _start_programs(profile, supervisord, [each.name for each in backup], settings)
     seconds = time.monotonic() - started
     print(f"The stack runs at {profile.origin} (started in {seconds:.1f} s)", flush=True)
 
@@ -111,7 +119,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
 def down(profile: Profile) -> None:
     """Stop all programs of the profile; its data are kept."""
     started = time.monotonic()
-    was_running = supervision.stop(profile, first=programs.FUNCTION_HOSTS)
+    was_running = supervision.stop(profile, first=programs.CLIENTS)
     compose.down(profile)
     if was_running:
         print(f"The stack was stopped in {time.monotonic() - started:.1f} s. Its data are kept.")
@@ -176,7 +184,7 @@ def clean(profile: Profile, *, confirmed: bool) -> None:
         if input(f"Delete all data in {profile.state}? [y/N] ").strip().lower() not in {"y", "yes"}:
             print("Nothing was deleted")
             return
-    supervision.stop(profile, first=programs.FUNCTION_HOSTS)
+    supervision.stop(profile, first=programs.CLIENTS)
     compose.down(profile, and_data=True)
     shutil.rmtree(profile.state)
     shutil.rmtree(profile.metrics, ignore_errors=True)

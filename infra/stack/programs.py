@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from infra.stack import debian, fingerprints, pins, venvs
-from infra.stack.env_file import ADMIN, for_functions, rabbitmq_url_of_minio
+from infra.stack.env_file import ADMIN, backup_generation, for_functions, rabbitmq_url_of_minio
 from infra.stack.profiles import CLONE, Profile, is_root
 
 HOSTS = ("api", "triggers")
@@ -18,10 +18,17 @@ LOCALSTACK = ("localstack", "invoker")
 """The programs that run functions in LocalStack."""
 FUNCTION_HOSTS = (*HOSTS, *LOCALSTACK)
 """Programs that start after the stores and stop before them."""
+BACKUP = "backup"
+"""The program that copies messages and files into the backup."""
+CLIENTS = (*FUNCTION_HOSTS, BACKUP)
+"""Programs that stop before the stores."""
+REPLICATION_SLOT = "photogram_backup"
 TRIGGERS = "triggers"
 """The host that stops while LocalStack runs: its rules and the invoker call the functions instead."""
 
 _OLDEST_POSTGRES = 15
+_CODE = ("local", "chalice", "environments", "events", "backup")
+"""The packages in infra that programs run."""
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The server's own script: the one in PATH is Debian's, which requires Debian's user and folders."""
 
@@ -88,7 +95,7 @@ def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, 
                 f"-Dcassandra.config=file://{config}/cassandra.yaml",
                 f"-Dcassandra.storagedir={state}/cassandra",
                 f"-Dlogback.configurationFile=file://{config}/logback.xml",
-                *("-cp", f"{pins.cassandra()}/*", "org.apache.cassandra.service.CassandraDaemon"),
+                *("-cp", f"{config}:{pins.cassandra()}/*", "org.apache.cassandra.service.CassandraDaemon"),
             ],
             variables={"MALLOC_ARENA_MAX": "2"},
             stop_seconds=30,
@@ -143,6 +150,32 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
             variables=variables,
             stop_seconds=35,
             fingerprint=code,
+        ),
+    ]
+
+
+def backup(profile: Profile, settings: Mapping[str, str]) -> list[Program]:
+    """What copies the data continuously; empty if there is no backup folder."""
+    generation = backup_generation(settings)
+    if generation is None:
+        return []
+    (generation / "wal").mkdir(exist_ok=True)
+    return [
+        Program(
+            name="wal",
+            command=[
+                *(str(postgres_program("pg_receivewal")), "--directory", str(generation / "wal")),
+                *("--slot", REPLICATION_SLOT, "--synchronous", "--no-password"),
+                *("--host", "127.0.0.1", "--port", str(profile.ports.postgres), "--username", ADMIN),
+            ],
+            variables={"PGPASSWORD": settings["POSTGRES_ADMIN_PASSWORD"]},
+            stop_signal="INT",
+        ),
+        Program(
+            name=BACKUP,
+            command=["nice", "-n", "10", sys.executable, "-m", "infra.backup", "run", "--profile", profile.name],
+            variables={"PYTHONUNBUFFERED": "1", "PHOTOGRAM_STATE": str(profile.state.parent)},
+            fingerprint=_code_fingerprint(),
         ),
     ]
 
@@ -327,6 +360,6 @@ def _escape(text: str) -> str:
 def _code_fingerprint() -> str:
     """A hash of the code that the hosts run, so that a second `up` restarts them only after a change."""
     files = [CLONE / "requirements.lock", CLONE / "template.yaml", *(CLONE / "infra").glob("*.py")]
-    for folder in ("functions", "layers", "infra/local", "infra/chalice", "infra/environments", "infra/events"):
+    for folder in ("functions", "layers", *(f"infra/{name}" for name in _CODE)):
         files += (CLONE / folder).rglob("*.py")
     return fingerprints.of_files(files, below=CLONE)

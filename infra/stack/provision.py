@@ -12,10 +12,15 @@ import psycopg
 
 from infra.stack.env_file import ADMIN, for_administration
 from infra.stack.profiles import Profile, is_root
-from infra.stack.programs import postgres_folder, postgres_program
+from infra.stack.programs import REPLICATION_SLOT, postgres_folder, postgres_program
 
 FIND_DATABASE: Final = "SELECT 1 FROM pg_database WHERE datname = 'photogram'"
 CREATE_DATABASE: Final = "CREATE DATABASE photogram"
+FIND_SLOT: Final = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %(name)s"
+CREATE_SLOT: Final = "SELECT pg_create_physical_replication_slot(%(name)s, true)"
+DROP_SLOT: Final = """
+    SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %(name)s AND NOT active
+"""
 
 
 def create_folders(profile: Profile) -> None:
@@ -60,6 +65,16 @@ def create_database(settings: Mapping[str, str]) -> None:
     with psycopg.connect(server, autocommit=True) as db:
         if not db.execute(FIND_DATABASE).fetchone():
             db.execute(CREATE_DATABASE)
+
+
+def set_replication_slot(settings: Mapping[str, str], *, is_wanted: bool) -> None:
+    """Create the slot that keeps the WAL which the backup does not have yet, or drop it; PostgreSQL must run."""
+    with psycopg.connect(for_administration(settings)["DATABASE_URL"], autocommit=True) as db:
+        values = {"name": REPLICATION_SLOT}
+        if not is_wanted:
+            db.execute(DROP_SLOT, values)
+        elif not db.execute(FIND_SLOT, values).fetchone():
+            db.execute(CREATE_SLOT, values)
 
 
 def delete_metrics(profile: Profile) -> None:

@@ -39,6 +39,7 @@ _WITHOUT_HOSTS = ("integration",)
 def main() -> int:
     """0 if every check passed, and every test passed and none was skipped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.environ.pop("PHOTOGRAM_BACKUP", None)  # it is meant for the stack of `make run`
     seconds: dict[str, float] = {}
     counts: Counter[str] = Counter()
     succeeded = _run([*_RULES, "clear"])
@@ -62,6 +63,8 @@ def main() -> int:
             if has_hosts:
                 with _timed("e2e tests and journeys", seconds):
                     succeeded &= run_suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
+            with _timed("restore drill, on a stack of its own", seconds):
+                succeeded &= run_suite([*_PYTEST, "tests/drill"], counts)
             with (
                 _timed("deploying to LocalStack, and the process executor's tests", seconds),
                 _background(_LOCALSTACK) as deploying,

@@ -22,8 +22,14 @@ def save(picture_id: UUID, photo: RenderedPhoto) -> str:
 
 def remove(url: str) -> None:
     """Remove the picture with this URL, unless it is outside the store. Raises `StoreUnavailable`."""
-    if url.startswith(f"{media_links.POST_MARK}{_FOLDER}/"):
-        connection.remove([url.removeprefix(media_links.POST_MARK)])
+    if key := key_of(url):
+        connection.remove([key])
+
+
+def key_of(url: str) -> str | None:
+    """The key of the picture with this URL; None if it is outside the store."""
+    key = url.removeprefix(media_links.POST_MARK)
+    return key if key != url and key.startswith(f"{_FOLDER}/") else None
 
 
 def _key(picture_id: UUID) -> str:

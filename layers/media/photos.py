@@ -169,11 +169,12 @@ def storing(post_id: UUID, order_index: int) -> Iterator[Callable[[Rendition], N
 def all_keys(post_id: UUID, original_keys: Sequence[str]) -> list[str]:
     """The keys of all objects that a post may have."""
     return list(original_keys) + [
-        key for order_index in range(len(original_keys)) for key in _rendition_keys(post_id, order_index)
+        key for order_index in range(len(original_keys)) for key in rendition_keys(post_id, order_index)
     ]
 
 
-def _rendition_keys(post_id: UUID, order_index: int) -> list[str]:
+def rendition_keys(post_id: UUID, order_index: int) -> list[str]:
+    """The keys of all renditions of a picture."""
     return [rendition_key(post_id, order_index, size, extension) for size in SIZES for extension in _EXTENSIONS]
 
 
@@ -190,7 +191,7 @@ def remove_files(post_id: UUID, original_keys: Sequence[str]) -> bool:
 def remove_picture(post_id: UUID, order_index: int, original_key: str) -> bool:
     """Remove the files of one picture, which were stored after its post was removed; False without the store."""
     try:
-        connection.remove([original_key, *_rendition_keys(post_id, order_index)])
+        connection.remove([original_key, *rendition_keys(post_id, order_index)])
     except StoreUnavailable:
         logger().warning("files not removed", post_id=str(post_id))
         return False
