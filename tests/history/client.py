@@ -76,6 +76,8 @@ class Client:
         for attempt in range(attempts):
             answer = await self._send_once(method, path, sent, content)
             self._ledger.statuses[str(answer.status_code) if answer else "none"] += 1
+            if answer is not None and answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+                self._ledger.report(f"{method} {path} answered 500: {answer.headers.get('x-trace-id')}")
             is_unknown = answer is None or answer.status_code in _UNKNOWN or bool(key and answer.status_code == _BUSY)
             if answer is not None and not is_unknown and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
                 return Answer(answer.status_code, _decoded(answer), answer.cookies.get("session_id") or "", is_repeated)

@@ -66,7 +66,7 @@ def catalogue(proxies: Mapping[str, Proxy], folders: Mapping[str, Path], chance:
         Fault("read-only", "valkey", partial(_valkey, "min-replicas-to-write", "1", "0"), (2, 5)),
     ]
     if "minio" in folders:
-        read_only.append(Fault("read-only", "minio", partial(_immutable, folders["minio"] / ".minio.sys/tmp"), (2, 5)))
+        read_only.append(Fault("read-only", "minio", partial(_read_only_disk, folders["minio"]), (2, 5)))
     locks = [Fault("lock", table, partial(_lock, table), (3, 8)) for table in _TABLES]
     alarms = [
         Fault("memory alarm", "rabbitmq", _memory_alarm, (2, 5)),
@@ -192,13 +192,18 @@ def _set_read_only(*, is_on: bool) -> None:
 
 
 @contextmanager
-def _immutable(folder: Path) -> Iterator[None]:
-    """No file can be created in the folder."""
+def _read_only_disk(folder: Path) -> Iterator[None]:
+    """The file system of a store, as soon as the store has no file open for writing."""
+
+    def remount(option: str) -> bool:
+        command = ["mount", "-o", f"remount,{option}", str(folder)]
+        return not subprocess.run(command, check=False, capture_output=True).returncode
+
     try:
-        subprocess.run(["chattr", "+i", str(folder)], check=True)
+        until(lambda: remount("ro"), every=0.01)
         yield
     finally:
-        subprocess.run(["chattr", "-i", str(folder)], check=True)
+        until(lambda: remount("rw"))
 
 
 @contextmanager

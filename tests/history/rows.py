@@ -1,17 +1,18 @@
 """The stores of a run from inside: rows, counters, objects and queues."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
 import msgspec
+import redis
 
 from functions.posts import sweep_posts
 from infra.template_map import queues
 from layers.core import story_files
-from layers.core.models import SIZES, rendition_key
 from layers.core.settings import settings
-from layers.media import connection
+from layers.media import connection, photos
 from layers.postgres.connection import transaction
 from tests.integration.exactness.counters import wrong_counters
 from tests.support.queues import channel
@@ -29,17 +30,18 @@ _OLDER: Final = """
        SET created_at = created_at - interval '20 min', writable_until = writable_until - interval '20 min'
 """
 _POSTS: Final = """
-    SELECT p.id, array_agg(m.original_key ORDER BY m.order_index)
+    SELECT p.id, p.status = 'published', array_agg(m.original_key ORDER BY m.order_index)
       FROM posts p JOIN post_media m ON m.post_id = p.id
-     WHERE p.user_id = ANY(%s::uuid[]) AND p.status = 'published' GROUP BY p.id
+     WHERE p.user_id = ANY(%s::uuid[]) AND p.status <> 'deleted' GROUP BY p.id
 """
-_STORIES: Final = "SELECT id FROM stories WHERE user_id = ANY(%s::uuid[])"
+_STORIES: Final = "SELECT id, expires_at > created_at FROM stories WHERE user_id = ANY(%s::uuid[])"
+"""A story whose files are not stored yet has ended already."""
 
 
-def unpublished(account_ids: Iterable[str]) -> list[tuple[str, str]]:
+def unpublished(account_ids: Iterable[str]) -> dict[str, str]:
     """The posts of these accounts that are being processed or have failed, with their status."""
     with transaction() as db:
-        return [(post_id, status) for post_id, status in db.execute(_UNPUBLISHED, [[*account_ids]])]
+        return dict(db.execute(_UNPUBLISHED, [[*account_ids]]).fetchall())
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -54,6 +56,12 @@ def look() -> Before:
     return Before(_stored(), _dead_letters())
 
 
+def empty_valkey() -> None:
+    """Forget all copies, so that the rows are read."""
+    with redis.Redis.from_url(settings().valkey_url) as valkey:
+        valkey.flushall()
+
+
 def problems(account_ids: Iterable[str], before: Before) -> list[str]:
     """Wrong counters, objects without rows, rows without objects, dead letters and events that were never sent.
 
@@ -61,12 +69,18 @@ def problems(account_ids: Iterable[str], before: Before) -> list[str]:
     """
     ids = [*account_ids]
     found = [f"counter: {each}" for each in wrong_counters(UUID(each) for each in ids)]
-    try:
-        until(lambda: _sweep(ids) and _named(ids) == _stored() - before.objects, seconds=_SETTLE_SECONDS, every=1)
-    except AssertionError:
-        named, stored = _named(ids), _stored() - before.objects
-        found += [f"object {key} is missing" for key in named - stored]
-        found += [f"object {key} has no row" for key in stored - named]
+
+    def differing() -> tuple[set[str], set[str]]:
+        """Objects that are missing, and objects without a row."""
+        _sweep(ids)
+        stored = _stored() - before.objects
+        named = _named(ids, stored)
+        return named - stored, stored - named
+
+    with suppress(AssertionError):
+        until(lambda: differing() == (set(), set()), seconds=_SETTLE_SECONDS, every=3)
+    missing, orphans = differing()
+    found += [*(f"object {key} is missing" for key in missing), *(f"object {key} has no row" for key in orphans)]
     with transaction() as db:
         waiting = db.execute("SELECT count(*) FROM outbox WHERE created_at < now() - interval '2 min'").fetchone()
     if waiting != (0,):
@@ -84,27 +98,22 @@ def _dead_letters() -> dict[str, int]:
         }
 
 
-def _sweep(account_ids: list[str]) -> bool:
+def _sweep(account_ids: list[str]) -> None:
     with transaction() as db:
         db.execute(_OLDER, [account_ids])
     sweep_posts.handler({"id": "history"}, None)
-    return True
 
 
-def _named(account_ids: list[str]) -> set[str]:
-    """The keys of all objects that rows name."""
+def _named(account_ids: list[str], stored: set[str]) -> set[str]:
+    """The keys of all objects that rows name; of what is not published, those that are stored."""
     keys: set[str] = set()
     with transaction() as db:
-        for post_id, originals in db.execute(_POSTS, [account_ids]):
-            keys |= {*originals}
-            keys |= {
-                rendition_key(post_id, number, size, extension)
-                for number in range(len(originals))
-                for size in SIZES
-                for extension in ("jpg", "webp")
-            }
-        for (story_id,) in db.execute(_STORIES, [account_ids]):
-            keys |= set(story_files.keys(story_id))
+        for post_id, is_published, originals in db.execute(_POSTS, [account_ids]):
+            own = set(photos.all_keys(post_id, originals))
+            keys |= own if is_published else own & stored
+        for story_id, is_published in db.execute(_STORIES, [account_ids]):
+            own = set(story_files.keys(story_id))
+            keys |= own if is_published else own & stored
     return keys
 
 
