@@ -56,37 +56,60 @@ def full(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _own_disk(part: str, folder: Path) -> Iterator[None]:
-    image, aside = folder.with_name(f"{folder.name}.image"), folder.with_name(f"{folder.name}.aside")
     with services.stop(part):
-        _unmount(folder)
-        with image.open("wb") as file:
-            file.truncate(_MEGABYTES[part] << 20)
-        _run("mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=0,nodiscard", str(image))
-        folder.rename(aside)
-        folder.mkdir()
-        _run("mount", "-o", "loop", str(image), str(folder))
-        (folder / "lost+found").rmdir()
-        _copy(aside, folder)
-    shutil.rmtree(aside)
+        if folder.is_mount():  # a run was killed
+            _move_back(folder)
+        try:
+            _move_to_disk(folder, megabytes=_MEGABYTES[part])
+        except BaseException:
+            _undo_move(folder)
+            raise
+    shutil.rmtree(_aside(folder))
     try:
         yield
     finally:
         with services.stop(part):
-            _copy(folder, aside)
-            _unmount(folder)
-            folder.rmdir()
-            aside.rename(folder)
-            image.unlink()
+            _move_back(folder)
 
 
-def _copy(source: Path, target: Path) -> None:
-    """The files with owners, rights and times."""
-    _run("cp", "-a", f"{source}/.", f"{target}/") if target.is_dir() else _run("cp", "-a", str(source), str(target))
+def _move_to_disk(folder: Path, *, megabytes: int) -> None:
+    """Mount a new file system in place of the folder, with its files; the folder itself is kept aside."""
+    with _image(folder).open("wb") as file:
+        file.truncate(megabytes << 20)
+    _run("mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=0,nodiscard", str(_image(folder)))
+    folder.rename(_aside(folder))
+    folder.mkdir()
+    _run("mount", "-o", "loop", str(_image(folder)), str(folder))
+    (folder / "lost+found").rmdir()
+    _run("cp", "-a", f"{_aside(folder)}/.", f"{folder}/")
 
 
-def _unmount(folder: Path) -> None:
+def _undo_move(folder: Path) -> None:
+    """Put the folder that was kept aside back, however far the move went."""
     if folder.is_mount():
         _run("umount", str(folder))
+    if _aside(folder).exists():
+        if folder.exists():
+            folder.rmdir()
+        _aside(folder).rename(folder)
+    _image(folder).unlink(missing_ok=True)
+
+
+def _move_back(folder: Path) -> None:
+    """Replace the mounted file system by a folder with its files. May be repeated after an interruption."""
+    (folder / _FILLER).unlink(missing_ok=True)
+    if _aside(folder).exists():
+        shutil.rmtree(_aside(folder))
+    _run("cp", "-a", str(folder), str(_aside(folder)))
+    _undo_move(folder)
+
+
+def _image(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.image")
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.aside")
 
 
 def _may_mount() -> bool:
