@@ -28,7 +28,7 @@ _WITH_CHILDREN: Final = ("postgres", "nginx", "api", "triggers")
 _TABLES: Final = ("posts", "users", "likes", "follows", "comments", "sessions")
 _DELAY_MILLISECONDS: Final = (100, 1500)
 _PULSE_SECONDS: Final = 0.2
-_RETURN_SECONDS: Final = 90
+_RETURN_SECONDS: Final = 120
 _RABBITMQCTL: Final = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 type Begin = Callable[[], AbstractContextManager[None]]
@@ -55,22 +55,22 @@ def catalogue(proxies: Mapping[str, Proxy], folders: Mapping[str, Path], chance:
     kills_of_children = [
         Fault("kill a process of", part, partial(_kill_child, part, chance), (0, 1)) for part in _WITH_CHILDREN
     ]
-    hangs = [Fault("hang", part, partial(services.hang, part), (1, 6)) for part in PARTS]
-    slow = [Fault("slow", part, partial(_slow, proxy, chance), (2, 5)) for part, proxy in proxies.items()]
-    slow += [Fault("slow", part, partial(_pulse, part), (2, 4)) for part in ("api", "triggers")]
+    hangs = [Fault("hang", part, partial(services.hang, part), (1, 5)) for part in PARTS]
+    slow = [Fault("slow", part, partial(_slow, proxy, chance), (1.5, 4)) for part, proxy in proxies.items()]
+    slow += [Fault("slow", part, partial(_pulse, part), (1.5, 3)) for part in ("api", "triggers")]
     cuts = [Fault("cut", part, partial(_cut, proxy), (0.2, 4)) for part, proxy in proxies.items()]
-    full = [Fault("full", part, partial(disks.full, folder), (2, 5)) for part, folder in folders.items()]
-    full.append(Fault("full", "valkey", partial(_valkey, "maxmemory", "1", "0"), (2, 5)))
+    full = [Fault("full", part, partial(disks.full, folder), (1.5, 4)) for part, folder in folders.items()]
+    full.append(Fault("full", "valkey", partial(_valkey, "maxmemory", "1", "0"), (1.5, 4)))
     read_only = [
-        Fault("read-only", "postgres", _read_only_postgres, (2, 5)),
-        Fault("read-only", "valkey", partial(_valkey, "min-replicas-to-write", "1", "0"), (2, 5)),
+        Fault("read-only", "postgres", _read_only_postgres, (1.5, 4)),
+        Fault("read-only", "valkey", partial(_valkey, "min-replicas-to-write", "1", "0"), (1.5, 4)),
     ]
     if "minio" in folders:
-        read_only.append(Fault("read-only", "minio", partial(_read_only_disk, folders["minio"]), (2, 5)))
-    locks = [Fault("lock", table, partial(_lock, table), (3, 8)) for table in _TABLES]
+        read_only.append(Fault("read-only", "minio", partial(_read_only_disk, folders["minio"]), (1.5, 4)))
+    locks = [Fault("lock", table, partial(_lock, table), (1.5, 4)) for table in _TABLES]
     alarms = [
-        Fault("memory alarm", "rabbitmq", _memory_alarm, (2, 5)),
-        Fault("disk alarm", "rabbitmq", _disk_alarm, (2, 5)),
+        Fault("alarm", "rabbitmq memory", _memory_alarm, (1.5, 4)),
+        Fault("alarm", "rabbitmq disk", _disk_alarm, (1.5, 4)),
     ]
     return [*kills, *kills_of_children, *hangs, *slow, *cuts, *full, *read_only, *locks, *alarms]
 
@@ -90,7 +90,7 @@ def in_turn(faults: list[Fault], chance: random.Random) -> Iterator[tuple[Fault,
 
 
 def wait_for_all() -> None:
-    """Return when every part runs and answers. Raises `AssertionError` after 90 s."""
+    """Return when every part runs and answers. Raises `AssertionError` after 120 s."""
     until(_all_answer, seconds=_RETURN_SECONDS, every=0.2)
 
 

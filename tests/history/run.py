@@ -19,9 +19,9 @@ from tests.history.spies import Spies
 
 _CLIENTS: Final = 8
 _STRANGERS: Final = 2
-_PAUSE: Final = (0.3, 1.5)
+_PAUSE: Final = (0.1, 0.6)
 """Seconds between faults, when every part answers again."""
-_MAX_IDLE_SECONDS: Final = 0.8
+_MAX_IDLE_SECONDS: Final = 0.4
 _LOOK_SECONDS: Final = 0.3
 
 
