@@ -32,9 +32,11 @@ _OLDER: Final = """
 _POSTS: Final = """
     SELECT p.id, p.status = 'published', array_agg(m.original_key ORDER BY m.order_index)
       FROM posts p JOIN post_media m ON m.post_id = p.id
-     WHERE p.user_id = ANY(%s::uuid[]) AND p.status <> 'deleted' GROUP BY p.id
+     WHERE p.status <> 'deleted' AND (%(ids)s::uuid[] IS NULL OR p.user_id = ANY(%(ids)s)) GROUP BY p.id
 """
-_STORIES: Final = "SELECT id, expires_at > created_at FROM stories WHERE user_id = ANY(%s::uuid[])"
+_STORIES: Final = """
+    SELECT id, expires_at > created_at FROM stories WHERE %(ids)s::uuid[] IS NULL OR user_id = ANY(%(ids)s)
+"""
 """A story whose files are not stored yet has ended already."""
 
 
@@ -73,9 +75,8 @@ def problems(account_ids: Iterable[str], before: Before) -> list[str]:
     def differing() -> tuple[set[str], set[str]]:
         """Objects that are missing, and objects without a row."""
         _sweep(ids)
-        stored = _stored() - before.objects
-        named = _named(ids, stored)
-        return named - stored, stored - named
+        stored = _stored()
+        return _named(ids, stored) - stored, stored - before.objects - _named(None, stored)
 
     with suppress(AssertionError):
         until(lambda: differing() == (set(), set()), seconds=_SETTLE_SECONDS, every=3)
@@ -104,14 +105,14 @@ def _sweep(account_ids: list[str]) -> None:
     sweep_posts.handler({"id": "history"}, None)
 
 
-def _named(account_ids: list[str], stored: set[str]) -> set[str]:
-    """The keys of all objects that rows name; of what is not published, those that are stored."""
+def _named(account_ids: list[str] | None, stored: set[str]) -> set[str]:
+    """The keys of all objects that rows of these or all accounts name; of what is not published, those stored."""
     keys: set[str] = set()
     with transaction() as db:
-        for post_id, is_published, originals in db.execute(_POSTS, [account_ids]):
+        for post_id, is_published, originals in db.execute(_POSTS, {"ids": account_ids}):
             own = set(photos.all_keys(post_id, originals))
             keys |= own if is_published else own & stored
-        for story_id, is_published in db.execute(_STORIES, [account_ids]):
+        for story_id, is_published in db.execute(_STORIES, {"ids": account_ids}):
             own = set(story_files.keys(story_id))
             keys |= own if is_published else own & stored
     return keys

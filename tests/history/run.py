@@ -29,7 +29,6 @@ class Report(msgspec.Struct):
     """What a run did and found."""
 
     seed: int
-    accounts: int
     ledger: Ledger
     faults: Counter[tuple[str, str]]
     seconds: dict[str, float]
@@ -64,7 +63,7 @@ class Run:
             check = Check(client, actions, self._ledger, before)
             await check.run()
             _lap(seconds, "check", began)
-        return Report(self._seed, accounts, self._ledger, self._faults, seconds)
+        return Report(self._seed, self._ledger, self._faults, seconds)
 
     async def _register(self, actions: Actions, accounts: int) -> None:
         everybody = [Account(new_name(), is_private=number % 3 == 2) for number in range(accounts)]
