@@ -25,6 +25,7 @@ _STACK = [sys.executable, "-m", "infra.stack"]
 _MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "infra.migrate"]
 _PYTEST = [sys.executable, "-m", "pytest", "-rsxX"]
 _LOCALSTACK = [sys.executable, "-m", "infra.localstack", "up", "--profile", "test"]
+_HISTORY = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "tests.history"]
 _RULES = [sys.executable, "-m", "tests.rules"]
 _EXECUTOR = [
     *("env", f"PYTHONPATH={venvs.executor()}"),
@@ -62,6 +63,8 @@ def main() -> int:
             if has_hosts:
                 with _timed("e2e tests and journeys", seconds):
                     succeeded &= run_suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
+                with _timed("history checker, a short run", seconds):
+                    succeeded &= _run([*_HISTORY, "--faults", "14", "--actions", "500"])
             with (
                 _timed("deploying to LocalStack, and the process executor's tests", seconds),
                 _background(_LOCALSTACK) as deploying,
