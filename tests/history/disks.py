@@ -12,7 +12,10 @@ from infra.stack import programs
 from infra.stack.profiles import profile
 from tests.support import services
 
-_MEGABYTES: Final = {"postgres": 3000, "minio": 1500, "cassandra": 1500, "rabbitmq": 1000}
+_MEGABYTES: Final = {"postgres": 3000, "minio": 1500, "cassandra": 1500}
+"""Not RabbitMQ: a full disk damages the logs of its quorum queues for good (docs/operations.md). Its own alarm, which is
+one of the faults, stops publishers before.
+"""
 _FILLER: Final = ".filler"
 
 
@@ -28,7 +31,7 @@ def own_disks() -> Iterator[dict[str, Path]]:
     stack = profile("test")
     folders = {
         "postgres": programs.postgres_folder(stack),
-        **{part: stack.state / part for part in ("minio", "cassandra", "rabbitmq")},
+        **{part: stack.state / part for part in ("minio", "cassandra")},
     }
     with ExitStack() as mounted:
         for part, folder in folders.items():

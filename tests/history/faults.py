@@ -59,7 +59,7 @@ def catalogue(proxies: Mapping[str, Proxy], folders: Mapping[str, Path], chance:
     slow = [Fault("slow", part, partial(_slow, proxy, chance), (1.5, 4)) for part, proxy in proxies.items()]
     slow += [Fault("slow", part, partial(_pulse, part), (1.5, 3)) for part in ("api", "triggers")]
     cuts = [Fault("cut", part, partial(_cut, proxy), (0.2, 4)) for part, proxy in proxies.items()]
-    full = [Fault("full", part, partial(_full_disk, part, folder), (1.5, 4)) for part, folder in folders.items()]
+    full = [Fault("full", part, partial(disks.full, folder), (1.5, 4)) for part, folder in folders.items()]
     full.append(Fault("full", "valkey", partial(_valkey, "maxmemory", "1", "0"), (1.5, 4)))
     read_only = [
         Fault("read-only", "postgres", _read_only_postgres, (1.5, 4)),
@@ -159,16 +159,6 @@ def _cut(proxy: Proxy) -> Iterator[None]:
         yield
     finally:
         proxy.open()
-
-
-@contextmanager
-def _full_disk(part: str, folder: Path) -> Iterator[None]:
-    """At the end there is room again, and RabbitMQ is restarted: its queues do not return by themselves."""
-    with disks.full(folder):
-        yield
-    if part == "rabbitmq":
-        wait_for_all()
-        services.restart(part)
 
 
 @contextmanager
