@@ -108,10 +108,12 @@ check: lint ## lint, and run the architecture tests (including the SAM translato
 bench: test-stack ## run every benchmark against its baseline on the test stack, and print the ratios
 	@$(PYTHON) -m infra.stack.with_settings --profile test tests.bench
 
-soak: test-stack ## run the property tests with ten times as many examples as in `make test`
+soak: test-stack ## run the property tests ten times as long as `make test`, and the history checker with 204 faults
 	@PHOTOGRAM_EXAMPLES=600 $(PYTHON) -m pytest tests/integration/functions/feed/test_feed_machine.py \
 		tests/integration/functions/messages/test_message_machine.py \
 		$(addprefix tests/integration/exactness/test_,state_machine.py paging.py orphans.py)
+	@$(PYTHON) -m infra.stack.with_settings --profile test --admin tests.history --faults 204 --actions 10050 --accounts 40 \
+		--report docs/history-report.md
 
 schemathesis: test-stack ## send ten times as many requests generated from the API's description as `make test`
 	@PHOTOGRAM_EXAMPLES=250 $(PYTHON) -m pytest tests/e2e/test_schemathesis.py --override-ini timeout=900

@@ -25,6 +25,7 @@ _STACK = [sys.executable, "-m", "infra.stack"]
 _MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "--admin", "infra.migrate"]
 _PYTEST = [sys.executable, "-m", "pytest", "-rsxX"]
 _LOCALSTACK = [sys.executable, "-m", "infra.localstack", "up", "--profile", "test"]
+_HISTORY = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "--admin", "tests.history"]
 _RULES = [sys.executable, "-m", "tests.rules"]
 _EXECUTOR = [
     *("env", f"PYTHONPATH={venvs.executor()}"),
@@ -63,6 +64,8 @@ def main() -> int:
             if has_hosts:
                 with _timed("e2e tests and journeys", seconds):
                     succeeded &= run_suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
+                with _timed("history checker, a short run", seconds):
+                    succeeded &= _run([*_HISTORY, "--faults", "14", "--actions", "500"])
             with _timed("restore drill, on a stack of its own", seconds):
                 succeeded &= run_suite([*_PYTEST, "tests/drill"], counts)
             with (

@@ -305,8 +305,9 @@ def _driver_errors() -> Iterator[None]:
             raise StoreUnavailable("storage") from error
 
 
-_TRANSIENT_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "TooManyRequests", "NoSuchBucket"})
-"""Error codes of temporary failures; the bucket is missing only until the store is set up."""
+_TRANSIENT_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "TooManyRequests", "NoSuchBucket", "AccessDenied"})
+"""Error codes of temporary failures; the bucket is missing only until the store is set up, and MinIO denies access to
+writers while its disk is read-only."""
 
 
 def _retry_once[Result](call: Callable[[], Result]) -> Result:
