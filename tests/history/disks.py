@@ -13,8 +13,8 @@ from infra.stack.profiles import profile
 from tests.support import services
 
 _MEGABYTES: Final = {"postgres": 3000, "minio": 1500, "cassandra": 1500}
-"""Not RabbitMQ: a full disk damages the logs of its quorum queues for good (docs/operations.md). Its own alarm, which
-is one of the faults, stops publishers before.
+"""Not RabbitMQ: a full disk damages the logs of its quorum queues for good (docs/operations.md). Its own alarm, one of
+the faults, stops publishers before.
 """
 _FILLER: Final = ".filler"
 
