@@ -6,7 +6,7 @@ function secondsLeft(r) {
 
 function withoutStoreHeaders(r) {
     for (const name in r.headersOut) {
-        if (name.toLowerCase().startsWith('x-amz-')) {
+        if (/^x-(amz|minio|ratelimit)-/i.test(name)) {
             delete r.headersOut[name];
         }
     }

@@ -155,7 +155,7 @@ def status(profile: Profile) -> int:
         problem = None if is_dead else problems.get(process["group"])
         failed += bool(is_dead or problem)
         alive += not is_dead
-        memory = "" if is_dead else f"{_resident_bytes(process['pid']) / _MEGABYTE:6.0f} MB"
+        memory = "" if is_dead else f"{_memory_bytes(process['pid']) / _MEGABYTE:6.0f} MB"
         reason = f"  {problem or process['spawnerr']}  log: {process['stdout_logfile']}" if is_dead or problem else ""
         print(f"{process['name']:<14}{process['statename']:<10}{memory:>10}{reason}")
     if compose.is_chosen(profile):
@@ -249,10 +249,10 @@ def _describe_failure(profile: Profile, name: str, problem: str) -> str:
     return f"{name} did not start: {problem}\nThe last lines of {newest}:\n{tail}"
 
 
-def _resident_bytes(pid: int) -> int:
-    """The memory of a process and its descendants; 0 if it has ended."""
+def _memory_bytes(pid: int) -> int:
+    """The memory of a process and its descendants, what they share counted once; 0 if it has ended."""
     try:
         process = psutil.Process(pid)
-        return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
+        return sum(each.memory_full_info().pss for each in [process, *process.children(recursive=True)])
     except psutil.Error:
         return 0
