@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
@@ -48,23 +49,9 @@ def sent(data: bytes) -> Iterator[socket.socket]:
 
 def answer_to(data: bytes) -> httpx.Response:
     """The answer to a request of which only this is sent."""
-    with sent(data) as connection:
-        return read_answer(connection)
-
-
-def read_answer(connection: socket.socket) -> httpx.Response:
-    received = b""
-    while b"\r\n\r\n" not in received:
-        part = connection.recv(65536)
-        assert part, received
-        received += part
-    first, _, rest = received.partition(b"\r\n")
-    lines, _, body = rest.partition(b"\r\n\r\n")
-    headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n"))]
-    length = next(int(value) for name, value in headers if name.lower() == b"content-length")
-    while len(body) < length:
-        body += connection.recv(65536)
-    return httpx.Response(int(first.split()[1]), headers=headers, content=body)
+    with sent(data) as connection, HTTPResponse(connection) as answer:
+        answer.begin()
+        return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
 
 
 def assert_is_problem(answer: httpx.Response, status: int) -> None:

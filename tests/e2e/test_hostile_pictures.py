@@ -5,7 +5,6 @@ A profile picture is decoded before the answer, so the answer says what became o
 
 import time
 from collections import Counter
-from pathlib import Path
 
 import psutil
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from infra.stack import pins
 from tests.support import services
 from tests.support.http import Caller
+from tests.support.memory import forget_peak, peak_bytes
 
 FILES = sorted(path for path in pins.pictures().rglob("*") if path.is_file())
 MOST_SECONDS = 5
@@ -27,14 +27,6 @@ def decoders() -> list[psutil.Process]:
     return [each for each in started if any("layers.media" in part for part in each.cmdline())]
 
 
-def take_peak_memory(process: psutil.Process) -> int:
-    """The most that the process has had in memory since the last call, in bytes."""
-    proc = Path(f"/proc/{process.pid}")
-    lines = (proc / "status").read_text().splitlines()
-    (proc / "clear_refs").write_text("5")
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
-
-
 @pytest.mark.timeout(600)
 def test_no_picture_crashes_or_holds_up_a_process() -> None:
     assert len(FILES) > 800
@@ -43,7 +35,7 @@ def test_no_picture_crashes_or_holds_up_a_process() -> None:
     strange, slow, large = [], [], []
     caller = Caller()
     for process in decoders():
-        take_peak_memory(process)  # of earlier tests
+        forget_peak(process.pid)  # that of earlier tests
     for file in FILES:
         started = time.monotonic()
         answer = caller.http.put("/users/me", files={"profilePicture": (file.name, file.read_bytes())})
@@ -53,7 +45,10 @@ def test_no_picture_crashes_or_holds_up_a_process() -> None:
             strange.append((file.name, answer.status_code, answer.text))
         if seconds > MOST_SECONDS:
             slow.append((file.name, seconds))
-        peak = max(map(take_peak_memory, decoders()), default=0)
+        peak = 0
+        for process in decoders():
+            peak = max(peak, peak_bytes(process.pid))
+            forget_peak(process.pid)
         if peak > TEN_BITS.get(file.name, MOST_BYTES):
             large.append((file.name, peak))
 

@@ -2,23 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Final
 from urllib.parse import urlsplit
-
-import msgspec
 
 from infra.stack import configs, env_file, programs, supervision
 from infra.stack.profiles import Profile, profile
-from layers.core import limits
 from tests.support import services
+from tests.support.limits import unlimited
 from tests.support.proxies import Proxy, proxy_to
 from tests.support.waiting import until
-
-_NO_LIMIT: Final = 10**9
-_LIMITS: Final = (
-    *(limits.GENERAL, limits.LOGIN, limits.POST_CREATE, limits.LIKE),
-    *(limits.COMMENT, limits.FOLLOW, limits.FEED, limits.STORY_CREATE),
-)
 
 
 @contextmanager
@@ -52,14 +43,13 @@ def origin(proxy: Proxy) -> str:
 
 
 def _through(proxies: Mapping[str, Proxy]) -> dict[str, str]:
-    raised = {limit.action: [_NO_LIMIT, 60] for limit in _LIMITS}
     return {
         "DATABASE_URL": proxies["postgres"].url,
         "VALKEY_URL": proxies["valkey"].url,
         "RABBITMQ_URL": proxies["rabbitmq"].url,
         "S3_ENDPOINT_URL": proxies["minio"].url,
         "CASSANDRA_PORT": str(proxies["cassandra"].port),
-        "RATE_LIMITS": msgspec.json.encode(raised).decode(),
+        "RATE_LIMITS": unlimited(),
     }
 
 

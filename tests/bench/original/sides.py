@@ -1,6 +1,5 @@
 """The two sides: how each is started and stopped, its processes, and its caches."""
 
-import json
 import os
 import subprocess
 import sys
@@ -13,16 +12,11 @@ import redis
 
 from infra.stack import env_file, pins, supervision
 from infra.stack.profiles import profile
-from layers.core import limits
 from tests.bench.original.machine import Programs
+from tests.support.limits import NO_LIMIT, unlimited
 from tests.support.stack import ROOT
 
 _SERVICES: Final = Path(__file__).with_name("services.sh")
-_NO_LIMIT: Final = 10**9
-_LIMITS: Final = (
-    *(limits.GENERAL, limits.LOGIN, limits.POST_CREATE, limits.LIKE),
-    *(limits.COMMENT, limits.FOLLOW, limits.FEED, limits.STORY_CREATE),
-)
 _BATCH: Final = 1000
 
 
@@ -60,8 +54,7 @@ class Ours:
         base = profile("run")
         self._profile = msgspec.structs.replace(base, state=folder / base.state.name)
         self.url = f"http://127.0.0.1:{base.ports.nginx}"
-        raised = json.dumps({limit.action: [_NO_LIMIT, 60] for limit in _LIMITS})
-        self._environment = {**os.environ, "PHOTOGRAM_STATE": str(folder), "RATE_LIMITS": raised}
+        self._environment = {**os.environ, "PHOTOGRAM_STATE": str(folder), "RATE_LIMITS": unlimited()}
 
     def start(self) -> None:
         """Start the stack."""
@@ -113,7 +106,7 @@ class Reference:
             "CASSANDRA_JARS": str(pins.cassandra()),
             "MINIO_BIN": str(pins.minio()),
             "BENCH_PYTHON": sys.executable,
-            "RATE_LIMIT_MULT": str(_NO_LIMIT),
+            "RATE_LIMIT_MULT": str(NO_LIMIT),
             "CASSANDRA_SYNC": os.environ.get("CASSANDRA_SYNC", "group"),
         }
 

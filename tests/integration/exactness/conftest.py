@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.limits import set_limits
-
-ACTIONS = ("general", "login", "post_create", "like", "comment", "follow", "feed", "story_create")
+from tests.support.limits import ACTIONS, NO_LIMIT, set_limits
 
 
 @pytest.fixture
 def unlimited() -> Iterator[None]:
     """No rate limit is reached."""
-    with set_limits(**dict.fromkeys(ACTIONS, (10**9, 1))):
+    with set_limits(**dict.fromkeys(ACTIONS, (NO_LIMIT, 1))):
         yield

@@ -6,7 +6,7 @@ again, and of a post with several pictures that fails, those that come after the
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 from uuid import UUID
@@ -23,14 +23,12 @@ from layers.core.events import AccountRemoved, PostPublished, ProfileUpdated
 from layers.core.models import Time
 from layers.media import connection, photos
 from layers.postgres.connection import transaction
-from layers.rabbitmq import connection as broker
 from tests.integration.exactness.counters import wrong_counters
 from tests.support.calls import call
 from tests.support.deliveries import deliver
 from tests.support.feed_posts import feed, feed_ids, publish_post
 from tests.support.messages import open_pair, read, send_text
 from tests.support.people import Person, follow, new_person
-from tests.support.queues import new_queue
 from tests.support.soak import EXAMPLES
 from tests.support.stores import read_profile, valkey
 from tests.support.uploads import begin, picture
@@ -158,14 +156,6 @@ def _timeline(person: Person) -> list[UUID]:
 
 def _hash(state: dict[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(state, order="deterministic")).hexdigest()
-
-
-@pytest.fixture
-def queue() -> Iterator[str]:
-    """Where retries and dead letters go."""
-    with new_queue() as name:
-        yield name
-    broker.close()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

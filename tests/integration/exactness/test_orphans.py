@@ -32,7 +32,6 @@ from tests.support.calls import Reply, Upload, call
 from tests.support.deliveries import deliver
 from tests.support.people import Person, new_person
 from tests.support.proxies import Proxy, proxy_to
-from tests.support.queues import new_queue
 from tests.support.soak import EXAMPLES
 from tests.support.together import together
 from tests.support.uploads import Begun
@@ -330,14 +329,6 @@ def proxy() -> Iterator[Proxy]:
         reach(proxy.url)
         yield proxy
     reach(url)
-
-
-@pytest.fixture
-def queue() -> Iterator[str]:
-    """Where retries go."""
-    with new_queue() as name:
-        yield name
-    broker.close()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

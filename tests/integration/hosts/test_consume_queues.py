@@ -21,16 +21,10 @@ from infra.local.consume_queues import MAX_EVENT_BYTES, Poller, Source, mappings
 from layers.core.settings import settings
 from tests.support import services
 from tests.support.proxies import Proxy, proxy_to
-from tests.support.queues import channel, count_ready, new_queue, publish, take
+from tests.support.queues import channel, count_ready, publish, take
 from tests.support.waiting import until
 
 type Start = Callable[..., Poller]
-
-
-@pytest.fixture
-def queue() -> Iterator[str]:
-    with new_queue() as name:
-        yield name
 
 
 @pytest.fixture

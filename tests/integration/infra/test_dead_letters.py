@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,17 +23,10 @@ from layers.rabbitmq.messages import QueueMessage
 from tests.support.feed_posts import feed_ids, publish_post
 from tests.support.people import Person, follow
 from tests.support.proxies import proxy_to
-from tests.support.queues import channel, count_ready, new_queue, take
+from tests.support.queues import channel, count_ready, take
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def queue() -> Iterator[str]:
-    with new_queue() as name:
-        yield name
-    connection.close()
 
 
 def fail(queue: str, body: object, *, message_id: str | None = None, trace_id: str = "trace-1") -> None:

@@ -17,6 +17,7 @@ from layers.media import decoder, decoder_process, image_headers
 from layers.media.render_jobs import RenderJob, Rendition
 from layers.media.renditions import PHOTO, render_photo
 from tests import pictures
+from tests.support.memory import peak_bytes
 from tests.support.waiting import until
 
 
@@ -160,13 +161,7 @@ def test_the_largest_pictures_take_less_than_512_mb(mode: str, kind: str) -> Non
     data = pictures.saved(Image.new(mode, (8000, 8000)), kind, compress_level=1, lossless=mode == "RGBA")
     render_photo(data)
 
-    assert _peak_memory(_pid()) < 512_000_000
-
-
-def _peak_memory(pid: int) -> int:
-    """The most that the process has had in memory, in bytes."""
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
+    assert peak_bytes(_pid()) < 512_000_000
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])

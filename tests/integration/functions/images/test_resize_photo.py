@@ -3,7 +3,6 @@
 import re
 import secrets
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,17 +24,9 @@ from tests.support.deliveries import deliver
 from tests.support.logs import capture_log
 from tests.support.people import Person
 from tests.support.proxies import Proxies
-from tests.support.queues import count_ready, new_queue, take, watch_notifications
+from tests.support.queues import count_ready, take, watch_notifications
 from tests.support.uploads import begin, picture
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def queue() -> Iterator[str]:
-    """Where retries go."""
-    with new_queue() as name:
-        yield name
-    broker.close()
 
 
 @pytest.fixture
