@@ -41,7 +41,7 @@ ifeq ($(HOST),localstack)
 else
 	@$(MAKE) install
 	@$(STACK) up --profile run --reload
-	@$(STACK) logs --profile run light heavy live triggers
+	@$(STACK) logs --profile run api light heavy live triggers
 endif
 
 audit: ## look up known vulnerabilities of what `make package` has built

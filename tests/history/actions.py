@@ -194,7 +194,7 @@ class Actions:
                 if before == status and not answer.json["idempotent"]:
                     self._ledger.report(f"the follow of {other.username} by {account.username} was lost")
                 if before == "following" != status:
-                    self._ledger.report(f"{account.username} follows {other.username} and was told: {status}")
+                    self._ledger.report(f"{account.username} follows {other.username} and the answer was: {status}")
                 fact.acknowledge(status, is_repeated=answer.is_repeated)
             else:
                 self._ledger.report(f"following {other.username} answered {answer.status}")

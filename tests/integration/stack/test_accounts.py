@@ -171,3 +171,15 @@ def test_functions_do_not_rule_minio(operation: str, arguments: dict[str, Any]) 
     with pytest.raises(ClientError) as refusal:
         getattr(client, operation)(**{"Bucket": SETTINGS["S3_BUCKET"]} | arguments)
     assert refusal.value.response["Error"]["Code"] == "AccessDenied"
+
+
+# ── Files ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "name", ["env", "supervisord.conf", "config/nginx.conf", "logs", "minio", "cassandra", "rabbitmq", "postgres-*"]
+)
+def test_files_with_secrets_or_data_are_readable_by_their_owner_alone(name: str) -> None:
+    [path] = profile("test").state.glob(name)
+
+    assert not path.stat().st_mode & 0o077
