@@ -1,13 +1,13 @@
 """The layout of a backup folder, and which base backup a moment is restored from.
 
 files/                  the contents of objects, named by their SHA-256
-<generation>/           the unbroken history of one set of data
-bases/<time>/       base backups: base.json, postgres/, cassandra/, env
-wal/                streamed by pg_receivewal
-commitlog/          full segments, copied by Cassandra
-commitlog-live/     the newest copy of each segment that is not full
-files.jsonl         which objects were stored and removed, and when
-reached.json        the newest moment that all three stores reach
+<generation>/           the unbroken history of one set of data, with:
+- bases/<time>/         base backups: base.json, postgres/, cassandra/, env
+- wal/                  streamed by pg_receivewal
+- commitlog/            full segments, copied by Cassandra
+- commitlog-live/       the newest copy of each segment that is not full
+- files.jsonl           which objects were stored and removed, and when
+- reached.json          the newest moment that all three stores reach
 """
 
 import os

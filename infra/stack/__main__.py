@@ -53,8 +53,7 @@ def print_settings(profile: Profile, *, as_admin: bool) -> None:
     values = env_file.read(profile)
     if not values or supervision.connect(profile) is None:
         raise StackFailed(f"The stack does not run. Start it with: {profile.start_command}")
-    settings = env_file.for_administration(values) if as_admin else env_file.for_functions(values)
-    for name, value in settings.items():
+    for name, value in env_file.for_account(values, is_admin=as_admin).items():
         print(f"{name}={value}")
 
 

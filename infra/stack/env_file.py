@@ -91,6 +91,11 @@ def for_functions(values: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if name not in _STACK_ONLY}
 
 
+def for_account(values: Mapping[str, str], *, is_admin: bool) -> dict[str, str]:
+    """The settings that functions get, with their accounts in the stores or the administrator's."""
+    return for_administration(values) if is_admin else for_functions(values)
+
+
 def for_administration(values: Mapping[str, str]) -> dict[str, str]:
     """The settings that functions get, with the administrator's accounts."""
     postgres, valkey, rabbitmq, cassandra, minio = (values[name] for name in _ADMIN_SECRETS)

@@ -22,8 +22,7 @@ def main() -> None:
     chosen = profile(arguments.profile)
     if supervision.connect(chosen) is None:
         sys.exit(f"The stack does not run. Start it with: {chosen.start_command}")
-    stored = env_file.read(chosen)
-    settings = env_file.for_administration(stored) if arguments.admin else env_file.for_functions(stored)
+    settings = env_file.for_account(env_file.read(chosen), is_admin=arguments.admin)
     command = [sys.executable, "-m", arguments.module, *arguments.arguments]
     os.execve(sys.executable, command, {**os.environ, **settings})  # noqa: S606 (it replaces this process)
 

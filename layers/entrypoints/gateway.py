@@ -24,6 +24,7 @@ _UNKNOWN_ROUTE: Final = "(unknown)"
 """The route in the metrics; with the path as the label there would be no limit to the number of labels."""
 
 _UPLOADS: Final = "(uploads)"
+_ANYBODY: Final = Signature()
 _UPLOAD: Final = Signature(viewer=Viewer, viewer_optional=False)
 
 
@@ -55,7 +56,7 @@ def admit_upload(event: Mapping[str, Any]) -> Reply:
 
     The load balancer asks before it reads the body; the function that gets the body checks all of it again.
     """
-    return run_exchange(_FUNCTION, AdmittedExchange(Request(event)), lambda: None, _UPLOAD, route=_UPLOADS)
+    return _run(AdmittedExchange(Request(event)), lambda: None, signature=_UPLOAD, route=_UPLOADS)
 
 
 def answer_failure(event: Mapping[str, Any], error: Exception, *, detail: str = "") -> Reply:
@@ -68,7 +69,7 @@ def answer_failure(event: Mapping[str, Any], error: Exception, *, detail: str = 
         raise error
 
     exchange = Exchange(Request(event))
-    reply = run_exchange(_FUNCTION, exchange, fail, Signature())
+    reply = run_exchange(_FUNCTION, exchange, fail, _ANYBODY)
     if detail:
         reply["body"] = msgspec.json.encode({**msgspec.json.decode(reply["body"]), "detail": detail}).decode()
     return reply
@@ -97,5 +98,11 @@ class _Preflight(_GatewayExchange):
         }
 
 
-def _run(exchange: AdmittedExchange, handler: Handler, *, route: str = "") -> Reply:
-    return run_exchange(_FUNCTION, exchange, handler, Signature(), route=route)
+def _run(
+    exchange: AdmittedExchange,
+    handler: Handler,
+    *,
+    signature: Signature = _ANYBODY,
+    route: str = "",
+) -> Reply:
+    return run_exchange(_FUNCTION, exchange, handler, signature, route=route)

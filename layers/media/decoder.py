@@ -35,7 +35,7 @@ from layers.media.render_jobs import (
     Size,
     Unreadable,
 )
-from layers.media.webp_file import StillWebP
+from layers.media.webp_file import StillWebP, divisor_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,8 +172,7 @@ def _decode(data: bytes, job: RenderJob) -> tuple[Image.Image, tuple[int, int], 
             stored = source.size
             smallest = _decoded_size(_turned_size(stored, turn), job.sizes)
             target = _turned_size(smallest, turn)
-            if job.header.format in ("jpeg", "webp"):
-                source.draft(None, target)
+            source.draft(None, target)  # of JPEG and WebP; others cannot be decoded at a fraction
             source.load()
             profile = source.info.get("icc_profile")
             picture, profile = _to_rgb(_scale(_reduce(source, target), target), profile)
@@ -245,8 +244,8 @@ def _reduce(source: Image.Image, target: tuple[int, int]) -> Image.Image:
 
     A large one is converted strip by strip, so that no second copy of its full size is in memory.
     """
-    divisor = min(source.width // (2 * target[0]), source.height // (2 * target[1]))
-    if divisor <= 1:
+    divisor = divisor_for(source.size, target)
+    if divisor == 1:
         return _to_scalable_mode(source)
     reduced: Image.Image | None = None
     rows = divisor * _STRIP_ROWS

@@ -93,9 +93,8 @@ class StillWebP(ImageFile.ImageFile):
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> None:  # noqa: ARG002 (Pillow's signature)
         """Decode it not much larger than this; to be called before `load`."""
-        divisor = min(full // (_MARGIN * wanted) for full, wanted in zip(self.size, size or self.size, strict=True))
-        if divisor > 1:
-            self._size = -(-self.width // divisor), -(-self.height // divisor)
+        divisor = divisor_for(self.size, size or self.size)
+        self._size = -(-self.width // divisor), -(-self.height // divisor)
 
     def load(self) -> Any:
         """Decode it; raises `OSError`."""
@@ -118,6 +117,11 @@ class StillWebP(ImageFile.ImageFile):
             return Image.frombytes(self.mode, self.size, pixels, "raw", self.mode, rgba.stride, 1)
         finally:
             library.WebPFreeDecBuffer(ctypes.byref(config.output))
+
+
+def divisor_for(size: tuple[int, int], wanted: tuple[int, int]) -> int:
+    """By what a picture may be divided so that it is still twice as large as wanted; at least 1."""
+    return max(1, min(full // (_MARGIN * least) for full, least in zip(size, wanted, strict=True)))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
