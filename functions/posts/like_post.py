@@ -7,14 +7,13 @@ from layers.core.limits import LIKE
 from layers.core.models import Done, Viewer
 from layers.entrypoints.endpoint import endpoint
 from layers.postgres import likes
-from layers.postgres.connection import autocommit
+from layers.postgres.connection import write
 from layers.valkey import fragments
 
 
 @endpoint(limit=LIKE)
 def handler(post_id: UUID, viewer: Viewer) -> Done:
-    with autocommit() as db:
-        liked = likes.add(db, post_id=post_id, viewer=viewer)
+    liked = write(lambda db: likes.add(db, post_id=post_id, viewer=viewer))
     fragments.update_like(viewer.id, is_liked=True, counts=liked)
     (metrics.LIKES.labels("like") if liked.is_new else metrics.LIKES_DUPLICATE).inc()
     return Done(message="You like this post.", idempotent=not liked.is_new)

@@ -6,14 +6,13 @@ from layers.core import metrics
 from layers.core.models import Done, Viewer
 from layers.entrypoints.endpoint import endpoint
 from layers.postgres import likes
-from layers.postgres.connection import autocommit
+from layers.postgres.connection import write
 from layers.valkey import fragments
 
 
 @endpoint
 def handler(post_id: UUID, viewer: Viewer) -> Done:
-    with autocommit() as db:
-        liked = likes.remove(db, post_id=post_id, viewer=viewer)
+    liked = write(lambda db: likes.remove(db, post_id=post_id, viewer=viewer))
     fragments.update_like(viewer.id, is_liked=False, counts=liked)
     if liked.is_new:
         metrics.LIKES.labels("unlike").inc()

@@ -86,6 +86,20 @@ def retry_on_deadlock[Result](work: Callable[[], Result], *, times: int = 3) -> 
     return work()
 
 
+def write[Result](statement: Callable[[Connection], Result]) -> Result:
+    """The result of a single statement, which is a transaction of its own; after a deadlock it is repeated.
+
+    Even two equal statements can be in a deadlock, if one of them waits for a version of a row that the other replaces.
+    Raises as `autocommit`.
+    """
+
+    def run() -> Result:
+        with autocommit() as db:
+            return statement(db)
+
+    return retry_on_deadlock(run)
+
+
 def list_row[Kind: msgspec.Struct](
     kind: type[Kind], *, keys: int
 ) -> Callable[["psycopg.Cursor[Any]"], Callable[[Sequence[Any]], Row[Kind]]]:

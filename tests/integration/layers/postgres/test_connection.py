@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -13,11 +14,11 @@ from functions.users import update_profile
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
 from layers.postgres import connection
-from layers.postgres.connection import Connection, autocommit, transaction
+from layers.postgres.connection import Connection, autocommit, transaction, write
 from tests.support.calls import call
 from tests.support.people import Person, new_person
 from tests.support.proxies import through_proxies
-from tests.support.waiting import LATE_SECONDS
+from tests.support.waiting import LATE_SECONDS, until
 
 
 @pytest.fixture
@@ -58,6 +59,36 @@ def test_a_connection_lost_in_the_middle_is_an_unavailable_store_and_the_next_on
 
     with transaction() as db:
         assert db.execute("SELECT 1").fetchone() == (1,)
+
+
+LOCK_BOTH = "SELECT pg_advisory_xact_lock(%s), pg_advisory_xact_lock(%s)"
+
+
+def test_a_statement_that_is_the_victim_of_a_deadlock_is_repeated() -> None:
+    pids = []
+
+    def lock(db: Connection) -> int:
+        pids.append(db.info.backend_pid)
+        db.execute(LOCK_BOTH, [701, 702])
+        return len(pids)
+
+    with psycopg.connect(settings().database_url) as other, ThreadPoolExecutor(1) as threads:
+        other.execute("SET deadlock_timeout = '1 min'")  # so that the other one is the victim
+        other.execute("SELECT pg_advisory_xact_lock(702)")
+        written = threads.submit(write, lock)
+        until(lambda: pids and _waits(pids[0]))
+        other.execute("SELECT pg_advisory_xact_lock(701)")
+        other.commit()
+
+        assert written.result(timeout=10) == 2
+        threads.submit(connection.close).result()
+
+
+def _waits(pid: int) -> bool:
+    """Whether this server process waits for a lock."""
+    with psycopg.connect(settings().database_url, autocommit=True) as looking:
+        found = looking.execute("SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone()
+    return found == ("Lock",)
 
 
 def _end(pid: int) -> None:
