@@ -1,8 +1,9 @@
 """Live connections: does on this machine what API Gateway's WebSocket API does.
 
 `GET /live` with an upgrade opens a connection: the function of `$connect` accepts or refuses it, each message goes to
-`$default`, and the end of the connection to `$disconnect`. `POST`, `GET` and `DELETE /@connections/{id}` are the
-management API, with which functions send to a connection, look it up and close it. One asyncio process holds all
+`$default`, and the end of the connection to `$disconnect`. `POST`, `GET` and `DELETE /{stage}/@connections/{id}` are
+the management API, with which functions send to a connection, look it up and close it. API Gateway checks the signature
+of these requests; here, only functions know the stage, a secret in LIVE_ENDPOINT_URL. One asyncio process holds all
 connections. Each route's function has its own environment in a child process, which holds no connection.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api.html
 """
@@ -11,13 +12,15 @@ import asyncio
 import base64
 import json
 import secrets
+import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -25,9 +28,11 @@ from infra.environments.child_process import ChildProcessEnvironment
 from infra.environments.invocation import InvocationFailed
 from infra.events.websocket import build_event
 from infra.local import reloading
+from infra.local.listeners import BACKLOG
 from infra.template_map import Function, live_routes
 from layers.core.clock import format_time
 from layers.core.logging import logger
+from layers.core.settings import settings
 
 MESSAGE_BYTES: Final = 128 * 1024
 CONNECTION_SECONDS: Final = 2 * 60 * 60
@@ -36,6 +41,8 @@ IDLE_SECONDS: Final = 10 * 60
 _MAX_UNSENT: Final = 256
 """Messages that may wait for a slow client; one more closes its connection."""
 _PING_SECONDS: Final = 30
+_CLOSE_SECONDS: Final = 2
+"""How long all clients together have to confirm that their connections are closed, when the host ends."""
 
 
 class RouteEnvironment:
@@ -97,23 +104,30 @@ class WebSocketApi:
         self.connections: dict[str, LiveConnection] = {}
 
     def app(self) -> web.Application:
-        """The aiohttp application."""
-        app = web.Application(client_max_size=MESSAGE_BYTES)
-        app.add_routes(
-            [
-                web.get("/live", self._connect),
-                web.get("/api/health/live", self._get_health),
-                web.post("/@connections/{id}", self._send),
-                web.get("/@connections/{id}", self._get_connection),
-                web.delete("/@connections/{id}", self._close),
-            ]
-        )
+        """The aiohttp application for clients."""
+        app = web.Application()
+        app.add_routes([web.get("/live", self._connect), web.get("/api/health/live", self._get_health)])
         app.on_shutdown.append(self._close_all)
         return app
 
+    def management(self, stage: str) -> web.Application:
+        """The aiohttp application for functions, below the path `stage`."""
+        app = web.Application(client_max_size=MESSAGE_BYTES)
+        connection = f"{stage}/@connections/{{id}}"
+        app.add_routes(
+            [
+                web.post(connection, self._send),
+                web.get(connection, self._get_connection),
+                web.delete(connection, self._close),
+            ]
+        )
+        return app
+
     async def _close_all(self, _app: web.Application) -> None:
-        for connection in list(self.connections.values()):
-            await connection.socket.close(code=WSCloseCode.GOING_AWAY)
+        closing = [each.socket.close(code=WSCloseCode.GOING_AWAY) for each in self.connections.values()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await asyncio.gather(*closing)
         for route in self.routes.values():
             await asyncio.to_thread(route.stop)
 
@@ -200,17 +214,25 @@ def _problem(status: int, detail: str) -> web.Response:
     return web.Response(status=status, text=json.dumps(document), content_type="application/problem+json")
 
 
-async def _serve(api: WebSocketApi, port: int, stopping: threading.Event) -> None:
-    runner = web.AppRunner(api.app(), handle_signals=False, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+async def _serve(
+    listeners: Mapping[socket.socket, web.Application],
+    stopping: threading.Event,
+    give_sign: Callable[[], None],
+) -> None:
+    runners = []
+    for listener, app in listeners.items():
+        runners.append(web.AppRunner(app, handle_signals=False, access_log=None))
+        await runners[-1].setup()
+        await web.SockSite(runners[-1], listener, backlog=BACKLOG).start()
     while not await asyncio.to_thread(stopping.wait, 1):
-        pass
-    await runner.cleanup()
+        give_sign()
+    for runner in runners:
+        await runner.cleanup()
 
 
-def serve(port: int) -> None:
-    """Hold connections until SIGTERM."""
+def serve(management: socket.socket, listener: socket.socket, give_sign: Callable[[], None]) -> None:
+    """Hold connections until SIGTERM; functions reach them at `management`. `give_sign` is called every second."""
     api = WebSocketApi()
     stopping = reloading.stop_event()
-    asyncio.run(_serve(api, port, stopping))
+    listeners = {listener: api.app(), management: api.management(urlsplit(settings().live_endpoint_url).path)}
+    asyncio.run(_serve(listeners, stopping, give_sign))

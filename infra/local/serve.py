@@ -5,6 +5,7 @@ python -m infra.local.serve --port N [--heavy] [--reload]
 
 import argparse
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from granian._granian import SocketHolder
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -22,6 +24,7 @@ from infra.environments import handlers, shared_memory
 from infra.environments.handlers import HandlerNotLoaded
 from infra.events.rest import Event, Headers, build_event, decode_reply, find_resource
 from infra.local import reloading
+from infra.local.listeners import BACKLOG
 from layers.core.logging import logger
 from layers.core.settings import settings
 from layers.entrypoints import gateway
@@ -41,10 +44,28 @@ a request on a connection that is being closed."""
 
 
 class _Server(MTServer):
-    """granian with its worker as a thread of this process.
+    """granian with its worker as a thread of this process, on a socket that is open already.
 
     A worker process, granian's default, needs 32 MB more; its embedded server takes twice the time per request.
     """
+
+    def __init__(self, listener: socket.socket, *, connections: int) -> None:
+        self._listener = listener
+        listener.setblocking(False)
+        super().__init__(
+            "",
+            interface=Interfaces.WSGI,
+            blocking_threads=1,
+            backpressure=connections,
+            websockets=False,
+            http1_settings=HTTP1Settings(header_read_timeout=_IDLE_MS),
+            log_level=LogLevels.error,
+        )
+
+    def _init_shared_socket(self) -> None:
+        is_unix = self._listener.family == socket.AF_UNIX
+        holder: Any = SocketHolder  # granian's annotations lack its constructor
+        self._ssp, self._shd = None, holder(os.dup(self._listener.fileno()), is_unix, BACKLOG)
 
     @staticmethod
     def _check_gil() -> None:
@@ -111,9 +132,10 @@ def _load(*, is_heavy: bool | None) -> None:
     shared_memory.share_with_forks()
 
 
-def _enforce_timeouts() -> None:
-    """End the process when a function exceeds its timeout, as Lambda does; supervisord starts another one."""
+def _watch(give_sign: Callable[[], None]) -> None:
+    """End the process when a function exceeds its timeout, as Lambda does; its parent starts another one."""
     while True:
+        give_sign()
         time.sleep(_CHECK_SECONDS)
         for environment in app.environments.values():
             context = environment.context
@@ -132,23 +154,14 @@ def prepare(*, is_heavy: bool | None, shows_tracebacks: bool) -> None:
     _load(is_heavy=is_heavy)
 
 
-def make_server(port: int) -> MTServer:
-    """The server of one environment; `serve` it with `run_server`."""
-    return _Server(
-        "",
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.WSGI,
-        blocking_threads=1,
-        websockets=False,
-        http1_settings=HTTP1Settings(header_read_timeout=_IDLE_MS),
-        log_level=LogLevels.error,
-    )
+def make_server(listener: socket.socket, *, connections: int = BACKLOG) -> MTServer:
+    """The server of one environment; `run_server` serves. Further `connections` wait in the socket's queue."""
+    return _Server(listener, connections=connections)
 
 
-def run_server(server: MTServer) -> None:
-    """Serve until SIGTERM; a running request is finished first."""
-    threading.Thread(target=_enforce_timeouts, daemon=True).start()
+def run_server(server: MTServer, give_sign: Callable[[], None] = lambda: None) -> None:
+    """Serve until SIGTERM; a running request is finished first. `give_sign` is called every second."""
+    threading.Thread(target=_watch, args=[give_sign], daemon=True).start()
     server.serve(target_loader=lambda: application, wrap_loader=False)
 
 
@@ -162,7 +175,7 @@ def main() -> None:
     parser.add_argument("--reload", action="store_true", help="restart when the code changes")
     arguments = parser.parse_args()
     prepare(is_heavy=arguments.heavy, shows_tracebacks=arguments.reload)
-    server = make_server(arguments.port)
+    server = make_server(socket.create_server(("127.0.0.1", arguments.port), backlog=BACKLOG))
     must_restart = threading.Event()
     if arguments.reload:
 

@@ -1,150 +1,120 @@
-"""The hosts of the API, each with its own port and process, forked from one that has imported the handlers.
+"""The hosts of the API, forked from one process that has imported the handlers and holds their sockets.
 
-python -m infra.local.serve_all --logs FOLDER [--light 23100-23102,23130] [--heavy 23150] [--live 23190] [--reload]
+python -m infra.local.serve_all --logs FOLDER [--readers SOCKET…] [--writers SOCKET…] [--heavy SOCKET…]
+                                [--live SOCKET] [--reload] [--check]
 
-`--light` and `--heavy` are ports of HTTP hosts, `--live` is the port of live connections. The processes share the
-memory of what was imported before (copy on write): one more costs a third of one that is started by itself, and a
-process that ends is replaced within milliseconds. Each writes its own log, such as `FOLDER/light-23100.log`.
+Each host is a process with a Unix socket of its own and the name of this socket: `reader-1.sock` is served by
+`reader-1`, which writes the log `FOLDER/reader-1.log`. The processes share the memory of what was imported before (copy
+on write): one more costs a third of one that is started by itself.
+
+The sockets outlive the hosts. While a host is replaced, requests wait in its socket's queue. SIGHUP replaces the hosts
+one after the other by those of the current code, without refusing a request. If this code cannot be imported, the
+running one goes on; --check only imports it.
 """
 
 import argparse
-import contextlib
-import ctypes
 import functools
+import json
 import os
 import signal
+import socket
+import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
+from urllib.parse import urlsplit
 
 from infra.local import live, log_file, reloading, serve
+from infra.local.forked_hosts import ForkedHosts, Work
+from infra.local.listeners import Listeners
 from layers.core.logging import logger
+from layers.core.settings import settings
 
-_MIN_SECONDS: Final = 1
-"""A process that ends sooner than this is replaced only after this time."""
+type Serve = Callable[[socket.socket, Callable[[], None]], object]
+"""Serves what connects to a socket, and calls its second argument at least every second."""
 
-_PR_SET_PDEATHSIG: Final = 1
 _NICENESS_OF_HEAVY: Final = 10
 """Hashing passwords and receiving uploads leave the CPU to everything else."""
-
-
-class Family:
-    """The processes: one of each name runs, until `stop`."""
-
-    def __init__(self, works: dict[str, Callable[[], object]]) -> None:
-        self._works = works
-        self._running: dict[int, tuple[str, float]] = {}
-        self._is_stopping = False
-
-    def run(self) -> None:
-        """Start all processes, and replace each that ends; returns when all have ended after `stop`."""
-        for name in self._works:
-            self._start(name)
-        while self._running:
-            pid, status = os.wait()
-            name, started = self._running.pop(pid)
-            if not self._is_stopping:
-                logger().error("process ended", host=name, exit_code=os.waitstatus_to_exitcode(status))
-                time.sleep(max(0, started + _MIN_SECONDS - time.monotonic()))
-                self._start(name)
-
-    def stop(self) -> None:
-        """Ask all processes to end, from now on."""
-        self._is_stopping = True
-        for pid in list(self._running):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-
-    def _start(self, name: str) -> None:
-        if self._is_stopping:
-            return
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _run_child(parent, self._works[name])
-        self._running[pid] = name, time.monotonic()
-        if self._is_stopping:  # the signal came while this process was forked
-            self.stop()
-
-
-def _run_child(parent: int, work: Callable[[], object]) -> NoReturn:
-    """Run `work` in this process, which was forked just now, and end it."""
-    exit_code = 1
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # a parent that is killed leaves no process behind
-        if os.getppid() == parent:
-            work()
-            exit_code = 0
-    except BaseException:  # noqa: BLE001 (nothing may leave a forked process but its exit)
-        logger().exception("process failed")
-    finally:
-        sys.stdout.flush()
-        os._exit(exit_code)
+_WATCH: Final = "watch"
+_KEPT: Final = "PHOTOGRAM_KEPT"
+"""The environment variable with which this program tells itself, when it is executed again, what it had: as JSON,
+`sockets` (path or port to file descriptor) and `processes` (id to name)."""
 
 
 def main() -> None:
     """Serve until SIGTERM; running requests are finished first."""
-    parser = argparse.ArgumentParser(prog="python -m infra.local.serve_all", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.local.serve_all",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--logs", type=Path, required=True, help="the folder of the log files")
-    parser.add_argument("--light", type=_ports, default=[], metavar="PORTS")
-    parser.add_argument("--heavy", type=_ports, default=[], metavar="PORTS", help="run at lower priority")
-    parser.add_argument("--live", type=_ports, default=[], metavar="PORT")
-    parser.add_argument("--reload", action="store_true", help="restart when the code changes")
+    for kind, work in (("readers", "that read"), ("writers", "that write"), ("heavy", "of heavy functions")):
+        parser.add_argument(f"--{kind}", type=Path, nargs="*", default=[], help=f"sockets of hosts for requests {work}")
+    parser.add_argument("--live", type=Path, nargs="*", default=[], help="the socket of the host of live connections")
+    parser.add_argument("--reload", action="store_true", help="replace the hosts when the code changes")
+    parser.add_argument("--check", action="store_true", help="import the code, and serve nothing")
     arguments = parser.parse_args()
+    kept = json.loads(os.environ.pop(_KEPT, "{}"))
     serve.prepare(is_heavy=None, shows_tracebacks=arguments.reload)
-    kinds = {"light": _serve_light, "heavy": _serve_heavy, "live": live.serve}
-    works: dict[str, Callable[[], object]] = {
-        f"{kind}-{port}": functools.partial(_serve, arguments.logs / f"{kind}-{port}.log", serve_port, port)
-        for kind, serve_port in kinds.items()
-        for port in getattr(arguments, kind)
+    if arguments.check:
+        return
+    listeners = Listeners(kept.get("sockets", {}))
+    kinds: dict[str, Serve] = {"readers": _serve_reads, "writers": _serve_writes, "heavy": _serve_heavy}
+    if arguments.live:
+        management = listeners.open_tcp(urlsplit(settings().live_endpoint_url).port or 0)
+        kinds["live"] = functools.partial(live.serve, management)
+    works: dict[str, Work] = {
+        path.stem: functools.partial(
+            _serve, arguments.logs / f"{path.stem}.log", serve_socket, listeners.open_unix(path)
+        )
+        for kind, serve_socket in kinds.items()
+        for path in getattr(arguments, kind)
     }
-    must_restart = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        family.stop()
-
-    def restart(_number: int, _frame: FrameType | None) -> None:
-        nonlocal must_restart
-        must_restart = True
-        family.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     if arguments.reload:
-        signal.signal(signal.SIGHUP, restart)
-        works["watch"] = lambda: reloading.wait_for_change(lambda: os.kill(os.getppid(), signal.SIGHUP))
-    family = Family(works)
-    family.run()
-    if must_restart:
-        reloading.replace_process("infra.local.serve_all")
+        works[_WATCH] = _watch
+    hosts = ForkedHosts(
+        works,
+        restart=functools.partial(_restart, listeners),
+        predecessors={int(pid): name for pid, name in kept.get("processes", {}).items()},
+        alone=[_WATCH, *(path.stem for path in arguments.live)],
+    )
+    hosts.run()
 
 
-def _serve(log: Path, serve_port: Callable[[int], object], port: int) -> None:
+def _serve(log: Path, serve_socket: Serve, listener: socket.socket, give_sign: Callable[[], None]) -> None:
     log_file.open_log(log)
-    serve_port(port)
+    serve_socket(listener, give_sign)
 
 
-def _serve_light(port: int) -> None:
-    serve.run_server(serve.make_server(port))
+def _serve_reads(listener: socket.socket, give_sign: Callable[[], None]) -> None:
+    serve.run_server(serve.make_server(listener), give_sign)
 
 
-def _serve_heavy(port: int) -> None:
+def _serve_writes(listener: socket.socket, give_sign: Callable[[], None]) -> None:
+    """A host that is killed loses only the request that it handles: the others wait in the socket, not in the host."""
+    serve.run_server(serve.make_server(listener, connections=1), give_sign)
+
+
+def _serve_heavy(listener: socket.socket, give_sign: Callable[[], None]) -> None:
     os.nice(_NICENESS_OF_HEAVY)
-    _serve_light(port)
+    _serve_writes(listener, give_sign)
 
 
-def _ports(text: str) -> list[int]:
-    """The ports of `1-3,7`."""
-    ports: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        ports += range(int(first), int(last or first) + 1)
-    return ports
+def _watch(_give_sign: Callable[[], None]) -> None:
+    reloading.wait_for_change(lambda: os.kill(os.getppid(), signal.SIGHUP))
+
+
+def _restart(listeners: Listeners, processes: Mapping[int, str]) -> None:
+    """Execute this program again in the same process, unless its code cannot be imported."""
+    command = [sys.executable, "-m", "infra.local.serve_all", *sys.argv[1:], "--check"]
+    checked = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if checked.returncode:
+        logger().error("code not reloaded", reason=checked.stdout)
+        return
+    os.environ[_KEPT] = json.dumps({"sockets": listeners.descriptors, "processes": processes})
+    reloading.replace_process("infra.local.serve_all")
 
 
 if __name__ == "__main__":

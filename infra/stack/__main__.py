@@ -1,6 +1,6 @@
 """Starts, stops and checks a profile's stack.
 
-python -m infra.stack {up,down,status,clean,env,logs} --profile run|test
+python -m infra.stack {up,restart,down,status,clean,env,logs} --profile run|test
 """
 
 import argparse
@@ -16,7 +16,7 @@ from infra.stack.profiles import Profile, profile
 def main() -> int:
     """Run the command; 0 on success."""
     parser = argparse.ArgumentParser(prog="python -m infra.stack", description=__doc__)
-    parser.add_argument("verb", choices=["up", "down", "status", "clean", "env", "logs"])
+    parser.add_argument("verb", choices=["up", "restart", "down", "status", "clean", "env", "logs"])
     parser.add_argument("--profile", choices=["run", "test"], default="run")
     parser.add_argument("--only", choices=["stores"], help="up: no migrations and no function hosts")
     parser.add_argument("--reload", action="store_true", help="up: restart the hosts when the code changes")
@@ -30,6 +30,9 @@ def main() -> int:
             case "up":
                 with lifecycle.lock(chosen):
                     lifecycle.up(chosen, arguments.only or "hosts", reloads=arguments.reload)
+            case "restart":
+                with lifecycle.lock(chosen):
+                    lifecycle.restart(chosen)
             case "down":
                 with lifecycle.lock(chosen):
                     lifecycle.down(chosen)

@@ -12,7 +12,7 @@ from pathlib import Path
 from infra.rabbitmq import definitions
 from infra.stack import pins
 from infra.stack.env_file import ADMIN, FUNCTIONS, MINIO, backup_generation
-from infra.stack.profiles import CLONE, Profile, is_root
+from infra.stack.profiles import CLONE, NGINX_USER, Profile, is_root
 from infra.template_map import Route, heavy_routes, queues, upload_routes
 
 INFRA = CLONE / "infra"
@@ -118,7 +118,7 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
         "archive_command": _archive_command(settings),
         "nginx_folder": str(state / "nginx"),
         "nginx_types": "/etc/nginx/mime.types",
-        "nginx_user": "user www-data;" if is_root() else "",
+        "nginx_user": f"user {NGINX_USER};" if is_root() else "",
         "www_folder": str(state / "www"),
         "nginx_port": str(ports.nginx),
         "api_1_port": str(ports.api[0]),
@@ -136,7 +136,6 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
         "unavailable": _problem(503, _PROBLEMS[503]),
         "uploads": str(profile.uploads),
         "connections": str(profile.connections),
-        "live_port": str(ports.live),
         "bucket": settings["S3_BUCKET"],
         "media_link_secret": settings["MEDIA_LINK_SECRET"],
         "media_referer": settings["MEDIA_REFERER"],
@@ -196,19 +195,25 @@ def _has_ipv6() -> bool:
 
 
 def _upstreams(profile: Profile) -> str:
-    """The upstreams of nginx: all HTTP hosts of each kind, and a third of readers and writers for each API instance.
+    """The upstreams of nginx: all hosts of each kind, and a third of readers and writers for each API instance.
 
-    A host that refuses connections is skipped for one second; it restarts in less.
+    Only connections to readers are kept. A host may close a kept connection while a request is on its way, and nginx
+    repeats only requests that read. A host that is killed answers again within milliseconds.
     """
-    kinds = dict(zip(("readers", "writers", "heavy"), profile.http_ports, strict=True))
+    kinds = dict(profile.sockets)
     for name in ("readers", "writers"):
         kinds |= {f"{name}_{number + 1}": kinds[name][number::3] or kinds[name] for number in range(3)}
     return "".join(
         f"\n    upstream {name} {{\n        zone {name} 64k;\n        least_conn;\n"
-        + "".join(f"        server 127.0.0.1:{port} max_fails=2 fail_timeout=1s;\n" for port in ports)
-        + f"        keepalive {2 * len(ports)};\n        keepalive_timeout {_IDLE_SECONDS}s;\n    }}\n"
-        for name, ports in kinds.items()
+        + "".join(f"        server unix:{path} max_fails=2 fail_timeout=1s;\n" for path in paths)
+        + (_keep_alive(len(paths)) if name.startswith("readers") else "")
+        + "    }\n"
+        for name, paths in kinds.items()
     )
+
+
+def _keep_alive(hosts: int) -> str:
+    return f"        keepalive {2 * hosts};\n        keepalive_timeout {_IDLE_SECONDS}s;\n"
 
 
 def _map_routes(values: Iterable[tuple[Route, int]]) -> str:

@@ -14,10 +14,11 @@ from layers.core.settings import settings
 _ADMIN_SECRETS = tuple(f"{store}_ADMIN_PASSWORD" for store in ("POSTGRES", "VALKEY", "RABBITMQ", "CASSANDRA", "MINIO"))
 _IN_URLS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "RABBITMQ_PASSWORD")
 _FUNCTIONS_SECRETS = ("CASSANDRA_PASSWORD", "S3_SECRET_ACCESS_KEY", "MEDIA_LINK_SECRET", "CURSOR_SECRET")
-_STACK_SECRETS = (*_ADMIN_SECRETS, *_IN_URLS, "MINIO_RABBITMQ_PASSWORD", "MEDIA_REFERER")
+_STACK_SECRETS = (*_ADMIN_SECRETS, *_IN_URLS, "MINIO_RABBITMQ_PASSWORD", "MEDIA_REFERER", "LIVE_STAGE")
 _BACKUP = ("PHOTOGRAM_BACKUP", "BACKUP_GENERATION")
 _STACK_ONLY = (*_STACK_SECRETS, *_BACKUP)
-"""Settings that functions do not get; MEDIA_REFERER is what lets nginx read from MinIO without a signature."""
+"""Settings that functions do not get, or only within a URL; MEDIA_REFERER is what lets nginx read from MinIO without a
+signature."""
 
 _DEFAULTS = {"SECURE_COOKIES": "false", "SESSION_ABSOLUTE_DAYS": "30"}
 """Settings that may be changed in the file, like all that are not an address: other lines are kept too."""
@@ -63,6 +64,7 @@ def write(profile: Profile) -> dict[str, str]:
     values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
     for name, secret in zip(_URLS, _IN_URLS, strict=True):
         values[name] = _with_account(values[name], FUNCTIONS, values[secret])
+    values["LIVE_ENDPOINT_URL"] = f"http://127.0.0.1:{profile.ports.live}/{values['LIVE_STAGE']}"
     if profile.tls:
         values["SECURE_COOKIES"] = "true"
     if profile.name == "test":
@@ -166,7 +168,6 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports.minio}",
         "S3_ACCESS_KEY_ID": FUNCTIONS,
         "S3_BUCKET": "instagram-media",
-        "LIVE_ENDPOINT_URL": f"http://127.0.0.1:{ports.live}",
         "AWS_DEFAULT_REGION": "eu-central-1",  # Lambda sets this and the two keys
         "AWS_ACCESS_KEY_ID": FUNCTIONS,
         "MEDIA_BASE_URL": f"{profile.origin}/media/",

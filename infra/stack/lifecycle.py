@@ -13,7 +13,18 @@ from typing import Any, Literal
 import psutil
 
 from infra.minio import buckets
-from infra.stack import accounts, compose, configs, env_file, ports, programs, provision, readiness, supervision
+from infra.stack import (
+    accounts,
+    commands,
+    compose,
+    configs,
+    env_file,
+    ports,
+    programs,
+    provision,
+    readiness,
+    supervision,
+)
 from infra.stack.profiles import CLONE, Profile
 
 _DEADLINE_SECONDS = 120
@@ -33,7 +44,7 @@ class StackFailed(Exception):
 
 
 ERRORS = (
-    *(StackFailed, env_file.InvalidSetting, ports.Taken),
+    *(StackFailed, env_file.InvalidSetting, ports.Taken, supervision.NotReplaced, commands.CommandFailed),
     *(FileNotFoundError, PermissionError, TimeoutError, subprocess.CalledProcessError),
 )
 """What `up`, `down` and `clean` raise; the messages are for the user."""
@@ -49,9 +60,10 @@ def lock(profile: Profile) -> Iterator[None]:
         yield
 
 
-def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
+def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts: bool = False) -> None:
     """Start everything in the scope and wait until it answers; running programs that have not changed are left alone.
 
+    After a change of the code, or with `replaces_hosts`, the API's hosts are replaced without refusing a request.
     Applies the migrations unless the scope is `stores`. Raises `ERRORS`.
     """
     started = time.monotonic()
@@ -71,11 +83,12 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
     function_hosts = {
         "stores": [],
         "hosts": [each.name for each in hosts],
-        "localstack": ["api", *programs.LOCALSTACK],
+        "localstack": [programs.API, *programs.LOCALSTACK],
     }[scope]
     configuration = profile.state / "supervisord.conf"
     configuration.touch(mode=0o600)
-    configuration.write_text(programs.supervisord(profile, [*stores, *hosts, *localstack, *backup]))
+    guard = programs.guard(profile, scope, reloads=reloads)
+    configuration.write_text(programs.supervisord(profile, [*stores, *hosts, *localstack, *backup, guard]))
     if not was_running:
         supervision.end_orphans(profile)
         provision.delete_metrics(profile)
@@ -110,10 +123,22 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
             env={**os.environ, **env_file.for_administration(settings)},
             check=True,
         )
+        had_api = programs.API in supervision.running(supervisord)
         _start_programs(profile, supervisord, function_hosts, settings)
-    _start_programs(profile, supervisord, [each.name for each in backup], settings)
+        api = next(each for each in hosts if each.name == programs.API)
+        _update_api(profile, supervisord, api, is_new=not had_api, replaces_hosts=replaces_hosts)
+    _start_programs(profile, supervisord, [*(each.name for each in backup), guard.name], settings)
     seconds = time.monotonic() - started
     print(f"The stack runs at {profile.origin} (started in {seconds:.1f} s)", flush=True)
+
+
+def restart(profile: Profile) -> None:
+    """Let the running stack use the current code; no request is refused meanwhile. Raises `ERRORS`."""
+    supervisord = supervision.connect(profile)
+    started = supervision.running(supervisord) if supervisord else set()
+    if programs.API not in started:
+        raise StackFailed(f"The stack does not run. Start it with: {profile.start_command}")
+    up(profile, "localstack" if started & set(programs.LOCALSTACK) else "hosts", replaces_hosts=True)
 
 
 def down(profile: Profile) -> None:
@@ -189,6 +214,19 @@ def clean(profile: Profile, *, confirmed: bool) -> None:
     shutil.rmtree(profile.state)
     shutil.rmtree(profile.metrics, ignore_errors=True)
     print(f"Deleted {profile.state}")
+
+
+def _update_api(
+    profile: Profile, supervisord: Any, api: programs.Program, *, is_new: bool, replaces_hosts: bool
+) -> None:
+    """Replace the API's hosts if they run other code than the current one, which must be importable."""
+    file, current = profile.state / "hosts" / "code", programs.code_fingerprint()
+    if not is_new and (replaces_hosts or not file.exists() or file.read_text() != current):
+        began = time.monotonic()
+        commands.run([*api.command, "--check"], **api.variables)
+        supervision.replace_children(supervisord, api.name)
+        print(f"  the API's hosts were replaced, one after the other, in {time.monotonic() - began:.1f} s", flush=True)
+    file.write_text(current)
 
 
 def _start_programs(profile: Profile, supervisord: Any, names: list[str], settings: Mapping[str, str]) -> None:

@@ -15,7 +15,6 @@ class Taken(Exception):
 def by_program(profile: Profile) -> dict[str, list[int]]:
     """The ports of each program."""
     ports = profile.ports
-    readers, writers, heavy = profile.http_ports
     return {
         "postgres": [ports.postgres],
         "valkey": [ports.valkey],
@@ -24,7 +23,7 @@ def by_program(profile: Profile) -> dict[str, list[int]]:
         "minio": [ports.minio],
         "cassandra": [ports.cassandra, ports.cassandra_nodes],
         "nginx": [ports.nginx, *ports.api],
-        "api": [*readers, *writers, *heavy, ports.live],
+        "api": [ports.live],
         "localstack": [ports.localstack],
     }
 

@@ -16,6 +16,8 @@ _PRIVATE_PORT = 23000
 _PORT_OFFSETS = {"run": 0, "test": 1000}
 _API_INSTANCES = 3
 _MIN_WRITERS = 4
+NGINX_USER = "www-data"
+"""The user of nginx's workers, if this process is root."""
 _MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it is created with the rights of its owner alone)
 
 
@@ -33,13 +35,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     minio: int
     cassandra: int
     cassandra_nodes: int
-    readers: int
-    """The first port of the HTTP hosts for reads; the others follow."""
-    writers: int
-    """The first port of the HTTP hosts for writes; the others follow."""
-    heavy: int
-    """The first port of the heavy HTTP hosts; the others follow."""
     live: int
+    """Where functions reach live connections."""
     localstack: int
 
 
@@ -75,12 +72,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The name in the URLs that are handed out."""
 
     @property
-    def http_ports(self) -> tuple[range, range, range]:
-        """The ports of the HTTP hosts for reads, for writes, and of the heavy ones."""
-        firsts = (self.ports.readers, self.ports.writers, self.ports.heavy)
-        counts = (self.readers, self.writers, self.heavy)
-        readers, writers, heavy = (range(first, first + count) for first, count in zip(firsts, counts, strict=True))
-        return readers, writers, heavy
+    def sockets(self) -> dict[str, list[Path]]:
+        """The Unix sockets of the function hosts, which only nginx's user may reach, by kind."""
+        counts = {"readers": self.readers, "writers": self.writers, "heavy": self.heavy}
+        folder = self.state / "hosts"
+        numbered = {
+            kind: [folder / f"{kind.removesuffix('s')}-{number + 1}.sock" for number in range(count)]
+            for kind, count in counts.items()
+        }
+        return numbered | {"live": [folder / "live.sock"]}
 
     @property
     def origin(self) -> str:
@@ -137,9 +137,6 @@ def profile(name: Name) -> Profile:
             minio=private + 900,
             cassandra=private + 42,
             cassandra_nodes=private + 700,
-            readers=private + 100,
-            writers=private + 130,
-            heavy=private + 150,
             live=private + 190,
             localstack=private + 566,
         ),

@@ -13,7 +13,11 @@ from infra.stack import debian, fingerprints, pins, venvs
 from infra.stack.env_file import ADMIN, backup_generation, for_functions, rabbitmq_url_of_minio
 from infra.stack.profiles import CLONE, Profile, is_root
 
-HOSTS = ("api", "triggers")
+API = "api"
+"""The program of the API's hosts."""
+TRIGGERS = "triggers"
+"""The host that stops while LocalStack runs: its rules and the invoker call the functions instead."""
+HOSTS = (API, TRIGGERS)
 LOCALSTACK = ("localstack", "invoker")
 """The programs that run functions in LocalStack."""
 FUNCTION_HOSTS = (*HOSTS, *LOCALSTACK)
@@ -23,8 +27,6 @@ BACKUP = "backup"
 CLIENTS = (*FUNCTION_HOSTS, BACKUP)
 """Programs that stop before the stores."""
 REPLICATION_SLOT = "photogram_backup"
-TRIGGERS = "triggers"
-"""The host that stops while LocalStack runs: its rules and the invoker call the functions instead."""
 
 _OLDEST_POSTGRES = 15
 _CODE = ("local", "chalice", "environments", "events", "backup")
@@ -124,9 +126,8 @@ def _without_locked_memory() -> list[str]:
 
 def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = False) -> list[Program]:
     """The function hosts; with `reloads`, they restart themselves when the code changes."""
-    python, code = sys.executable, "" if reloads else _code_fingerprint()
+    python, code = sys.executable, "" if reloads else code_fingerprint()
     reload = ["--reload"] if reloads else []
-    readers, writers, heavy = profile.http_ports
     variables = {
         **for_functions(settings),
         "PYTHONUNBUFFERED": "1",
@@ -135,14 +136,14 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
     }
     return [
         Program(
-            name="api",
+            name=API,
             command=[
                 *(python, "-m", "infra.local.serve_all", "--logs", f"{profile.state}/logs"),
-                *("--light", f"{_port_range(readers)},{_port_range(writers)}", "--heavy", _port_range(heavy)),
-                *("--live", str(profile.ports.live), *reload),
+                *(part for kind, paths in profile.sockets.items() for part in (f"--{kind}", *map(str, paths))),
+                *reload,
             ],
-            variables=variables,
-            fingerprint=code,
+            variables=variables,  # without a fingerprint: `up` replaces its hosts one by one after a change of the code
+            stop_seconds=40,
         ),
         Program(
             name=TRIGGERS,
@@ -175,7 +176,7 @@ def backup(profile: Profile, settings: Mapping[str, str]) -> list[Program]:
             name=BACKUP,
             command=["nice", "-n", "10", sys.executable, "-m", "infra.backup", "run", "--profile", profile.name],
             variables={"PYTHONUNBUFFERED": "1", "PHOTOGRAM_STATE": str(profile.state.parent)},
-            fingerprint=_code_fingerprint(),
+            fingerprint=code_fingerprint(),
         ),
     ]
 
@@ -211,9 +212,22 @@ def localstack(profile: Profile, settings: Mapping[str, str]) -> list[Program]:
             command=["nice", "-n", "5", sys.executable, "-m", "infra.localstack.invoke_from_queues"],
             variables={**for_functions(settings), "PYTHONUNBUFFERED": "1"},
             stop_seconds=35,
-            fingerprint=_code_fingerprint(),
+            fingerprint=code_fingerprint(),
         ),
     ]
+
+
+def guard(profile: Profile, scope: str, *, reloads: bool) -> Program:
+    """What starts the stack again, in the same scope, when its supervisord has died."""
+    verb = ["infra.localstack", "up"] if scope == "localstack" else ["infra.stack", "up"]
+    options = [*(["--only", "stores"] if scope == "stores" else []), *(["--reload"] if reloads else [])]
+    return Program(
+        name="guard",
+        command=[
+            *(sys.executable, "-m", "infra.stack.guard", f"{profile.state}/logs/guard.log"),
+            *(sys.executable, "-m", *verb, "--profile", profile.name, *options),
+        ],
+    )
 
 
 def supervisord(profile: Profile, programs: list[Program]) -> str:
@@ -236,6 +250,15 @@ minfds=4096
 {"user=root" if is_root() else ""}
 """
     return head + "".join(_program(profile, each) for each in programs)
+
+
+@functools.cache
+def code_fingerprint() -> str:
+    """A hash of the code that the hosts run, so that a second `up` restarts them only after a change."""
+    files = [CLONE / "requirements.lock", CLONE / "template.yaml", *(CLONE / "infra").glob("*.py")]
+    for folder in ("functions", "layers", *(f"infra/{name}" for name in _CODE)):
+        files += (CLONE / folder).rglob("*.py")
+    return fingerprints.of_files(files, below=CLONE)
 
 
 def postgres_program(name: str) -> Path:
@@ -341,10 +364,6 @@ def _program(profile: Profile, program: Program) -> str:
     return f"\n[program:{program.name}]\n" + "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
-def _port_range(ports: range) -> str:
-    return f"{ports[0]}-{ports[-1]}"
-
-
 def _quote(value: str) -> str:
     quote = '"' if "'" in value else "'"
     if quote in value or "\n" in value:
@@ -354,12 +373,3 @@ def _quote(value: str) -> str:
 
 def _escape(text: str) -> str:
     return text.replace("%", "%%")
-
-
-@functools.cache
-def _code_fingerprint() -> str:
-    """A hash of the code that the hosts run, so that a second `up` restarts them only after a change."""
-    files = [CLONE / "requirements.lock", CLONE / "template.yaml", *(CLONE / "infra").glob("*.py")]
-    for folder in ("functions", "layers", *(f"infra/{name}" for name in _CODE)):
-        files += (CLONE / folder).rglob("*.py")
-    return fingerprints.of_files(files, below=CLONE)

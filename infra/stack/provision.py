@@ -1,5 +1,6 @@
 """Creates what must exist before the stores start, and the database after PostgreSQL has started."""
 
+import grp
 import os
 import pwd
 import shutil
@@ -11,7 +12,7 @@ from typing import Final
 import psycopg
 
 from infra.stack.env_file import ADMIN, for_administration
-from infra.stack.profiles import Profile, is_root
+from infra.stack.profiles import NGINX_USER, Profile, is_root
 from infra.stack.programs import REPLICATION_SLOT, postgres_folder, postgres_program
 
 FIND_DATABASE: Final = "SELECT 1 FROM pg_database WHERE datname = 'photogram'"
@@ -32,6 +33,11 @@ def create_folders(profile: Profile) -> None:
     (profile.state / "localstack" / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in ("minio", "cassandra", "rabbitmq"):
         (profile.state / folder).chmod(0o700)
+    sockets = profile.state / "hosts"
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    if is_root():
+        os.chown(sockets, 0, grp.getgrnam(NGINX_USER).gr_gid)
+        sockets.chmod(0o2710)  # sockets get the folder's group
     profile.metrics.mkdir(mode=0o700, exist_ok=True)
     if profile.metrics.stat().st_uid != os.geteuid():
         raise PermissionError(f"{profile.metrics} belongs to another user, who would read and change the metrics")

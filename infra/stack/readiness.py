@@ -1,15 +1,17 @@
 """Checks each program of the stack with a request in its own protocol."""
 
 import http.client
+import itertools
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pika
 import psycopg
 
-from infra.stack import env_file, ports
+from infra.stack import env_file
 from infra.stack.profiles import Profile
 from layers.rabbitmq.connection import UNAVAILABLE_ERRORS
 
@@ -43,9 +45,10 @@ def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
             _cassandra(profile.ports.cassandra)
         case "nginx":
             _http(profile.ports.nginx, "/", is_tls=profile.tls is not None)
-        case "api" | "localstack":
-            for port in ports.by_program(profile)[program]:
-                _http(port, "/_localstack/health" if program == "localstack" else "/api/health/live")
+        case "localstack":
+            _http(profile.ports.localstack, "/_localstack/health")
+        case "api":
+            _hosts(itertools.chain(*profile.sockets.values()))
         case _:
             pass
 
@@ -71,13 +74,36 @@ def _cassandra(port: int) -> None:
             raise OSError(f"unexpected answer {answer.hex()}")
 
 
+def _hosts(paths: Iterable[Path]) -> None:
+    for path in paths:
+        _get(_UnixConnection(path), "/api/health/live")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
 def _http(port: int | None, path: str, *, is_tls: bool = False) -> None:
     """The certificate is not checked: it is for the name under which users reach the system."""
-    connection = (
+    _get(
         http.client.HTTPSConnection("127.0.0.1", port, timeout=_SECONDS, context=ssl._create_unverified_context())  # noqa: S323, SLF001
         if is_tls
-        else http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS),
+        path,
     )
+
+
+def _get(connection: http.client.HTTPConnection, path: str) -> None:
     try:
         connection.request("GET", path)
         if (status := connection.getresponse().status) != _OK:

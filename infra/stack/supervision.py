@@ -17,9 +17,14 @@ from infra.stack.profiles import Profile
 
 _START_SECONDS = 10
 _END_SECONDS = 10
+_REPLACE_SECONDS = 60
 _PAUSE_SECONDS = 0.1
 _RUNNING = ("STARTING", "RUNNING", "STOPPING", "BACKOFF")
 _STOPPED = ("STOPPED", "EXITED", "FATAL")
+
+
+class NotReplaced(Exception):
+    """A program has not replaced its processes; the message names its log."""
 
 
 def connect(profile: Profile) -> Any:
@@ -79,6 +84,17 @@ def stop_programs(supervisord: Any, names: Collection[str]) -> set[str]:
     while any(each["group"] in stopped and each["statename"] in _RUNNING for each in supervisord.getAllProcessInfo()):
         time.sleep(_PAUSE_SECONDS)
     return stopped
+
+
+def replace_children(supervisord: Any, name: str) -> None:
+    """Send a program SIGHUP, on which it replaces its child processes, and wait; raises `NotReplaced`."""
+    program = psutil.Process(supervisord.getProcessInfo(name)["pid"])
+    before = program.children()
+    supervisord.signalProcess(name, "HUP")
+    _, kept = psutil.wait_procs(before, timeout=_REPLACE_SECONDS)
+    if kept or not program.is_running():
+        log = supervisord.getProcessInfo(name)["stdout_logfile"]
+        raise NotReplaced(f"{name} still runs the code of before; its log says why: {log}")
 
 
 def running(supervisord: Any) -> set[str]:

@@ -186,7 +186,7 @@ def side(name: str, size: Size) -> Iterator[Side]:
         log_file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "host.log"
         environment = {"DATABASE_URL": url, "VALKEY_URL": valkey_url, "RATE_LIMITS": NO_LIMITS}
         command = [sys.executable, "-m", "infra.local.serve", "--port", str(port)]
-        stack.enter_context(running(command, port=port, log_file=log_file, environment=environment))
+        stack.enter_context(running(command, address=port, log_file=log_file, environment=environment))
         yield Side(data, port, valkey)
 
 

@@ -23,7 +23,8 @@ def gateway(folder: Path) -> Iterator[tuple[Host, int]]:
     """An environment of the gateway and its port; logs go to the folder."""
     port = free_port()
     command = [sys.executable, "-m", "infra.local.serve", "--port", str(port)]
-    with running(command, port=port, log_file=folder / "gateway.log", environment={"RATE_LIMITS": NO_LIMITS}) as host:
+    log_file = folder / "gateway.log"
+    with running(command, address=port, log_file=log_file, environment={"RATE_LIMITS": NO_LIMITS}) as host:
         yield host, port
 
 
@@ -34,7 +35,7 @@ def raw_granian(folder: Path, body: bytes) -> Iterator[tuple[Host, int]]:
     file = folder / "body.json"
     file.write_bytes(body)
     command = [sys.executable, "-m", "tests.bench.raw_host", "--port", str(port), "--file", str(file)]
-    with running(command, port=port, log_file=folder / "raw_granian.log") as host:
+    with running(command, address=port, log_file=folder / "raw_granian.log") as host:
         yield host, port
 
 
@@ -44,7 +45,7 @@ def chalice_local(folder: Path) -> Iterator[tuple[Host, int]]:
     port = free_port()
     command = [*_CHALICE, "--no-autoreload", "--port", str(port)]
     log_file = folder / "chalice_local.log"
-    with running(command, port=port, log_file=log_file, environment={"RATE_LIMITS": NO_LIMITS}) as host:
+    with running(command, address=port, log_file=log_file, environment={"RATE_LIMITS": NO_LIMITS}) as host:
         yield host, port
 
 

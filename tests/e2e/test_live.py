@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from queue import Empty, Queue
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
 import pytest
 from PIL import Image
 
+from layers.core.settings import settings
 from layers.postgres import users
 from layers.postgres.connection import transaction
 from tests.pictures import phone_photo
@@ -300,6 +302,18 @@ def test_a_connection_that_valkey_has_forgotten_is_closed_when_it_pings(grace: C
             valkey().delete(key)
         listener.say(action="ping")
         until(lambda: listener.is_closed, seconds=5)
+
+
+@pytest.mark.parametrize("stage", ["", "/prod", "/../"])
+def test_whoever_does_not_know_the_stage_cannot_send(grace: Caller, stage: str) -> None:
+    address = urlsplit(settings().live_endpoint_url).netloc
+    with listening(grace) as listener:
+        listener.resumed()
+        connection_id = str(valkey().keys("connection:*")[0]).partition(":")[2]
+        answer = httpx.post(f"http://{address}{stage}/@connections/{connection_id}", content=b"forged")
+
+        assert answer.status_code == 404
+        assert listener.is_silent()
 
 
 def test_a_listener_receives_events_again_after_its_function_was_killed(ada: Caller, grace: Caller, talk: str) -> None:

@@ -57,7 +57,8 @@ def _restart_hosts(stack: Profile, settings: Mapping[str, str], of_hosts: Mappin
     """Give supervisord the same programs, with these settings for the hosts; only those restart."""
     stores = programs.stores(stack, settings, configs.render(stack, settings))
     hosts = programs.hosts(stack, of_hosts)
-    text = programs.supervisord(stack, [*stores, *hosts, *programs.localstack(stack, settings)])
+    guard = programs.guard(stack, "hosts", reloads=False)
+    text = programs.supervisord(stack, [*stores, *hosts, *programs.localstack(stack, settings), guard])
     (stack.state / "supervisord.conf").write_text(text)
     supervision.start_programs(supervision.start(stack), [each.name for each in hosts])
     until(lambda: all(services.answers(part) for part in programs.HOSTS), seconds=60, every=0.2)

@@ -50,16 +50,23 @@ def free_port() -> int:
         return port
 
 
+def client_of(address: int | Path) -> httpx.Client:
+    """An HTTP client of a port on loopback, or of a Unix socket."""
+    port = address if isinstance(address, int) else 80
+    transport = httpx.HTTPTransport(uds=None if isinstance(address, int) else str(address))
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, transport=transport)
+
+
 @contextlib.contextmanager
 def running(
     command: Sequence[str],
     *,
-    port: int,
+    address: int | Path,
     log_file: Path,
     folder: Path = ROOT,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Host]:
-    """A host that answers `/api/health`; it is killed at the end of the context."""
+    """A host that answers `/api/health` at a port or a Unix socket; it is killed at the end of the context."""
     with log_file.open("w") as log:
         process = subprocess.Popen(
             command,
@@ -69,7 +76,7 @@ def running(
             stderr=subprocess.STDOUT,
             text=True,
         )
-    host = Host(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10), log_file)
+    host = Host(process, client_of(address), log_file)
     try:
         until(lambda: host.get("/api/health") or process.poll() is not None, seconds=30)
         assert process.poll() is None, host.log
@@ -85,7 +92,7 @@ def environment(tmp_path: Path, *arguments: str, folder: Path = ROOT) -> Iterato
     """An HTTP host, started as supervisord starts it."""
     port = free_port()
     command = [sys.executable, "-m", "infra.local.serve", "--port", str(port), *arguments]
-    with running(command, port=port, log_file=tmp_path / "host.log", folder=folder) as host:
+    with running(command, address=port, log_file=tmp_path / "host.log", folder=folder) as host:
         yield host
 
 

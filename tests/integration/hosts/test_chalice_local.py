@@ -17,7 +17,7 @@ def chalice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         *(str(Path(sys.executable).with_name("chalice")), "--project-dir", "infra/chalice", "local"),
         *("--no-autoreload", "--port", str(port)),
     ]
-    with running(command, port=port, log_file=tmp_path_factory.mktemp("chalice") / "log") as host:
+    with running(command, address=port, log_file=tmp_path_factory.mktemp("chalice") / "log") as host:
         yield host
 
 

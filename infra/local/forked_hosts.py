@@ -1,0 +1,170 @@
+"""Processes that are forked from this one: each is replaced when it ends, when it hangs, and when the code changes."""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, NoReturn
+
+from layers.core.logging import logger
+
+type Work = Callable[[Callable[[], None]], object]
+"""What a process does until SIGTERM. It calls its argument at least every second, as a sign that it runs."""
+
+_MIN_SECONDS: Final = 1
+"""A process that ends sooner than this is replaced only after this time."""
+_HUNG_SECONDS: Final = 10
+"""A process that has given no sign for this time, because it is stopped or holds the interpreter's lock, is killed."""
+_END_SECONDS: Final = 35
+"""A process that was asked to end is killed after this time, in which every request ends."""
+_CHECK_SECONDS: Final = 1
+_REPLACE_SECONDS: Final = 0.02
+_PR_SET_PDEATHSIG: Final = 1
+_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class ForkedHosts:
+    """One process for each name, until SIGTERM or SIGINT.
+
+    SIGHUP calls `restart` with the processes that run, by id. It executes the program again and passes them to the next
+    `ForkedHosts` as `predecessors`. These end one after the other, each when the new process of its name runs; those
+    whose names are in `alone` end before the new one starts.
+    """
+
+    def __init__(
+        self,
+        works: Mapping[str, Work],
+        *,
+        restart: Callable[[Mapping[int, str]], None],
+        predecessors: Mapping[int, str],
+        alone: Collection[str],
+    ) -> None:
+        self._works = works
+        self._restart = restart
+        self._predecessors = dict(predecessors)
+        self._alone = set(alone)
+        self._running: dict[int, str] = {}
+        self._started_at = {name: -float(_MIN_SECONDS) for name in works}
+        self._ends_at: dict[int, float] = {}
+        """When a process that was asked to end is killed."""
+        self._signs = _Signs(list(works))
+        self._is_stopping = False
+        self._checked_at = self._watches_since = time.monotonic()
+
+    def run(self) -> None:
+        """Start the processes and replace them; returns when all have ended. This process must have no threads."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self._start_missing()
+        while self._running or self._predecessors or not self._is_stopping:
+            received = signal.sigtimedwait(_SIGNALS, _REPLACE_SECONDS if self._predecessors else _CHECK_SECONDS)
+            self._remove_ended()
+            match received and received.si_signo:
+                case signal.SIGTERM | signal.SIGINT:
+                    self._stop()
+                case signal.SIGHUP if not self._is_stopping:
+                    self._restart(self._predecessors | self._running)
+            self._start_missing()
+            self._end_predecessor()
+            self._kill_hung()
+
+    def _start_missing(self) -> None:
+        """Start each process that does not run; one with a predecessor only when this is the next to end."""
+        if self._is_stopping:
+            return
+        now, names = time.monotonic(), list(self._predecessors.values())
+        kept_back = (set(names[1:]) - set(names[:1])) | (self._alone & set(names)) | set(self._running.values())
+        for name in self._works:
+            if name not in kept_back and now >= self._started_at[name] + _MIN_SECONDS:
+                self._start(name, now)
+
+    def _start(self, name: str, now: float) -> None:
+        self._started_at[name] = now
+        self._signs.clear(name)
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _run_child(parent, lambda: self._works[name](lambda: self._signs.give(name)))
+        self._running[pid] = name
+
+    def _remove_ended(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                pid, status = ended
+                name = self._running.pop(pid, None) or self._predecessors.pop(pid, None)
+                was_asked = self._ends_at.pop(pid, None) is not None
+                if not was_asked:
+                    logger().error("process ended", host=name, exit_code=os.waitstatus_to_exitcode(status))
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        for pid in (*self._running, *self._predecessors):
+            self._ask_to_end(pid)
+
+    def _end_predecessor(self) -> None:
+        """Ask the next predecessor to end, if its successor runs or must not run beside it."""
+        for pid, name in list(self._predecessors.items())[:1]:
+            if name in self._alone or name not in self._works or self._signs.age(name) is not None:
+                self._ask_to_end(pid)
+
+    def _ask_to_end(self, pid: int) -> None:
+        if pid not in self._ends_at:
+            self._ends_at[pid] = time.monotonic() + _END_SECONDS
+            os.kill(pid, signal.SIGTERM)
+
+    def _kill_hung(self) -> None:
+        now = time.monotonic()
+        if now > self._checked_at + 2 * _CHECK_SECONDS:  # this process was stopped itself, probably with the others
+            self._watches_since = now
+        self._checked_at = now
+        for pid, name in self._running.items():
+            age = self._signs.age(name)
+            if age and min(age, now - self._watches_since) > _HUNG_SECONDS and pid not in self._ends_at:
+                logger().error("process hangs", host=name, seconds=round(age))
+                os.kill(pid, signal.SIGKILL)
+        for pid, ends_at in self._ends_at.items():
+            if now > ends_at:
+                os.kill(pid, signal.SIGKILL)
+
+
+class _Signs:
+    """When each process last showed that it runs, in memory that is shared with the forked processes."""
+
+    def __init__(self, names: list[str]) -> None:
+        size = len(names) * ctypes.sizeof(ctypes.c_double)
+        self._times = (ctypes.c_double * len(names)).from_buffer(mmap.mmap(-1, size))
+        self._positions = {name: position for position, name in enumerate(names)}
+
+    def give(self, name: str) -> None:
+        """Say that this process runs."""
+        self._times[self._positions[name]] = time.monotonic()
+
+    def clear(self, name: str) -> None:
+        """Forget the process before."""
+        self._times[self._positions[name]] = 0
+
+    def age(self, name: str) -> float | None:
+        """The seconds since the last sign; None if there was none yet."""
+        at = self._times[self._positions[name]]
+        return time.monotonic() - at if at else None
+
+
+def _run_child(parent: int, work: Callable[[], object]) -> NoReturn:
+    """Run `work` in this process, which was forked just now, and end it."""
+    exit_code = 1
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # a parent that is killed leaves no process behind
+        if os.getppid() == parent:
+            work()
+            exit_code = 0
+    except BaseException:  # noqa: BLE001 (nothing may leave a forked process but its exit)
+        logger().exception("process failed")
+    finally:
+        sys.stdout.flush()
+        os._exit(exit_code)
