@@ -1,6 +1,6 @@
 # Each target runs one module, which can also be run by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run stop status clean package audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke openapi test test-stack lint check bench soak schemathesis lock rules
+.PHONY: help install run restart stop status clean service service-remove package audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -18,6 +18,9 @@ run: install ## start everything, create the demo accounts and posts, and print 
 	@$(STACK) up --profile run
 	@$(WITH_SETTINGS) infra.demo
 
+restart: ## let the running stack use the current code, without refusing a request
+	@$(STACK) restart --profile $(PROFILE)
+
 stop: ## stop everything; the data are kept
 	@$(STACK) down --profile $(PROFILE)
 
@@ -26,6 +29,12 @@ status: ## print the state of each program, and the log of each that failed
 
 clean: ## delete all data, after confirmation
 	@$(STACK) clean --profile $(PROFILE)
+
+service: ## let systemd start and supervise the stack
+	@$(PYTHON) -m infra.stack.service install
+
+service-remove: ## undo `make service`; the data are kept
+	@$(PYTHON) -m infra.stack.service remove
 
 logs: ## follow the logs, of some programs with PART="rabbitmq triggers", of a function with FN=… [HOST=localstack]
 ifdef FN
@@ -41,7 +50,7 @@ ifeq ($(HOST),localstack)
 else
 	@$(MAKE) install
 	@$(STACK) up --profile run --reload
-	@$(STACK) logs --profile run api light heavy live triggers
+	@$(STACK) logs --profile run api reader writer heavy live triggers
 endif
 
 audit: ## look up known vulnerabilities of what `make package` has built

@@ -66,7 +66,7 @@ def main() -> int:
                     succeeded &= run_suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
                 with _timed("history checker, a short run", seconds):
                     succeeded &= _run([*_HISTORY, "--faults", "14", "--actions", "500"])
-            with _timed("restore drill, on a stack of its own", seconds):
+            with _timed("drills, on stacks of their own", seconds):
                 succeeded &= run_suite([*_PYTEST, "tests/drill"], counts)
             with (
                 _timed("deploying to LocalStack, and the process executor's tests", seconds),
