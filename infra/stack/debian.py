@@ -21,6 +21,7 @@ ALL = (
     "valkey-server",
     "chromium",  # drives the browser tests
     "wrk",  # drives the benchmarks
+    "systemd",  # systemd-analyze checks the unit of `make service`
     *PHOTOGRAPHS,
 )
 _VALKEY = "valkey-server"
