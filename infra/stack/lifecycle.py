@@ -14,6 +14,7 @@ import psutil
 
 from infra.minio import buckets
 from infra.stack import accounts, compose, configs, env_file, ports, programs, provision, readiness, supervision
+from infra.stack.commands import CommandFailed
 from infra.stack.profiles import CLONE, Profile
 
 _DEADLINE_SECONDS = 120
@@ -33,7 +34,7 @@ class StackFailed(Exception):
 
 
 ERRORS = (
-    *(StackFailed, env_file.InvalidSetting, ports.Taken),
+    *(StackFailed, env_file.InvalidSetting, ports.Taken, CommandFailed),
     *(FileNotFoundError, PermissionError, TimeoutError, subprocess.CalledProcessError),
 )
 """What `up`, `down` and `clean` raise; the messages are for the user."""
@@ -63,6 +64,11 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
     backup = programs.backup(profile, settings)
     if backup and in_docker:
         raise StackFailed("A backup needs stores that run without Docker: set PHOTOGRAM_DOCKER=no")
+    if env_file.stores_ca_file(settings) and (in_docker or scope == "localstack"):
+        raise StackFailed(
+            "Neither stores in Docker nor functions in LocalStack can use TLS to the stores: "
+            "set PHOTOGRAM_DOCKER=no, or PHOTOGRAM_STORES_TLS=no"
+        )
     stores = [] if in_docker else programs.stores(profile, settings, rendered)
     hosts = programs.hosts(profile, settings, reloads=reloads)
     localstack = programs.localstack(profile, settings)
@@ -100,6 +106,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
         secret_key=settings["MINIO_ADMIN_PASSWORD"],
         bucket=settings["S3_BUCKET"],
         referer=settings["MEDIA_REFERER"],
+        ca_file=env_file.stores_ca_file(settings),
     )
     superseded = {"stores": (), "hosts": ("invoker",), "localstack": (programs.TRIGGERS,)}[scope]
     supervision.stop_programs(supervisord, superseded)

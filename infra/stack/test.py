@@ -40,7 +40,8 @@ _WITHOUT_HOSTS = ("integration",)
 def main() -> int:
     """0 if every check passed, and every test passed and none was skipped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    os.environ.pop("PHOTOGRAM_BACKUP", None)  # it is meant for the stack of `make run`
+    for name in ("PHOTOGRAM_BACKUP", "PHOTOGRAM_STORES_TLS"):
+        os.environ.pop(name, None)  # they are meant for the stack of `make run`
     seconds: dict[str, float] = {}
     counts: Counter[str] = Counter()
     succeeded = _run([*_RULES, "clear"])
@@ -66,7 +67,7 @@ def main() -> int:
                     succeeded &= run_suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
                 with _timed("history checker, a short run", seconds):
                     succeeded &= _run([*_HISTORY, "--faults", "14", "--actions", "500"])
-            with _timed("restore drill, on a stack of its own", seconds):
+            with _timed("drills, on stacks of their own", seconds):
                 succeeded &= run_suite([*_PYTEST, "tests/drill"], counts)
             with (
                 _timed("deploying to LocalStack, and the process executor's tests", seconds),
