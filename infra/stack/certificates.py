@@ -18,8 +18,8 @@ CERTIFICATE: Final = "public.crt"
 KEY: Final = "private.key"
 POSTGRES_KEY: Final = "postgres.key"
 """The same key for PostgreSQL's user: PostgreSQL refuses one that others may read."""
-KEYSTORE: Final = "cassandra.p12"
-KEYSTORE_PASSWORD: Final = "photogram"  # noqa: S105 (Java wants one; the rights of the file protect the key)
+KEYSTORE: Final = "cassandra.pem"
+"""Key and certificate in one file, for Cassandra."""
 
 _AUTHORITY_KEY: Final = "authority.key"
 _AUTHORITY_DAYS: Final = 3650
@@ -76,12 +76,8 @@ def _create_certificate(target: Path, days: int) -> None:
         *("-extensions", "server", "-days", str(days), "-subj", f"/CN={NAME}"),
         *("-CA", str(target / AUTHORITY), "-CAkey", str(target / _AUTHORITY_KEY), "-keyout", key, "-out", certificate),
     )
-    commands.run(
-        [
-            *("openssl", "pkcs12", "-export", "-in", certificate, "-inkey", key),
-            *("-out", str(target / KEYSTORE), "-passout", f"pass:{KEYSTORE_PASSWORD}"),
-        ]
-    )
+    (target / KEYSTORE).touch(mode=0o600)
+    (target / KEYSTORE).write_text("".join((target / name).read_text() for name in (KEY, CERTIFICATE)))
     shutil.copy2(key, target / POSTGRES_KEY)
     if is_root():
         shutil.chown(target / POSTGRES_KEY, "postgres", "postgres")

@@ -117,7 +117,6 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
         "certificate_name": certificates.NAME,
         "postgres_key": str(tls / certificates.POSTGRES_KEY),
         "keystore": str(tls / certificates.KEYSTORE),
-        "keystore_password": certificates.KEYSTORE_PASSWORD,
         "postgres_port": str(ports.postgres),
         "postgres_fsync": "off" if profile.name == "test" else "on",
         "valkey_port": str(ports.valkey),

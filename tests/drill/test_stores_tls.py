@@ -1,6 +1,8 @@
 """A stack with TLS between its parts: everything works, and nothing is said without it or to a stranger."""
 
 import os
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +19,7 @@ from cassandra.cluster import NoHostAvailable
 from infra.stack import certificates
 from infra.stack.profiles import profile
 from layers.cassandra import connection as cassandra
+from layers.core import tls
 from layers.core.settings import settings
 from layers.media import connection as media
 from layers.media.object_requests import Request, Requests
@@ -161,3 +164,14 @@ def test_it_is_backed_up_and_its_commands_work(stack: OwnStack) -> None:
     assert "Made" in stack.run("infra.backup", "base")
     assert "No file is missing" in stack.run("infra.backup", "check")
     assert "All started programs answer" in stack.run("infra.stack", "status")
+
+
+def test_cassandra_takes_no_other_node(stack: OwnStack) -> None:
+    connection = socket.create_connection(("127.0.0.1", stack.profile.ports.cassandra_nodes), 5)
+    ca_file = stack.settings()["STORES_CA_FILE"]
+
+    with (
+        tls.secure(connection, name="127.0.0.1", ca_file=ca_file) as secured,
+        pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"),
+    ):
+        secured.recv(1)
