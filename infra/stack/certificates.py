@@ -36,13 +36,14 @@ def folder(profile: Profile) -> Path:
 
 
 def provide(profile: Profile, *, days: int = _DAYS) -> str:
-    """The certificate in PEM. It is created if there is none, and renewed if it expires soon, with `days` of validity.
+    """The certificate in PEM. It is created if a file is missing, and renewed, for so many days, if it expires soon.
 
     The authority stays, so that clients trust the new certificate too, unless it expires before the certificate.
     Raises `CommandFailed`.
     """
     present = folder(profile)
-    if not _is_valid(present / CERTIFICATE, _RENEWED_DAYS):
+    is_whole = all((present / name).is_file() for name in (AUTHORITY, KEY, POSTGRES_KEY, KEYSTORE))
+    if not is_whole or not _is_valid(present / CERTIFICATE, _RENEWED_DAYS):
         new = present.with_name("tls-new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(mode=0o711)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from infra.stack import certificates, configs, env_file
-from infra.stack.certificates import AUTHORITY, CERTIFICATE, KEY
+from infra.stack.certificates import AUTHORITY, CERTIFICATE, KEY, KEYSTORE
 from infra.stack.env_file import InvalidSetting
 from infra.stack.profiles import Profile, profile
 from layers.core import tls
@@ -90,6 +90,16 @@ def test_an_authority_that_would_expire_first_is_replaced(stack: Profile, monkey
 
     assert (certificates.folder(stack) / AUTHORITY).read_text() != authority
     assert connect(stack, "localhost", certificates.folder(stack) / AUTHORITY)
+
+
+def test_a_missing_file_is_made_again(stack: Profile) -> None:
+    certificates.provide(stack)
+    names = {path.name for path in certificates.folder(stack).iterdir()}
+    (certificates.folder(stack) / KEYSTORE).unlink()
+
+    certificates.provide(stack)
+
+    assert {path.name for path in certificates.folder(stack).iterdir()} == names
 
 
 def test_keys_are_readable_by_their_owner_alone(stack: Profile) -> None:
