@@ -58,17 +58,17 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
     started = time.monotonic()
     provision.create_folders(profile)
     settings = env_file.write(profile)
-    rendered = configs.render(profile, settings)
-    configs.publish_web(profile)
     in_docker = compose.is_chosen(profile)
-    backup = programs.backup(profile, settings)
-    if backup and in_docker:
-        raise StackFailed("A backup needs stores that run without Docker: set PHOTOGRAM_DOCKER=no")
     if env_file.stores_ca_file(settings) and (in_docker or scope == "localstack"):
         raise StackFailed(
             "Neither stores in Docker nor functions in LocalStack can use TLS to the stores: "
             "set PHOTOGRAM_DOCKER=no, or PHOTOGRAM_STORES_TLS=no"
         )
+    rendered = configs.render(profile, settings)
+    configs.publish_web(profile)
+    backup = programs.backup(profile, settings)
+    if backup and in_docker:
+        raise StackFailed("A backup needs stores that run without Docker: set PHOTOGRAM_DOCKER=no")
     stores = [] if in_docker else programs.stores(profile, settings, rendered)
     hosts = programs.hosts(profile, settings, reloads=reloads)
     localstack = programs.localstack(profile, settings)
