@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from infra.backup import folder
 from infra.backup.folder import Generation
+from infra.stack.env_file import stores_ca_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -100,6 +101,7 @@ def connect(settings: Mapping[str, str]) -> "S3Client":
     return boto3.client(
         "s3",
         endpoint_url=settings["S3_ENDPOINT_URL"],
+        verify=stores_ca_file(settings) or None,
         aws_access_key_id=settings["S3_ACCESS_KEY_ID"],
         aws_secret_access_key=settings["S3_SECRET_ACCESS_KEY"],
         region_name="us-east-1",

@@ -16,7 +16,7 @@ from infra.backup.folder import BackupFailed
 from infra.stack import commands
 from infra.stack.env_file import ADMIN, for_administration
 from infra.stack.profiles import Profile
-from infra.stack.programs import REPLICATION_SLOT, postgres_program
+from infra.stack.programs import REPLICATION_SLOT, postgres_program, postgres_variables
 
 _STREAM_SECONDS = 20
 _PAUSE_SECONDS = 0.05
@@ -40,7 +40,7 @@ def make_base(profile: Profile, settings: Mapping[str, str], target: Path) -> No
             *("--wal-method", "none", "--no-password"),
             *("--host", "127.0.0.1", "--port", str(profile.ports.postgres), "--username", ADMIN),
         ],
-        PGPASSWORD=settings["POSTGRES_ADMIN_PASSWORD"],
+        **postgres_variables(settings),
     )
 
 

@@ -27,10 +27,11 @@ def main() -> None:
         secret_key=settings().s3_secret_access_key or "",
         bucket=settings().s3_bucket,
         referer=os.environ["MEDIA_REFERER"],
+        ca_file=settings().stores_ca_file,
     )
 
 
-def apply(*, endpoint: str, access_key: str, secret_key: str, bucket: str, referer: str) -> None:
+def apply(*, endpoint: str, access_key: str, secret_key: str, bucket: str, referer: str, ca_file: str) -> None:
     """Create the bucket if needed and set its policy, expiry and notification.
 
     Raises botocore's errors, also if MinIO has no notification target of the name in NOTIFICATION.
@@ -38,6 +39,7 @@ def apply(*, endpoint: str, access_key: str, secret_key: str, bucket: str, refer
     store = boto3.client(
         "s3",
         endpoint_url=endpoint,
+        verify=ca_file or None,
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
         region_name="us-east-1",

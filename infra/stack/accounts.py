@@ -15,9 +15,11 @@ from cassandra.cluster import Cluster, NoHostAvailable
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 from psycopg import sql
+from urllib3 import PoolManager, Retry
 
 from infra.migrate import CREATE_KEYSPACE
-from infra.stack.env_file import ADMIN, FUNCTIONS, for_administration
+from infra.stack.env_file import ADMIN, FUNCTIONS, for_administration, stores_ca_file
+from layers.cassandra.connection import tls_options
 
 if TYPE_CHECKING:
     from cassandra.cluster import Session
@@ -27,6 +29,7 @@ _FIRST_ADMIN: Final = "cassandra"
 """The administrator of a new Cassandra, whose password is the same word."""
 _ROLES_SECONDS: Final = 30
 _PAUSE_SECONDS: Final = 0.2
+_MINIO_SECONDS: Final = 30
 
 FIND_ROLE: Final = "SELECT 1 FROM pg_roles WHERE rolname = %s"
 CREATE_ROLE: Final = "CREATE ROLE {role} LOGIN"
@@ -67,24 +70,23 @@ def create_in_cassandra(settings: Mapping[str, str]) -> None:
 
     Raises `NoHostAvailable` if neither the administrator nor that of a new Cassandra can sign in.
     """
-    port, password = int(settings["CASSANDRA_PORT"]), settings["CASSANDRA_ADMIN_PASSWORD"]
     keyspace = settings["CASSANDRA_KEYSPACE"]
     names = {"role": FUNCTIONS, "password": settings["CASSANDRA_PASSWORD"], "keyspace": keyspace}
-    _create_cassandra_admin(port, password)
-    with _cassandra(port, ADMIN, password) as session:
+    _create_cassandra_admin(settings)
+    with _cassandra(settings, ADMIN, settings["CASSANDRA_ADMIN_PASSWORD"]) as session:
         session.execute(DROP_FIRST_ADMIN)
         session.execute(CREATE_KEYSPACE.format(keyspace=keyspace))
         for statement in (CREATE_CASSANDRA_ROLE, CHANGE_CASSANDRA_ROLE, *CASSANDRA_GRANTS):
             session.execute(statement.format(**names))
 
 
-def _create_cassandra_admin(port: int, password: str) -> None:
-    ends_at = time.monotonic() + _ROLES_SECONDS
+def _create_cassandra_admin(settings: Mapping[str, str]) -> None:
+    password, ends_at = settings["CASSANDRA_ADMIN_PASSWORD"], time.monotonic() + _ROLES_SECONDS
     while True:
-        with contextlib.suppress(NoHostAvailable), _cassandra(port, ADMIN, password):
+        with contextlib.suppress(NoHostAvailable), _cassandra(settings, ADMIN, password):
             return
         try:
-            with _cassandra(port, _FIRST_ADMIN, _FIRST_ADMIN) as session:
+            with _cassandra(settings, _FIRST_ADMIN, _FIRST_ADMIN) as session:
                 session.execute(CREATE_CASSANDRA_ADMIN.format(role=ADMIN, password=password))
         except NoHostAvailable:
             if time.monotonic() > ends_at:
@@ -93,12 +95,13 @@ def _create_cassandra_admin(port: int, password: str) -> None:
 
 
 @contextlib.contextmanager
-def _cassandra(port: int, user: str, password: str) -> "Iterator[Session]":
+def _cassandra(settings: Mapping[str, str], user: str, password: str) -> "Iterator[Session]":
     cluster = Cluster(
         ["127.0.0.1"],
-        port=port,
+        port=int(settings["CASSANDRA_PORT"]),
         protocol_version=5,
         auth_provider=PlainTextAuthProvider(user, password),
+        **tls_options(settings["CASSANDRA_TLS_NAME"], ca_file=stores_ca_file(settings)),
         schema_metadata_enabled=False,
         token_metadata_enabled=False,
     )
@@ -115,7 +118,12 @@ def create_in_minio(settings: Mapping[str, str]) -> None:
     admin = MinioAdmin(
         endpoint=urlsplit(settings["S3_ENDPOINT_URL"]).netloc,
         credentials=StaticProvider(ADMIN, settings["MINIO_ADMIN_PASSWORD"]),
-        secure=False,
+        secure=urlsplit(settings["S3_ENDPOINT_URL"]).scheme == "https",
+        http_client=PoolManager(
+            timeout=_MINIO_SECONDS,
+            retries=Retry(5, backoff_factor=0.2, status_forcelist=[503]),
+            ca_certs=stores_ca_file(settings) or None,
+        ),
     )
     policy = {
         "Version": "2012-10-17",

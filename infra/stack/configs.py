@@ -10,8 +10,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 from infra.rabbitmq import definitions
-from infra.stack import pins
-from infra.stack.env_file import ADMIN, FUNCTIONS, MINIO, backup_generation
+from infra.stack import certificates, pins
+from infra.stack.env_file import ADMIN, FUNCTIONS, MINIO, backup_generation, stores_ca_file
 from infra.stack.profiles import CLONE, NGINX_USER, Profile, is_root
 from infra.template_map import Route, heavy_routes, queues, upload_routes
 
@@ -61,9 +61,13 @@ FILES = {
 
 
 def render(profile: Profile, settings: Mapping[str, str]) -> dict[str, str]:
-    """Write the files that have changed; the text of all files of each program, to detect that it must restart."""
+    """Write the files that have changed; the text of all files of each program, to detect that it must restart.
+
+    With TLS to the stores, the certificate belongs to all. Raises `CommandFailed` if it cannot be created.
+    """
     folder = profile.state / "config"
     folder.mkdir(mode=0o755, exist_ok=True)
+    certificate = certificates.provide(profile) if stores_ca_file(settings) else ""
     values = _values(profile, settings, folder)
     texts = {
         program: {Path(name).name: _fill((INFRA / name).read_text(), values) for name in names}
@@ -81,7 +85,8 @@ def render(profile: Profile, settings: Mapping[str, str]) -> dict[str, str]:
     for files in texts.values():
         for name, text in files.items():
             _write(folder / name, text, is_secret=name == "nginx.conf")
-    return {program: "\n".join(files.values()) for program, files in texts.items()}
+    joined = {program: "\n".join([*files.values(), certificate]) for program, files in texts.items()}
+    return joined | ({"minio": certificate} if certificate else {})
 
 
 def publish_web(profile: Profile) -> None:
@@ -101,8 +106,17 @@ def publish_web(profile: Profile) -> None:
 
 def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict[str, str]:
     ports, state = profile.ports, profile.state
+    ca_file, tls = stores_ca_file(settings), certificates.folder(profile)
     return {
         "config_folder": str(folder),
+        "with_tls": "" if ca_file else "# ",
+        "without_tls": "# " if ca_file else "",
+        "ca_file": ca_file,
+        "certificate": str(tls / certificates.CERTIFICATE),
+        "certificate_key": str(tls / certificates.KEY),
+        "certificate_name": certificates.NAME,
+        "postgres_key": str(tls / certificates.POSTGRES_KEY),
+        "keystore": str(tls / certificates.KEYSTORE),
         "postgres_port": str(ports.postgres),
         "postgres_fsync": "off" if profile.name == "test" else "on",
         "valkey_port": str(ports.valkey),
@@ -112,6 +126,7 @@ def _values(profile: Profile, settings: Mapping[str, str], folder: Path) -> dict
         "valkey_functions_password": _sha256(settings["VALKEY_PASSWORD"]),
         "rabbitmq_port": str(ports.rabbitmq),
         "minio_port": str(ports.minio),
+        "minio_scheme": "https" if ca_file else "http",
         "cassandra_port": str(ports.cassandra),
         "cassandra_nodes_port": str(ports.cassandra_nodes),
         "cassandra_folder": str(state / "cassandra"),

@@ -16,6 +16,7 @@ PHOTOGRAPHS = ("lomiri-wallpapers-16.04", "mate-backgrounds")
 ALL = (
     "postgresql",
     "rabbitmq-server",
+    "openssl",  # makes certificates
     "nginx",
     "libnginx-mod-http-js",  # computes Cache-Control of media links
     "valkey-server",

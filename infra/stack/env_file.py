@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+from infra.stack import certificates
 from infra.stack.profiles import Name, Profile, profile
 from layers.core.settings import settings
 
@@ -16,7 +17,8 @@ _IN_URLS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "RABBITMQ_PASSWORD")
 _FUNCTIONS_SECRETS = ("CASSANDRA_PASSWORD", "S3_SECRET_ACCESS_KEY", "MEDIA_LINK_SECRET", "CURSOR_SECRET")
 _STACK_SECRETS = (*_ADMIN_SECRETS, *_IN_URLS, "MINIO_RABBITMQ_PASSWORD", "MEDIA_REFERER", "LIVE_STAGE")
 _BACKUP = ("PHOTOGRAM_BACKUP", "BACKUP_GENERATION")
-_STACK_ONLY = (*_STACK_SECRETS, *_BACKUP)
+_TLS = "PHOTOGRAM_STORES_TLS"
+_STACK_ONLY = (*_STACK_SECRETS, *_BACKUP, _TLS)
 """Settings that functions do not get, or only within a URL; MEDIA_REFERER is what lets nginx read from MinIO without a
 signature."""
 
@@ -51,7 +53,7 @@ def read(profile: Profile) -> dict[str, str]:
 def write(profile: Profile) -> dict[str, str]:
     """Store the settings with the profile's current ports, and return them; all others are kept as they are.
 
-    Raises `InvalidSetting` if PHOTOGRAM_BACKUP cannot be used.
+    Raises `InvalidSetting` if PHOTOGRAM_BACKUP or PHOTOGRAM_STORES_TLS cannot be used.
     """
     stored = read(profile)
     backup = _backup(stored)
@@ -60,7 +62,7 @@ def write(profile: Profile) -> dict[str, str]:
         stored["POSTGRES_ADMIN_PASSWORD"] = stored.pop("POSTGRES_PASSWORD")
     names = (*_STACK_SECRETS, *_FUNCTIONS_SECRETS)
     new_secrets = {name: secrets.token_hex(24) for name in names if not stored.get(name)}
-    values = _DEFAULTS | stored | new_secrets | _addresses(profile) | backup
+    values = _DEFAULTS | stored | new_secrets | _addresses(profile) | _tls(profile, stored) | backup
     values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
     for name, secret in zip(_URLS, _IN_URLS, strict=True):
         values[name] = _with_account(values[name], FUNCTIONS, values[secret])
@@ -74,6 +76,11 @@ def write(profile: Profile) -> dict[str, str]:
         profile.env_file.touch(mode=0o600)
         profile.env_file.write_text(text)
     return values
+
+
+def stores_ca_file(values: Mapping[str, str]) -> str:
+    """The file with the authority of the stores' certificates; empty if the stores do not serve TLS."""
+    return values.get("STORES_CA_FILE", "")
 
 
 def backup_generation(values: Mapping[str, str]) -> Path | None:
@@ -111,9 +118,15 @@ def for_administration(values: Mapping[str, str]) -> dict[str, str]:
     return for_functions(values) | urls | keys | account
 
 
+def postgres_url(values: Mapping[str, str]) -> str:
+    """The administrator's URL of the database that every PostgreSQL has."""
+    return urlsplit(for_administration(values)["DATABASE_URL"])._replace(path="/postgres").geturl()
+
+
 def rabbitmq_url_of_minio(values: Mapping[str, str]) -> str:
-    """The URL with which MinIO publishes its notifications."""
-    return _with_account(values["RABBITMQ_URL"], MINIO, values["MINIO_RABBITMQ_PASSWORD"])
+    """The URL with which MinIO publishes its notifications; with TLS it names the authority, as MinIO wants it."""
+    url = _with_account(values["RABBITMQ_URL"], MINIO, values["MINIO_RABBITMQ_PASSWORD"])
+    return f"{url}?cacertfile={ca_file}" if (ca_file := stores_ca_file(values)) else url
 
 
 def apply(name: Name) -> None:
@@ -176,6 +189,26 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "LOCALSTACK_HOST": f"127.0.0.1:{ports.localstack}",
         "PHOTOGRAM_URL": profile.origin,
         "PROMETHEUS_MULTIPROC_DIR": str(profile.metrics),
+    }
+
+
+def _tls(profile: Profile, stored: Mapping[str, str]) -> dict[str, str]:
+    """Whether the stores serve TLS, the settings for it, and the addresses that are others with it."""
+    wanted = os.environ.get(_TLS) or stored.get(_TLS) or "no"
+    if wanted not in {"yes", "no"}:
+        raise InvalidSetting(f"{_TLS} must be yes or no, not {wanted!r}")
+    if wanted == "no":
+        return {_TLS: wanted, "STORES_CA_FILE": "", "CASSANDRA_TLS_NAME": ""}
+    ca_file = certificates.folder(profile) / certificates.AUTHORITY
+    plain = _addresses(profile)
+    return {
+        _TLS: wanted,
+        "STORES_CA_FILE": str(ca_file),
+        "CASSANDRA_TLS_NAME": certificates.NAME,
+        "DATABASE_URL": f"{plain['DATABASE_URL']}?{urlencode({'sslmode': 'verify-full', 'sslrootcert': ca_file})}",
+        "VALKEY_URL": plain["VALKEY_URL"].replace("redis:", "rediss:", 1),
+        "RABBITMQ_URL": plain["RABBITMQ_URL"].replace("amqp:", "amqps:", 1),
+        "S3_ENDPOINT_URL": plain["S3_ENDPOINT_URL"].replace("http:", "https:", 1),
     }
 
 

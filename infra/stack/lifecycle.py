@@ -69,9 +69,14 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
     started = time.monotonic()
     provision.create_folders(profile)
     settings = env_file.write(profile)
+    in_docker = compose.is_chosen(profile)
+    if env_file.stores_ca_file(settings) and (in_docker or scope == "localstack"):
+        raise StackFailed(
+            "Neither stores in Docker nor functions in LocalStack can use TLS to the stores: "
+            "set PHOTOGRAM_DOCKER=no, or PHOTOGRAM_STORES_TLS=no"
+        )
     rendered = configs.render(profile, settings)
     configs.publish_web(profile)
-    in_docker = compose.is_chosen(profile)
     backup = programs.backup(profile, settings)
     if backup and in_docker:
         raise StackFailed("A backup needs stores that run without Docker: set PHOTOGRAM_DOCKER=no")
@@ -102,18 +107,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
         _wait(profile, supervisord, compose.SERVICES, settings, prints=True)
     else:
         _start_programs(profile, supervisord, [each.name for each in stores], settings)
-    provision.create_database(settings)
-    accounts.create_in_postgres(settings)
-    accounts.create_in_cassandra(settings)
-    accounts.create_in_minio(settings)
-    provision.set_replication_slot(settings, is_wanted=bool(backup))
-    buckets.apply(
-        endpoint=settings["S3_ENDPOINT_URL"],
-        access_key=env_file.ADMIN,
-        secret_key=settings["MINIO_ADMIN_PASSWORD"],
-        bucket=settings["S3_BUCKET"],
-        referer=settings["MEDIA_REFERER"],
-    )
+    _prepare_stores(settings, is_backed_up=bool(backup))
     superseded = {"stores": (), "hosts": ("invoker",), "localstack": (programs.TRIGGERS,)}[scope]
     supervision.stop_programs(supervisord, superseded)
     if function_hosts:
@@ -214,6 +208,23 @@ def clean(profile: Profile, *, confirmed: bool) -> None:
     shutil.rmtree(profile.state)
     shutil.rmtree(profile.metrics, ignore_errors=True)
     print(f"Deleted {profile.state}")
+
+
+def _prepare_stores(settings: Mapping[str, str], *, is_backed_up: bool) -> None:
+    """Create the database, the accounts and the bucket, where they are missing."""
+    provision.create_database(settings)
+    accounts.create_in_postgres(settings)
+    accounts.create_in_cassandra(settings)
+    accounts.create_in_minio(settings)
+    provision.set_replication_slot(settings, is_wanted=is_backed_up)
+    buckets.apply(
+        endpoint=settings["S3_ENDPOINT_URL"],
+        access_key=env_file.ADMIN,
+        secret_key=settings["MINIO_ADMIN_PASSWORD"],
+        bucket=settings["S3_BUCKET"],
+        referer=settings["MEDIA_REFERER"],
+        ca_file=env_file.stores_ca_file(settings),
+    )
 
 
 def _update_api(

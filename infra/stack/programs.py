@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from infra.stack import debian, fingerprints, pins, venvs
-from infra.stack.env_file import ADMIN, backup_generation, for_functions, rabbitmq_url_of_minio
+from infra.stack import certificates, debian, fingerprints, pins, venvs
+from infra.stack.env_file import ADMIN, backup_generation, for_functions, rabbitmq_url_of_minio, stores_ca_file
 from infra.stack.profiles import CLONE, Profile, is_root
 
 API = "api"
@@ -51,6 +51,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, str]) -> list[Program]:
     """The stores and nginx, in the order in which they start."""
     config, state, ports = profile.state / "config", profile.state, profile.ports
+    certificate = ["--certs-dir", str(certificates.folder(profile))] if stores_ca_file(settings) else []
     return [
         Program(
             name="postgres",
@@ -82,10 +83,11 @@ def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, 
         Program(
             name="minio",
             command=[
-                *(str(pins.minio()), "server", "--quiet", "--address", f"127.0.0.1:{ports.minio}"),
+                *(str(pins.minio()), "server", "--quiet", *certificate, "--address", f"127.0.0.1:{ports.minio}"),
                 str(state / "minio"),
             ],
             variables=minio_variables(settings),
+            fingerprint=configs.get("minio", ""),
         ),
         Program(
             name="cassandra",
@@ -169,7 +171,7 @@ def backup(profile: Profile, settings: Mapping[str, str]) -> list[Program]:
                 *("--slot", REPLICATION_SLOT, "--synchronous", "--no-password"),
                 *("--host", "127.0.0.1", "--port", str(profile.ports.postgres), "--username", ADMIN),
             ],
-            variables={"PGPASSWORD": settings["POSTGRES_ADMIN_PASSWORD"]},
+            variables=postgres_variables(settings),
             stop_signal="INT",
         ),
         Program(
@@ -276,6 +278,13 @@ def postgres_program(name: str) -> Path:
 def postgres_folder(profile: Profile) -> Path:
     """The data folder of PostgreSQL's major version, which cannot read that of another one."""
     return profile.state / f"postgres-{postgres_program('postgres').parents[1].name}"
+
+
+def postgres_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables with which PostgreSQL's programs connect: the password, and TLS if it is served."""
+    ca_file = stores_ca_file(settings)
+    tls = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": ca_file} if ca_file else {}
+    return {"PGPASSWORD": settings["POSTGRES_ADMIN_PASSWORD"]} | tls
 
 
 def nginx_program() -> Path:

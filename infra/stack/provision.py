@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from infra.stack.env_file import ADMIN, for_administration
+from infra.stack.env_file import ADMIN, for_administration, postgres_url
 from infra.stack.profiles import NGINX_USER, Profile, is_root
 from infra.stack.programs import REPLICATION_SLOT, postgres_folder, postgres_program
 
@@ -67,8 +67,7 @@ def create_postgres_cluster(profile: Profile, settings: Mapping[str, str]) -> No
 
 def create_database(settings: Mapping[str, str]) -> None:
     """Create the database, if it does not exist; PostgreSQL must run."""
-    server = for_administration(settings)["DATABASE_URL"].rpartition("/")[0] + "/postgres"
-    with psycopg.connect(server, autocommit=True) as db:
+    with psycopg.connect(postgres_url(settings), autocommit=True) as db:
         if not db.execute(FIND_DATABASE).fetchone():
             db.execute(CREATE_DATABASE)
 

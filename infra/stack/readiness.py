@@ -13,8 +13,10 @@ import psycopg
 
 from infra.stack import env_file
 from infra.stack.profiles import Profile
-from layers.rabbitmq.connection import UNAVAILABLE_ERRORS
+from layers.core import tls
+from layers.rabbitmq.connection import UNAVAILABLE_ERRORS, url_parameters
 
+_ADDRESS = "127.0.0.1"
 _SECONDS = 3
 _OK = 200
 
@@ -29,22 +31,25 @@ def problem(program: str, profile: Profile, settings: Mapping[str, str]) -> str 
 
 
 def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
+    ca_file = env_file.stores_ca_file(settings)
     match program:
         case "postgres":
-            url = env_file.for_administration(settings)["DATABASE_URL"].rpartition("/")[0] + "/postgres"
-            psycopg.connect(url, connect_timeout=_SECONDS).close()
+            psycopg.connect(env_file.postgres_url(settings), connect_timeout=_SECONDS).close()
         case "valkey":
-            _valkey(profile.ports.valkey)
+            _valkey(profile.ports.valkey, ca_file)
         case "epmd":
-            socket.create_connection(("127.0.0.1", profile.ports.epmd), _SECONDS).close()
+            socket.create_connection((_ADDRESS, profile.ports.epmd), _SECONDS).close()
         case "rabbitmq":
-            _rabbitmq(settings["RABBITMQ_URL"])
+            _rabbitmq(settings["RABBITMQ_URL"], ca_file)
         case "minio":
-            _http(urlsplit(settings["S3_ENDPOINT_URL"]).port, "/minio/health/ready")
+            context = tls.context(ca_file) if ca_file else None
+            _http(urlsplit(settings["S3_ENDPOINT_URL"]).port, "/minio/health/ready", context=context)
         case "cassandra":
-            _cassandra(profile.ports.cassandra)
+            _cassandra(profile.ports.cassandra, ca_file)
         case "nginx":
-            _http(profile.ports.nginx, "/", is_tls=profile.tls is not None)
+            # The certificate is not checked: it is for the name under which users reach the system.
+            unchecked = ssl._create_unverified_context() if profile.tls else None  # noqa: S323, SLF001
+            _http(profile.ports.nginx, "/", context=unchecked)
         case "localstack":
             _http(profile.ports.localstack, "/_localstack/health")
         case "api":
@@ -53,22 +58,28 @@ def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
             pass
 
 
-def _valkey(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), _SECONDS) as connection:
+def _connect(port: int, ca_file: str) -> socket.socket:
+    """A connection to a store; with TLS, unless there is no authority for it."""
+    connection = socket.create_connection((_ADDRESS, port), _SECONDS)
+    return tls.secure(connection, name=_ADDRESS, ca_file=ca_file) if ca_file else connection
+
+
+def _valkey(port: int, ca_file: str) -> None:
+    with _connect(port, ca_file) as connection:
         connection.sendall(b"PING\r\n")
         if not (answer := connection.recv(100)).startswith(b"-NOAUTH"):  # it answers, and wants a password
             raise OSError(answer.decode(errors="replace"))
 
 
-def _rabbitmq(url: str) -> None:
-    parameters = pika.URLParameters(url)
+def _rabbitmq(url: str, ca_file: str) -> None:
+    parameters = url_parameters(url, ca_file=ca_file)
     parameters.socket_timeout = parameters.stack_timeout = _SECONDS
     pika.BlockingConnection(parameters).close()
 
 
-def _cassandra(port: int) -> None:
+def _cassandra(port: int, ca_file: str) -> None:
     """Send OPTIONS of the native protocol (version 4); the answer must be SUPPORTED (opcode 6)."""
-    with socket.create_connection(("127.0.0.1", port), _SECONDS) as connection:
+    with _connect(port, ca_file) as connection:
         connection.sendall(bytes((4, 0, 0, 0, 5, 0, 0, 0, 0)))
         if (answer := connection.recv(9))[4:5] != b"\x06":
             raise OSError(f"unexpected answer {answer.hex()}")
@@ -93,12 +104,11 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _http(port: int | None, path: str, *, is_tls: bool = False) -> None:
-    """The certificate is not checked: it is for the name under which users reach the system."""
+def _http(port: int | None, path: str, *, context: ssl.SSLContext | None = None) -> None:
     _get(
-        http.client.HTTPSConnection("127.0.0.1", port, timeout=_SECONDS, context=ssl._create_unverified_context())  # noqa: S323, SLF001
-        if is_tls
-        else http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS),
+        http.client.HTTPSConnection(_ADDRESS, port, timeout=_SECONDS, context=context)
+        if context
+        else http.client.HTTPConnection(_ADDRESS, port, timeout=_SECONDS),
         path,
     )
 

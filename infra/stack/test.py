@@ -40,7 +40,8 @@ _WITHOUT_HOSTS = ("integration",)
 def main() -> int:
     """0 if every check passed, and every test passed and none was skipped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    os.environ.pop("PHOTOGRAM_BACKUP", None)  # it is meant for the stack of `make run`
+    for name in ("PHOTOGRAM_BACKUP", "PHOTOGRAM_STORES_TLS"):
+        os.environ.pop(name, None)  # they are meant for the stack of `make run`
     seconds: dict[str, float] = {}
     counts: Counter[str] = Counter()
     succeeded = _run([*_RULES, "clear"])

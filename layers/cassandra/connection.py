@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from layers.core import waiting
+from layers.core import tls, waiting
 from layers.core.breaker import Breaker, BreakerState
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
@@ -183,6 +183,7 @@ def connect(keyspace: str | None) -> "Session":
         control_connection_timeout=_CONNECT_SECONDS,
         connection_class=Connection,
         auth_provider=PlainTextAuthProvider(user, settings().cassandra_password) if user else None,
+        **tls_options(settings().cassandra_tls_name, ca_file=settings().stores_ca_file),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, max_attempts=None),
         schema_metadata_enabled=False,  # reading the whole schema makes the start of the driver slow
@@ -195,6 +196,14 @@ def connect(keyspace: str | None) -> "Session":
     except BaseException:
         cluster.shutdown()
         raise
+
+
+def tls_options(name: str, *, ca_file: str) -> dict[str, Any]:
+    """The options of the driver for nodes whose certificates are for `name`; none if it is empty.
+
+    The driver knows the other nodes by their IP addresses only, which certificates rarely name.
+    """
+    return {"ssl_context": tls.context(ca_file), "ssl_options": {"server_hostname": name}} if name else {}
 
 
 def _open() -> tuple[_Session, bool]:

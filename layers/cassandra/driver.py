@@ -17,8 +17,12 @@ class Connection(LibevConnection):  # type: ignore[misc]  # the driver is untype
     def push(self, data: bytes) -> None:
         """Send; what the socket does not take at once is left to the thread of the event loop.
 
-        Waking that thread for each request would cost a fifth of the request.
+        Waking that thread for each request would cost a fifth of the request. With TLS it sends everything: OpenSSL
+        does not allow that one thread writes while another one reads.
         """
+        if self.ssl_context is not None:
+            super().push(data)
+            return
         with self._deque_lock:
             sent = 0
             if not self.deque:

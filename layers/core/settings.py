@@ -19,10 +19,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cassandra_username: str = ""
     """Empty for a Cassandra that asks for no password."""
     cassandra_password: str = ""
+    cassandra_tls_name: str = ""
+    """The name in the certificates of all nodes; empty for a Cassandra without TLS."""
     s3_endpoint_url: str | None = None
     s3_access_key_id: str | None = None
     s3_secret_access_key: str | None = None
     s3_bucket: str = "instagram-media"
+    stores_ca_file: str = ""
+    """A file in PEM with the authorities whose certificates the stores may have; empty: those of the system."""
     media_base_url: str = "http://localhost:3000/media/"
     uploads_url: str = "http://localhost:3000"
     """The base of presigned URLs: the load balancer, which passes uploads on with their Host, or the store itself."""

@@ -272,6 +272,7 @@ def _make_client(*, answer_seconds: float, endpoint_url: str | None) -> "S3Clien
     return _session().client(
         "s3",
         endpoint_url=endpoint_url,
+        verify=settings().stores_ca_file or None,
         aws_access_key_id=settings().s3_access_key_id,
         aws_secret_access_key=settings().s3_secret_access_key,
         region_name=object_requests.REGION,
@@ -282,7 +283,7 @@ def _make_client(*, answer_seconds: float, endpoint_url: str | None) -> "S3Clien
             read_timeout=answer_seconds,
             retries={"total_max_attempts": 1},  # retries of botocore wait too long
             max_pool_connections=_THREADS,
-            request_checksum_calculation="when_required",  # the signature covers the content already
+            request_checksum_calculation="when_required",  # the signature or TLS covers the content already
             response_checksum_validation="when_required",
         ),
     )

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from layers.core import waiting
+from layers.core import tls, waiting
 from layers.core.settings import settings
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ def close() -> None:
 class _Http(HTTPConnection):
     """Sends headers and body of a request in one piece: in two, they cost the store a fifth more CPU time."""
 
-    def __init__(self, host: str, port: int, *, timeout: float) -> None:
-        super().__init__(host, port, timeout=timeout)
+    def __init__(self, host: str, port: int, *, timeout: float, **options: Any) -> None:
+        super().__init__(host, port, timeout=timeout, **options)
         self._pieces: list[bytes] = []
 
     def send(self, data: Any) -> None:
@@ -161,6 +161,9 @@ class _Http(HTTPConnection):
 
 class _Https(_Http, HTTPSConnection):
     """The same over TLS."""
+
+    def __init__(self, host: str, port: int, *, timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout, context=tls.context(settings().stores_ca_file))
 
 
 class _Connection:

@@ -6,12 +6,14 @@ import time
 from typing import Any, Final, Self
 
 import psycopg
+from psycopg import conninfo
 from psycopg.abc import PQGen, Query
 from psycopg.adapt import Buffer, Loader
 from psycopg.rows import TupleRow
 
 from layers.core import metrics, waiting
 from layers.core.metrics import Histogram
+from layers.core.settings import settings
 
 _OPTIONS: Final = (
     "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
@@ -74,9 +76,9 @@ class TimeoutConnection(psycopg.Connection[TupleRow]):
 
 
 def connect(url: str, *, answer_seconds: float) -> TimeoutConnection:
-    """A new connection; raises `psycopg.OperationalError`."""
+    """A new connection; raises `psycopg.OperationalError`. `sslmode=verify-full` in the URL asks for TLS."""
     connection = TimeoutConnection.connect(
-        url,
+        _with_authorities(url),
         autocommit=True,
         options=_OPTIONS,
         connect_timeout=_CONNECT_SECONDS,
@@ -86,3 +88,11 @@ def connect(url: str, *, answer_seconds: float) -> TimeoutConnection:
     connection.answer_seconds = answer_seconds
     connection.adapters.register_loader("timestamptz", _TimeLoader)
     return connection
+
+
+def _with_authorities(url: str) -> str:
+    """The URL with the authorities of the settings, unless it names some itself."""
+    ca_file = settings().stores_ca_file
+    if not ca_file or conninfo.conninfo_to_dict(url).get("sslrootcert"):
+        return url
+    return conninfo.make_conninfo(url, sslrootcert=ca_file)

@@ -12,6 +12,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
+from layers.core import tls
 from layers.core.breaker import Breaker
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
@@ -76,12 +77,20 @@ def close() -> None:
 def parameters(*, heartbeat_seconds: int = _HEARTBEAT_SECONDS) -> pika.URLParameters:
     """The connection parameters: RABBITMQ_URL with short timeouts."""
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs the errors that it also raises
-    parsed = pika.URLParameters(settings().rabbitmq_url)
+    parsed = url_parameters(settings().rabbitmq_url, ca_file=settings().stores_ca_file)
     parsed.heartbeat = heartbeat_seconds
     parsed.socket_timeout = _CONNECT_SECONDS
     parsed.stack_timeout = _ANSWER_SECONDS
     parsed.blocked_connection_timeout = _ANSWER_SECONDS
     parsed.connection_attempts = 1
+    return parsed
+
+
+def url_parameters(url: str, *, ca_file: str) -> pika.URLParameters:
+    """A URL as parameters; with `amqps`, the certificate is checked as `layers.core.tls` says."""
+    parsed = pika.URLParameters(url)
+    if parsed.ssl_options is not None:
+        parsed.ssl_options = pika.SSLOptions(tls.context(ca_file), parsed.host)
     return parsed
 
 

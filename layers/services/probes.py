@@ -1,4 +1,4 @@
-"""Health probes of stores, in their own protocols over a plain socket: without drivers, sessions and credentials.
+"""Health probes of stores, in their own protocols over a socket: without drivers, sessions and credentials.
 
 Each raises `OSError` or `ValueError` if the store does not answer correctly within `SECONDS` per step.
 """
@@ -8,6 +8,7 @@ import socket
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from layers.core import tls
 from layers.core.settings import settings
 
 SECONDS = 1.5
@@ -22,7 +23,9 @@ _CQL_OPCODE_AT = 4
 def probe_rabbitmq() -> None:
     """Check that RabbitMQ answers the protocol header with a method frame (AMQP 0-9-1, section 4.2.2)."""
     url = urlsplit(settings().rabbitmq_url)
-    answer = _exchange(url.hostname, url.port or 5672, _AMQP_0_9_1, answer_bytes=1)
+    is_secure = url.scheme == "amqps"
+    port, host = url.port or (5671 if is_secure else 5672), url.hostname or ""
+    answer = _exchange(host, port, _AMQP_0_9_1, answer_bytes=1, tls_name=host if is_secure else "")
     if answer[0] != _AMQP_METHOD_FRAME:
         raise ValueError("the answer is not AMQP 0-9-1")
 
@@ -30,7 +33,8 @@ def probe_rabbitmq() -> None:
 def probe_cassandra() -> None:
     """Check that the first host of Cassandra answers OPTIONS with SUPPORTED (CQL binary protocol)."""
     host = settings().cassandra_hosts.split(",")[0]
-    answer = _exchange(host, settings().cassandra_port, _CQL_OPTIONS, answer_bytes=9)
+    name = settings().cassandra_tls_name
+    answer = _exchange(host, settings().cassandra_port, _CQL_OPTIONS, answer_bytes=9, tls_name=name)
     if answer[_CQL_OPCODE_AT] != _CQL_SUPPORTED:
         raise ValueError("the answer is not CQL")
 
@@ -39,8 +43,12 @@ def probe_storage() -> None:
     """Check that the object store answers a HEAD request for the bucket; without credentials 403 is a good answer."""
     bucket = settings().s3_bucket
     url = urlsplit(settings().s3_endpoint_url or "https://s3.amazonaws.com")
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    connection = kind(url.hostname or "", url.port, timeout=SECONDS)
+    host, port = url.hostname or "", url.port
+    connection = (
+        http.client.HTTPSConnection(host, port, timeout=SECONDS, context=tls.context(settings().stores_ca_file))
+        if url.scheme == "https"
+        else http.client.HTTPConnection(host, port, timeout=SECONDS)
+    )
     try:
         connection.request("HEAD", f"/{bucket}")
         status = connection.getresponse().status
@@ -52,8 +60,11 @@ def probe_storage() -> None:
         raise ValueError(f"the status for the bucket is {status}")
 
 
-def _exchange(host: str | None, port: int, request: bytes, *, answer_bytes: int) -> bytes:
-    with socket.create_connection((host or "", port), SECONDS) as connection:
+def _exchange(host: str, port: int, request: bytes, *, answer_bytes: int, tls_name: str) -> bytes:
+    """The beginning of the answer; the connection has TLS, unless `tls_name` is empty."""
+    opened = socket.create_connection((host, port), SECONDS)
+    ca_file = settings().stores_ca_file
+    with tls.secure(opened, name=tls_name, ca_file=ca_file) if tls_name else opened as connection:
         connection.sendall(request)
         answer = b""
         while len(answer) < answer_bytes:

@@ -37,6 +37,8 @@ _local = threading.local()
 _missed_writes = threading.Event()
 _stale_keys: set[bytes] = set()
 _unreachable_until = 0.0
+_stalled: Wire | None = None
+"""The last connection with TLS on which an answer did not come in time, until one comes again."""
 
 
 class Script:
@@ -81,6 +83,8 @@ def run(*calls: Call) -> list[Any]:
             _missed_writes.set()
             raise StoreUnavailable("valkey") from error
         except (HiredisError, OSError) as error:
+            if isinstance(error, TimeoutError) and (stalled := _take()):
+                _set_stalled(stalled)
             close()
             _missed_writes.set()
             raise StoreUnavailable("valkey") from error
@@ -96,6 +100,8 @@ def _run(connection: Wire, calls: Sequence[Call]) -> list[Any]:
         if isinstance(replies[number], ReplyError) and str(replies[number]).startswith("NOSCRIPT"):
             connection.send([("EVAL", script.text, 0, *values)])
             replies[number] = connection.read()
+    if _stalled is not None:
+        _set_stalled(None)
     for reply in replies:
         if isinstance(reply, ReplyError):
             raise reply
@@ -105,7 +111,8 @@ def _run(connection: Wire, calls: Sequence[Call]) -> list[Any]:
 def leave(script: Script, *values: Value) -> None:
     """Leave a call with a Valkey that did not answer: if it hangs, it runs the call as soon as it goes on.
 
-    Also while the circuit breaker is open. Nothing tells whether the call was received.
+    Also while the circuit breaker is open. Nothing tells whether the call was received. With TLS it is not, if this
+    process had no connection to the Valkey that hangs: a new one cannot be used before Valkey has answered.
     """
     _leave(("EVAL", script.text, 0, *values))
 
@@ -124,24 +131,42 @@ def mark_stale(keys: Iterable[bytes]) -> None:
 
 def _leave(command: tuple[Value, ...]) -> None:
     global _unreachable_until  # noqa: PLW0603
-    if time.monotonic() < _unreachable_until:
-        return
-    try:
-        wire.leave(
-            settings().valkey_url, command, connect_seconds=_CONNECT_SECONDS, answer_seconds=_LEFT_ANSWER_SECONDS
-        )
-    except TimeoutError:  # not even the kernel of its machine answers
-        _unreachable_until = time.monotonic() + _UNREACHABLE_SECONDS
-    except OSError:
-        pass
+    if time.monotonic() >= _unreachable_until:
+        try:
+            wire.leave(
+                settings().valkey_url, command, connect_seconds=_CONNECT_SECONDS, answer_seconds=_LEFT_ANSWER_SECONDS
+            )
+        except TimeoutError:  # not even the kernel of its machine answers, or Valkey hangs and TLS needs its answer
+            _unreachable_until = time.monotonic() + _UNREACHABLE_SECONDS
+        except OSError:
+            return
+        else:
+            return
+    if (connection := _stalled) is not None:
+        try:
+            connection.send([command])
+        except OSError:
+            _set_stalled(None)
+
+
+def _set_stalled(connection: Wire | None) -> None:
+    global _stalled
+    previous, _stalled = _stalled, connection
+    if previous is not None:
+        previous.close()
 
 
 def close() -> None:
     """Close this thread's connection; the next call opens another."""
-    connection: Wire | None = getattr(_local, "connection", None)
-    _local.connection = None
+    connection = _take()
     if connection is not None:
         connection.close()
+
+
+def _take() -> Wire | None:
+    connection: Wire | None = getattr(_local, "connection", None)
+    _local.connection = None
+    return connection
 
 
 def is_circuit_open() -> bool:

@@ -14,6 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from hiredis import Reader, ReplyError, pack_command
 
+from layers.core import tls
+from layers.core.settings import settings
+
 type Value = bytes | str | int
 type Command = tuple[Value, ...]
 
@@ -27,11 +30,9 @@ class Wire:
 
     def __init__(self, url: str, *, connect_seconds: float, answer_seconds: float) -> None:
         self._socket = _connect(url, connect_seconds)
-        # The kernel watches the time: a timeout of Python's would cost a call of poll for each read and write.
-        wait = struct.pack("ll", *divmod(int(answer_seconds * _MICROSECONDS), _MICROSECONDS))
-        self._socket.settimeout(None)
-        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            self._socket.setsockopt(socket.SOL_SOCKET, direction, wait)
+        self._answer_seconds = answer_seconds
+        self._is_secure = _is_secure(url)
+        self._limit_waits()
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._reader = Reader(notEnoughData=self)
@@ -51,7 +52,7 @@ class Wire:
     @property
     def is_alive(self) -> bool:
         """Whether the idle connection is open: Valkey sends data on it only when it closes it."""
-        return not self._poll.poll(0)
+        return not self._poll.poll(0) or (self._is_secure and self._holds_no_data())
 
     def send(self, commands: Sequence[Command]) -> None:
         """Send commands; for each, a reply must be read."""
@@ -72,6 +73,31 @@ class Wire:
     def close(self) -> None:
         """Close it."""
         self._socket.close()
+
+    def _limit_waits(self) -> None:
+        if self._is_secure:  # OpenSSL would repeat a read that the kernel has ended
+            self._socket.settimeout(self._answer_seconds)
+            return
+        # The kernel watches the time: a timeout of Python's would cost a call of poll for each read and write.
+        wait = struct.pack("ll", *divmod(int(self._answer_seconds * _MICROSECONDS), _MICROSECONDS))
+        self._socket.settimeout(None)
+        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, direction, wait)
+
+    def _holds_no_data(self) -> bool:
+        """Whether what has arrived is of TLS itself, such as the tickets after a handshake."""
+        import ssl  # noqa: PLC0415 (it is loaded)
+
+        self._socket.settimeout(0)
+        try:
+            self._socket.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        finally:
+            self._socket.settimeout(self._answer_seconds)
+        return False
 
     def _log_in(self, url: str) -> None:
         commands = _login(url)
@@ -119,9 +145,10 @@ def _connect(url: str, seconds: float) -> socket.socket:
     address = (parts.hostname or "localhost", parts.port or _PORT)
     opened = socket.create_connection(address, seconds)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if parts.scheme != "rediss":
+    if not _is_secure(url):
         return opened
-    import ssl  # noqa: PLC0415 (takes 5 ms, and few stores are behind TLS)
+    return tls.secure(opened, name=address[0], ca_file=settings().stores_ca_file)
 
-    with opened:  # closed unless it is handed over, which leaves it without a descriptor
-        return ssl.create_default_context().wrap_socket(opened, server_hostname=parts.hostname)
+
+def _is_secure(url: str) -> bool:
+    return urlsplit(url).scheme == "rediss"

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,13 +23,14 @@ _FURTHER = 2000
 class OwnStack:
     """The stack; it does not run at first."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self.backup = folder / "backup"
         self._variables = {
             "PHOTOGRAM_STATE": str(folder / "state"),
             "PHOTOGRAM_BACKUP": str(self.backup),
             "PHOTOGRAM_PORT": str(int(os.environ.get("PHOTOGRAM_PORT") or 3000) + _FURTHER),
             "PHOTOGRAM_STORE_PORTS": str(int(os.environ.get("PHOTOGRAM_STORE_PORTS") or 23000) + _FURTHER),
+            **variables,
         }
 
     @property
@@ -83,11 +84,14 @@ class OwnStack:
 
 
 @contextmanager
-def own_stack() -> Iterator[OwnStack]:
-    """A stack in a folder that PostgreSQL's user may enter, unlike those of pytest; it is deleted at the end."""
+def own_stack(**variables: str) -> Iterator[OwnStack]:
+    """A stack in a folder that PostgreSQL's user may enter, unlike those of pytest; it is deleted at the end.
+
+    `variables` are environment variables of its commands.
+    """
     folder = Path(tempfile.mkdtemp(prefix="photogram-"))
     folder.chmod(0o711)
-    stack = OwnStack(folder)
+    stack = OwnStack(folder, variables)
     try:
         yield stack
     finally:
