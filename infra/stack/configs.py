@@ -198,9 +198,12 @@ def _has_ipv6() -> bool:
 def _upstreams(profile: Profile) -> str:
     """The upstreams of nginx: all HTTP hosts of each kind, and a third of readers and writers for each API instance.
 
+    Requests with files have one half of the heavy hosts, so that other heavy ones do not wait for an object store that
+    hangs (docs/decisions/0003-heavy-environments.md).
     A host that refuses connections is skipped for one second; it restarts in less.
     """
     kinds = dict(zip(("readers", "writers", "heavy"), profile.http_ports, strict=True))
+    kinds |= {"receivers": kinds["heavy"][::2], "heavy": kinds["heavy"][1::2] or kinds["heavy"]}
     for name in ("readers", "writers"):
         kinds |= {f"{name}_{number + 1}": kinds[name][number::3] or kinds[name] for number in range(3)}
     return "".join(
