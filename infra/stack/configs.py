@@ -212,10 +212,13 @@ def _has_ipv6() -> bool:
 def _upstreams(profile: Profile) -> str:
     """The upstreams of nginx: all hosts of each kind, and a third of readers and writers for each API instance.
 
-    Only connections to readers are kept. A host may close a kept connection while a request is on its way, and nginx
-    repeats only requests that read. A host that is killed answers again within milliseconds.
+    Requests with files have heavy hosts of their own, so that other heavy ones do not wait for an object store that
+    hangs (docs/decisions/0003-heavy-environments.md). Only connections to readers are kept. A host may close a kept
+    connection while a request is on its way, and nginx repeats only requests that read. A host that is killed answers
+    again within milliseconds.
     """
     kinds = dict(profile.sockets)
+    kinds |= {"receivers": kinds["heavy"][::2], "heavy": kinds["heavy"][1::2] or kinds["heavy"]}
     for name in ("readers", "writers"):
         kinds |= {f"{name}_{number + 1}": kinds[name][number::3] or kinds[name] for number in range(3)}
     return "".join(

@@ -59,7 +59,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     writers: int
     """Number of HTTP hosts for requests that write: they wait for disks more than they compute."""
     heavy: int
-    """Number of HTTP hosts for functions that the template marks heavy."""
+    """Number of HTTP hosts for requests with files, and for other heavy functions: the first, the third, … take files."""
     uploads: int
     """How many uploads nginx receives at the same time; each may take 110 MB of the disk meanwhile."""
     connections: int
@@ -142,7 +142,7 @@ def profile(name: Name) -> Profile:
         ),
         readers=int(os.environ.get("PHOTOGRAM_READERS") or max(_API_INSTANCES, cores)),
         writers=int(os.environ.get("PHOTOGRAM_WRITERS") or max(_MIN_WRITERS, cores)),
-        heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 2),
+        heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 3),
         uploads=int(os.environ.get("PHOTOGRAM_UPLOADS") or 32),
         connections=int(os.environ.get("PHOTOGRAM_CONNECTIONS") or 512),
         address=os.environ.get("PHOTOGRAM_ADDRESS") or "127.0.0.1",

@@ -48,12 +48,7 @@ def start(profile: Profile) -> Any:
     Changed programs are stopped and loaded again; the caller starts them. Raises `TimeoutError`.
     """
     if (supervisord := connect(profile)) is not None:
-        added, changed, removed = supervisord.reloadConfig()[0]
-        for name in (*changed, *removed):
-            supervisord.stopProcessGroup(name)
-            supervisord.removeProcessGroup(name)
-        for name in (*added, *changed):
-            supervisord.addProcessGroup(name)
+        reload(supervisord)
         return supervisord
     program = Path(sys.executable).with_name("supervisord")
     subprocess.run([str(program), "-c", str(profile.state / "supervisord.conf")], check=True)
@@ -63,6 +58,16 @@ def start(profile: Profile) -> Any:
             raise TimeoutError(f"supervisord does not answer. Its log: {profile.state}/logs/supervisord.log")
         time.sleep(_PAUSE_SECONDS)
     return supervisord
+
+
+def reload(supervisord: Any) -> None:
+    """Make it load its configuration again: changed programs are stopped, and the caller starts them."""
+    added, changed, removed = supervisord.reloadConfig()[0]
+    for name in (*changed, *removed):
+        supervisord.stopProcessGroup(name)
+        supervisord.removeProcessGroup(name)
+    for name in (*added, *changed):
+        supervisord.addProcessGroup(name)
 
 
 def start_programs(supervisord: Any, names: list[str]) -> list[str]:

@@ -84,7 +84,10 @@ class _Session:
     def _prepare(self, statement: str) -> "PreparedStatement":
         prepared = self._prepared.get(statement)
         if prepared is None:
-            prepared = self._prepared[statement] = self.session.prepare(statement)
+            # The driver's timeout for it is 10 s, and its property cannot be set beside execution profiles.
+            self.session._default_timeout = waiting.limit(_ANSWER_SECONDS)  # noqa: SLF001
+            with waiting.measured():
+                prepared = self._prepared[statement] = self.session.prepare(statement)
         return prepared
 
     def close(self) -> None:
@@ -212,7 +215,8 @@ def _open() -> tuple[_Session, bool]:
     with _lock:
         if _current is not None:
             return _current, False
-        _current = _Session(connect(settings().cassandra_keyspace))
+        with waiting.measured():
+            _current = _Session(connect(settings().cassandra_keyspace))
         return _current, True
 
 

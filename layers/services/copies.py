@@ -53,7 +53,8 @@ def _save(name: str, copy: bytes, *, about: UUID) -> None:
     saved_digest, saved_at = _saved.get(name, (0, -math.inf))
     if saved_digest == digest and now - saved_at < _SAVE_SECONDS:
         return
-    copies.save(name, copy, about=about)
+    if not copies.save(name, copy, about=about):
+        return
     if len(_saved) >= _MAX_SAVED:
         _saved.clear()
     _saved[name] = digest, now

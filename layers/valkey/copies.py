@@ -4,7 +4,6 @@ A copy begins with the account's id, 16 bytes. While `hidden:{id}` exists, no co
 longer than any copy that was being written when the account was banned or removed, under any name.
 """
 
-import contextlib
 from typing import Final
 from uuid import UUID
 
@@ -16,10 +15,13 @@ SECONDS: Final = 300
 SAVE: Final = Script("save_copy")
 
 
-def save(name: str, copy: bytes, *, about: UUID) -> None:
-    """Store a copy of data about an account for 5 min; does nothing without Valkey."""
-    with contextlib.suppress(StoreUnavailable):
+def save(name: str, copy: bytes, *, about: UUID) -> bool:
+    """Store a copy of data about an account for 5 min; False without Valkey."""
+    try:
         SAVE(name, about.bytes + copy, SECONDS)
+    except StoreUnavailable:
+        return False
+    return True
 
 
 READ: Final = Script("read_copy")

@@ -18,9 +18,9 @@ from infra.stack import env_file
 from infra.stack.profiles import profile
 from tests.history import faults
 from tests.history.disks import own_disks
-from tests.history.hosts import behind_proxies, origin
 from tests.history.report import markdown
 from tests.history.run import Report, Run
+from tests.support.behind_proxies import behind_proxies, origin
 
 
 def main() -> int:

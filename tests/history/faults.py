@@ -3,7 +3,6 @@
 import os
 import random
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -29,7 +28,6 @@ _VALKEY_MEMORY: Final = "256mb"
 _WITH_CHILDREN: Final = ("postgres", "nginx", "api", "triggers")
 _TABLES: Final = ("posts", "users", "likes", "follows", "comments", "sessions")
 _DELAY_MILLISECONDS: Final = (100, 1500)
-_PULSE_SECONDS: Final = 0.2
 _RETURN_SECONDS: Final = 120
 _RABBITMQCTL: Final = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
@@ -59,7 +57,7 @@ def catalogue(proxies: Mapping[str, Proxy], folders: Mapping[str, Path], chance:
     ]
     hangs = [Fault("hang", part, partial(services.hang, part), (1, 5)) for part in PARTS]
     slow = [Fault("slow", part, partial(_slow, proxy, chance), (1.5, 4)) for part, proxy in proxies.items()]
-    slow += [Fault("slow", part, partial(_pulse, part), (1.5, 3)) for part in ("api", "triggers")]
+    slow += [Fault("slow", part, partial(services.pulse, part), (1.5, 3)) for part in ("api", "triggers")]
     cuts = [Fault("cut", part, partial(_cut, proxy), (0.2, 4)) for part, proxy in proxies.items()]
     full = [Fault("full", part, partial(disks.full, folder), (1.5, 4)) for part, folder in folders.items()]
     full.append(Fault("full", "valkey", partial(_valkey, "maxmemory", "1", _VALKEY_MEMORY), (1.5, 4)))
@@ -133,25 +131,6 @@ def _slow(proxy: Proxy, chance: random.Random) -> Iterator[None]:
         yield
     finally:
         proxy.pass_on()
-
-
-@contextmanager
-def _pulse(part: str) -> Iterator[None]:
-    """The part stands still for half of the time."""
-    ended = threading.Event()
-
-    def pulse() -> None:
-        while not ended.wait(_PULSE_SECONDS):
-            with services.hang(part):
-                ended.wait(_PULSE_SECONDS)
-
-    pulsing = threading.Thread(target=pulse)
-    pulsing.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        pulsing.join()
 
 
 @contextmanager

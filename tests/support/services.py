@@ -1,8 +1,9 @@
 """Stopping and starting the parts of the test stack, and looking at their processes."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, cast
+from typing import Any, Final, cast
 from xmlrpc.client import ServerProxy
 
 import psutil
@@ -11,6 +12,8 @@ from supervisor.xmlrpc import SupervisorTransport
 from infra.stack import env_file, readiness, supervision
 from infra.stack.profiles import profile
 from tests.support.waiting import until
+
+_PULSE_SECONDS: Final = 0.2
 
 
 @contextmanager
@@ -53,13 +56,33 @@ def hang(part: str) -> Iterator[None]:
     stopped = process(part)
     processes = [stopped, *stopped.children(recursive=True)]
     for each in processes:
-        each.suspend()
+        with suppress(psutil.NoSuchProcess):
+            each.suspend()
     try:
         yield
     finally:
         for each in processes:
             with suppress(psutil.NoSuchProcess):
                 each.resume()
+
+
+@contextmanager
+def pulse(part: str) -> Iterator[None]:
+    """A part of the stack stands still for half of the time."""
+    ended = threading.Event()
+
+    def stand_still() -> None:
+        while not ended.wait(_PULSE_SECONDS):
+            with hang(part):
+                ended.wait(_PULSE_SECONDS)
+
+    pulsing = threading.Thread(target=stand_still)
+    pulsing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        pulsing.join()
 
 
 @contextmanager
@@ -75,6 +98,13 @@ def restart(part: str) -> None:
     """The part goes and comes back."""
     with stop(part):
         pass
+
+
+def load_configuration(*parts: str) -> None:
+    """Let supervisord read its configuration again, and restart these parts if it has changed."""
+    with _supervisor() as calls:
+        supervision.reload(calls)
+        supervision.start_programs(calls, list(parts))
 
 
 def process(part: str) -> psutil.Process:

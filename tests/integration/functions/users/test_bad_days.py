@@ -6,7 +6,8 @@ from functions.auth import get_me
 from functions.users import follow_user, get_profile
 from tests.support.calls import call
 from tests.support.people import Person
-from tests.support.proxies import Proxies
+from tests.support.proxies import Proxies, stores_answer
+from tests.support.waiting import until
 
 
 @pytest.mark.rule("R-D1")
@@ -20,6 +21,20 @@ def test_without_the_database_me_and_profiles_answer_from_their_copies(
 
     assert call(get_me, session_id=ada.session_id).json == me.json
     assert call(get_profile, session_id=ada.session_id, path={"user": grace.username}).json == profile.json
+
+
+@pytest.mark.rule("R-D1")
+def test_a_copy_that_could_not_be_stored_without_valkey_is_stored_when_it_is_back(
+    ada: Person, proxies: Proxies
+) -> None:
+    proxies.valkey.close()
+    assert call(get_me, session_id=ada.session_id).status == 200
+    proxies.valkey.open()
+    until(stores_answer)
+    me = call(get_me, session_id=ada.session_id)
+    proxies.database.close()
+
+    assert (me.status, call(get_me, session_id=ada.session_id).json) == (200, me.json)
 
 
 @pytest.mark.rule("R-D1")

@@ -1,18 +1,20 @@
 """The session with Cassandra: down, hanging and back."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from infra.migrate import migrate_cassandra
 from layers.cassandra import connection
+from layers.core import waiting
 from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
 from tests.support.proxies import Proxy, cassandra_through_a_proxy
 from tests.support.waiting import LATE_SECONDS, until
 
 READ = "SELECT user_id FROM profiles WHERE user_id = :id"
+OTHER_READS = ["SELECT * FROM conversations LIMIT 1", "SELECT * FROM messages LIMIT 1", "SELECT * FROM sent LIMIT 1"]
 
 
 def read() -> list[dict[str, object]]:
@@ -74,6 +76,30 @@ def test_a_cassandra_that_hangs_is_given_up_after_2_s(proxy: Proxy) -> None:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable):
         read()
+    assert time.monotonic() - started < 2 + LATE_SECONDS
+
+
+@pytest.mark.rule("R-D2")
+@pytest.mark.parametrize("fault", [Proxy.hang, lambda proxy: proxy.delay(700)], ids=["hangs", "is slow"])
+@pytest.mark.parametrize("reads_before", [0, 1], ids=["connects first", "prepares first"])
+def test_a_request_waits_2_s_also_if_it_connects_or_prepares_statements_first(
+    proxy: Proxy, fault: Callable[[Proxy], None], reads_before: int
+) -> None:
+    def read_three_tables() -> None:
+        for statement in OTHER_READS:
+            connection.execute(statement, {})
+
+    for _ in range(reads_before):
+        read()
+    fault(proxy)
+    waiting.begin(waiting.REQUEST_SECONDS)
+    started = time.monotonic()
+    try:
+        with pytest.raises(StoreUnavailable):
+            read_three_tables()
+    finally:
+        waiting.end()
+
     assert time.monotonic() - started < 2 + LATE_SECONDS
 
 

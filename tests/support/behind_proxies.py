@@ -1,10 +1,10 @@
-"""The function hosts and the clients of a run reach the stores and nginx through proxies."""
+"""The function hosts, and clients that wish so, reach the stores and nginx through proxies."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
-from infra.stack import configs, env_file, programs, supervision
+from infra.stack import configs, env_file, programs
 from infra.stack.profiles import Profile, profile
 from tests.support import services
 from tests.support.limits import unlimited
@@ -60,5 +60,5 @@ def _restart_hosts(stack: Profile, settings: Mapping[str, str], of_hosts: Mappin
     guard = programs.guard(stack, "hosts", reloads=False)
     text = programs.supervisord(stack, [*stores, *hosts, *programs.localstack(stack, settings), guard])
     (stack.state / "supervisord.conf").write_text(text)
-    supervision.start_programs(supervision.start(stack), [each.name for each in hosts])
+    services.load_configuration(*(each.name for each in hosts))
     until(lambda: all(services.answers(part) for part in programs.HOSTS), seconds=60, every=0.2)
