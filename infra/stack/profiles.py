@@ -59,7 +59,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     writers: int
     """Number of HTTP hosts for requests that write: they wait for disks more than they compute."""
     heavy: int
-    """Number of HTTP hosts for requests with files, and for other heavy functions: the first, the third, … take files."""
+    """Number of HTTP hosts for requests with files (the first, the third, …) and for other heavy functions."""
     uploads: int
     """How many uploads nginx receives at the same time; each may take 110 MB of the disk meanwhile."""
     connections: int
