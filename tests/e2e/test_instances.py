@@ -54,7 +54,7 @@ def test_a_ban_on_one_instance_ends_the_sessions_on_all(instance: int) -> None:
     assert _statuses(ada) == [401, 401, 401]
 
 
-class Traffic:
+class Load:
     """Requests that several clients send without a pause, through nginx: some read, others save posts."""
 
     def __init__(self) -> None:
@@ -118,17 +118,17 @@ def _hosts(kind: str) -> list[psutil.Process]:
 
 
 def test_a_killed_host_loses_no_more_than_the_request_in_its_hands() -> None:
-    traffic, kills = Traffic(), 4
-    with traffic.flowing():
+    load, kills = Load(), 4
+    with load.flowing():
         for number in range(kills):
             for kind in ("reader", "writer"):
                 hosts = _hosts(kind)
                 hosts[number % len(hosts)].kill()
                 threading.Event().wait(0.5)
 
-    assert len([status for status in traffic.written if status != 200]) <= kills
-    assert set(traffic.read) == {200}
-    assert traffic.saved() == traffic.expected
+    assert len([status for status in load.written if status != 200]) <= kills
+    assert set(load.read) == {200}
+    assert load.saved() == load.expected
 
 
 def test_other_users_of_the_machine_cannot_connect_to_the_hosts() -> None:
@@ -139,14 +139,14 @@ def test_other_users_of_the_machine_cannot_connect_to_the_hosts() -> None:
 
 
 def test_a_restart_refuses_no_request() -> None:
-    traffic, before = Traffic(), services.process("api").children()
-    with traffic.flowing():
+    load, before = Load(), services.process("api").children()
+    with load.flowing():
         command = [sys.executable, "-m", "infra.stack", "restart", "--profile", "test"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     assert "hosts were replaced, one after the other" in done.stdout
     assert not any(each.is_running() for each in before)
-    assert set(traffic.read) == set(traffic.written) == {200}
-    assert min(len(traffic.read), len(traffic.written)) > 100
-    assert traffic.saved() == traffic.expected
+    assert set(load.read) == set(load.written) == {200}
+    assert min(len(load.read), len(load.written)) > 100
+    assert load.saved() == load.expected
