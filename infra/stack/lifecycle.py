@@ -71,7 +71,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False) -> None:
     function_hosts = {
         "stores": [],
         "hosts": [each.name for each in hosts],
-        "localstack": ["api", *programs.LOCALSTACK],
+        "localstack": ["api", programs.LOGS, *programs.LOCALSTACK],
     }[scope]
     configuration = profile.state / "supervisord.conf"
     configuration.touch(mode=0o600)

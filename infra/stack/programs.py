@@ -14,6 +14,8 @@ from infra.stack.env_file import ADMIN, backup_generation, for_functions, rabbit
 from infra.stack.profiles import CLONE, Profile, is_root
 
 HOSTS = ("api", "triggers")
+LOGS = "logs"
+"""The program that ends logs after their time."""
 LOCALSTACK = ("localstack", "invoker")
 """The programs that run functions in LocalStack."""
 FUNCTION_HOSTS = (*HOSTS, *LOCALSTACK)
@@ -27,6 +29,8 @@ TRIGGERS = "triggers"
 """The host that stops while LocalStack runs: its rules and the invoker call the functions instead."""
 
 _OLDEST_POSTGRES = 15
+_DAY_SECONDS = 86_400
+_HOUR_SECONDS = 3600
 _CODE = ("local", "chalice", "environments", "events", "backup")
 """The packages in infra that programs run."""
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -123,7 +127,7 @@ def _without_locked_memory() -> list[str]:
 
 
 def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = False) -> list[Program]:
-    """The function hosts; with `reloads`, they restart themselves when the code changes."""
+    """The function hosts, and what ends their logs; with `reloads`, hosts restart themselves when the code changes."""
     python, code = sys.executable, "" if reloads else _code_fingerprint()
     reload = ["--reload"] if reloads else []
     readers, writers, heavy = profile.http_ports
@@ -150,6 +154,13 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
             variables=variables,
             stop_seconds=35,
             fingerprint=code,
+        ),
+        Program(
+            name=LOGS,
+            command=[
+                *("sh", str(CLONE / "infra" / "local" / "end_logs.sh"), f"{profile.state}/logs"),
+                *(str(profile.log_days * _DAY_SECONDS), str(_HOUR_SECONDS)),
+            ],
         ),
     ]
 
