@@ -47,7 +47,7 @@ _PROBLEMS = {
 FILES = {
     "postgres": ("postgres/postgresql.conf", "postgres/pg_hba.conf"),
     "valkey": ("valkey/valkey.conf",),
-    "rabbitmq": ("rabbitmq/rabbitmq.conf",),
+    "rabbitmq": ("rabbitmq/rabbitmq.conf", "rabbitmq/vm.args"),
     "cassandra": (
         *("cassandra/cassandra.yaml", "cassandra/jvm.options", "cassandra/logback.xml"),
         "cassandra/commitlog_archiving.properties",

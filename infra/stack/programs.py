@@ -76,7 +76,7 @@ def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, 
         ),
         Program(
             name="rabbitmq",
-            command=[str(_RABBITMQ)],
+            command=["sh", str(CLONE / "infra" / "rabbitmq" / "start.sh"), str(state / "rabbitmq"), str(_RABBITMQ)],
             variables=rabbitmq_variables(profile),
             stop_seconds=40,
             fingerprint=configs["rabbitmq"],
@@ -294,6 +294,7 @@ def rabbitmq_variables(profile: Profile) -> dict[str, str]:
         # No busy waiting: on two cores, an idle node that spins takes CPU time from everything else. One scheduler has
         # its own memory, and one is enough.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+            f"-args_file {config}/vm.args "
             "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none +S 1:1 +SDcpu 1:1"
         ),
     }
