@@ -15,6 +15,10 @@ from layers.rabbitmq.connection import UNAVAILABLE_ERRORS
 
 _SECONDS = 3
 _OK = 200
+_SERVER_ERROR = 500
+
+_OF_EACH_KIND = (("GET", "/api/health/live"), ("POST", "/api/health/live"), ("POST", "/api/v1/auth/register"))
+"""Requests for which nginx needs a host for reads, for writes, and a heavy one; without a body they change nothing."""
 
 
 def problem(program: str, profile: Profile, settings: Mapping[str, str]) -> str | None:
@@ -43,9 +47,10 @@ def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
             _cassandra(profile.ports.cassandra)
         case "nginx":
             _http(profile.ports.nginx, "/", is_tls=profile.tls is not None)
-        case "api" | "localstack":
-            for port in ports.by_program(profile)[program]:
-                _http(port, "/_localstack/health" if program == "localstack" else "/api/health/live")
+        case "api":
+            _api(profile)
+        case "localstack":
+            _http(profile.ports.localstack, "/_localstack/health")
         case _:
             pass
 
@@ -71,7 +76,18 @@ def _cassandra(port: int) -> None:
             raise OSError(f"unexpected answer {answer.hex()}")
 
 
-def _http(port: int | None, path: str, *, is_tls: bool = False) -> None:
+def _api(profile: Profile) -> None:
+    """Check every host, and that nginx reaches them: it leaves out one that has refused connections, for a second."""
+    for port in ports.by_program(profile)["api"]:
+        _http(port, "/api/health/live")
+    for port in (profile.ports.nginx, *profile.ports.api):
+        for method, path in _OF_EACH_KIND:
+            _http(port, path, method=method, is_tls=profile.tls is not None, errors_from=_SERVER_ERROR)
+
+
+def _http(
+    port: int | None, path: str, *, method: str = "GET", is_tls: bool = False, errors_from: int = _OK + 1
+) -> None:
     """The certificate is not checked: it is for the name under which users reach the system."""
     connection = (
         http.client.HTTPSConnection("127.0.0.1", port, timeout=_SECONDS, context=ssl._create_unverified_context())  # noqa: S323, SLF001
@@ -79,8 +95,8 @@ def _http(port: int | None, path: str, *, is_tls: bool = False) -> None:
         else http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
     )
     try:
-        connection.request("GET", path)
-        if (status := connection.getresponse().status) != _OK:
-            raise OSError(f"GET {path} answered {status}")
+        connection.request(method, path)
+        if (status := connection.getresponse().status) >= errors_from:
+            raise OSError(f"{method} {path} answered {status}")
     finally:
         connection.close()
