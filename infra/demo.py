@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, Final, Self
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import httpx
 import msgspec
@@ -32,6 +32,9 @@ _PUBLISH_SECONDS = 150
 """More than the 120 s within which a post is published even if its queue message is lost."""
 _PAUSE_SECONDS = 0.25
 _REQUEST_SECONDS = 60
+_BUSY_SECONDS = 90
+"""How long a request is repeated while the system is busy or a part of it is away: rate limits wait up to a minute."""
+_BUSY: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
 
 class Photo(msgspec.Struct, frozen=True):
@@ -164,9 +167,10 @@ class Account:
         self._http = httpx.Client(base_url=f"{url}/api/v1", timeout=_REQUEST_SECONDS)
         name = member.username
         registration = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
-        response = self._http.post("/auth/register", json={**registration, "displayName": member.display_name})
+        named = {**registration, "displayName": member.display_name}
+        response = _send(self._http, "POST", "/auth/register", json=named)
         if response.status_code == httpx.codes.CONFLICT:
-            response = self._http.post("/auth/login", json={"username": name, "password": PASSWORD})
+            response = _send(self._http, "POST", "/auth/login", json={"username": name, "password": PASSWORD})
         self.id: str = _read(response)["user"]["id"]
 
     def __enter__(self) -> Self:
@@ -175,17 +179,17 @@ class Account:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def post(self, path: str, **body: Any) -> dict[str, Any]:
-        """The answer to a POST."""
-        return _read(self._http.post(path, **body))
+    def post(self, path: str, *, key: str = "", **body: Any) -> dict[str, Any]:
+        """The answer to a POST, which creates nothing twice with the same idempotency key."""
+        return _read(_send(self._http, "POST", path, headers={"idempotency-key": key or str(uuid4())}, **body))
 
     def put(self, path: str, **body: Any) -> dict[str, Any]:
         """The answer to a PUT."""
-        return _read(self._http.put(path, **body))
+        return _read(_send(self._http, "PUT", path, **body))
 
     def get(self, path: str) -> dict[str, Any]:
         """The answer to a GET."""
-        return _read(self._http.get(path))
+        return _read(_send(self._http, "GET", path))
 
 
 def create(url: str) -> None:
@@ -228,13 +232,14 @@ def _update_profile(account: Account) -> None:
 
 def _is_complete(url: str) -> bool:
     """Whether every member exists and has all of its posts, by one request each."""
-    for member in MEMBERS:
-        response = httpx.get(f"{url}/api/v1/users/{member.username}", timeout=_REQUEST_SECONDS)
-        if response.status_code == httpx.codes.NOT_FOUND:
-            return False
-        expected = len(_photos_of(member.username)) if _has_backgrounds() else 0
-        if _read(response)["user"]["postCount"] < expected:
-            return False
+    with httpx.Client(base_url=f"{url}/api/v1", timeout=_REQUEST_SECONDS) as http:
+        for member in MEMBERS:
+            response = _send(http, "GET", f"/users/{member.username}")
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return False
+            expected = len(_photos_of(member.username)) if _has_backgrounds() else 0
+            if _read(response)["user"]["postCount"] < expected:
+                return False
     return True
 
 
@@ -307,13 +312,13 @@ def _comment(accounts: dict[str, Account], posts: dict[str, str]) -> None:
     authors = {photo.files[0]: photo.by for photo in PHOTOS}
     for number, comment in enumerate(COMMENTS):
         path, key = f"/posts/{posts[comment.on]}/comments", f"demo-{number}"
-        created = accounts[comment.by].post(path, json={"content": comment.text}, headers={"idempotency-key": key})
+        created = accounts[comment.by].post(path, json={"content": comment.text}, key=key)
         comment_id = created["comment"]["id"]
         accounts[authors[comment.on]].post(f"/comments/{comment_id}/like")
         if comment.reply:
             name, text = comment.reply
             reply = {"content": text, "parentCommentId": comment_id}
-            accounts[name].post(path, json=reply, headers={"idempotency-key": f"{key}-{comment_id}"})
+            accounts[name].post(path, json=reply, key=f"{key}-{comment_id}")
         accounts[comment.by].post(f"/posts/{posts[comment.on]}/save")
 
 
@@ -323,7 +328,7 @@ def _send_messages(accounts: dict[str, Account]) -> None:
     pair = first.post("/messages/conversations", json={"recipientId": second.id})["conversationId"]
     body = {"name": GROUP, "userIds": [account.id for account in accounts.values() if account is not first]}
     key = str(uuid5(NAMESPACE_URL, repr(body)))  # contains the ids, so accounts that were created again get a new group
-    group = first.post("/messages/groups", json=body, headers={"idempotency-key": key})["conversationId"]
+    group = first.post("/messages/groups", json=body, key=key)["conversationId"]
     for number, (conversation, name, text) in enumerate(
         [*((pair, *line) for line in PAIR_MESSAGES), *((group, *line) for line in GROUP_MESSAGES)]
     ):
@@ -341,6 +346,17 @@ def _post_stories(url: str) -> None:
             with Account(url, member) as author:
                 author.post("/stories", files={"media": (file.name, file.read_bytes())})
             print(f"  a story of {member.username}", flush=True)
+
+
+def _send(http: httpx.Client, method: str, path: str, **content: Any) -> httpx.Response:
+    """The response; a request that is refused with a time to wait is repeated after it, as long as 90 s allow."""
+    ends_at = time.monotonic() + _BUSY_SECONDS
+    while True:
+        response = http.request(method, path, **content)
+        pause = int(response.headers.get("retry-after", 0))
+        if response.status_code not in _BUSY or not pause or time.monotonic() + pause > ends_at:
+            return response
+        time.sleep(pause)
 
 
 def _read(response: httpx.Response) -> dict[str, Any]:

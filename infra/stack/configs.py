@@ -37,7 +37,7 @@ _PROBLEMS = {
     414: "The address is too long.",
     416: "The file has no such range.",
     429: "Too many requests at the same time. Try again later.",
-    431: "The headers of the request are too large.",
+    431: "The headers of the request are too large or too many.",
     501: "This transfer encoding is not supported.",
     503: "The service is temporarily unavailable. Try again later.",
     505: "This version of HTTP is not supported.",
@@ -47,7 +47,7 @@ _PROBLEMS = {
 FILES = {
     "postgres": ("postgres/postgresql.conf", "postgres/pg_hba.conf"),
     "valkey": ("valkey/valkey.conf",),
-    "rabbitmq": ("rabbitmq/rabbitmq.conf",),
+    "rabbitmq": ("rabbitmq/rabbitmq.conf", "rabbitmq/vm.args"),
     "cassandra": (
         *("cassandra/cassandra.yaml", "cassandra/jvm.options", "cassandra/logback.xml"),
         "cassandra/commitlog_archiving.properties",
@@ -55,7 +55,7 @@ FILES = {
     "nginx": (
         *("nginx/nginx.conf", "nginx/forwarded.conf", "nginx/upload.conf", "nginx/problems.conf"),
         *("nginx/problem_pages.conf", "nginx/direct_upload.conf", "nginx/headers.conf"),
-        "nginx/media_links.js",
+        *("nginx/whole_heads.conf", "nginx/media_links.js", "nginx/request_heads.js"),
     ),
 }
 

@@ -88,7 +88,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
     function_hosts = {
         "stores": [],
         "hosts": [each.name for each in hosts],
-        "localstack": [programs.API, *programs.LOCALSTACK],
+        "localstack": [programs.API, programs.LOGS, *programs.LOCALSTACK],
     }[scope]
     configuration = profile.state / "supervisord.conf"
     configuration.touch(mode=0o600)

@@ -64,6 +64,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """How many uploads nginx receives at the same time; each may take 110 MB of the disk meanwhile."""
     connections: int
     """How many requests and live connections one address may have at the same time."""
+    log_days: int
+    """After how many days a line of a log is removed."""
     address: str
     """The address on which nginx listens."""
     tls: Tls | None = None
@@ -117,8 +119,8 @@ def profile(name: Name) -> Profile:
     PHOTOGRAM_STATE is the parent of the state folders, PHOTOGRAM_PORT nginx's first port, PHOTOGRAM_STORE_PORTS the
     first of the private ports, PHOTOGRAM_ADDRESS nginx's address; PHOTOGRAM_READERS, PHOTOGRAM_WRITERS and
     PHOTOGRAM_HEAVY are the numbers of HTTP hosts; PHOTOGRAM_UPLOADS and PHOTOGRAM_CONNECTIONS limit what nginx takes at
-    the same time. With PHOTOGRAM_TLS_CERTIFICATE and PHOTOGRAM_TLS_KEY nginx serves HTTPS, under the name
-    PHOTOGRAM_HOST. The test profile adds 1000 to every port.
+    the same time, and PHOTOGRAM_LOG_DAYS ends logs. With PHOTOGRAM_TLS_CERTIFICATE and PHOTOGRAM_TLS_KEY nginx serves
+    HTTPS, under the name PHOTOGRAM_HOST. The test profile adds 1000 to every port.
     """
     public = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC_PORT) + _PORT_OFFSETS[name]
     private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE_PORT) + _PORT_OFFSETS[name]
@@ -145,6 +147,7 @@ def profile(name: Name) -> Profile:
         heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 3),
         uploads=int(os.environ.get("PHOTOGRAM_UPLOADS") or 32),
         connections=int(os.environ.get("PHOTOGRAM_CONNECTIONS") or 512),
+        log_days=int(os.environ.get("PHOTOGRAM_LOG_DAYS") or 30),
         address=os.environ.get("PHOTOGRAM_ADDRESS") or "127.0.0.1",
         tls=_tls(),
         host=os.environ.get("PHOTOGRAM_HOST") or "localhost",

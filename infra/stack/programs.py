@@ -18,6 +18,8 @@ API = "api"
 TRIGGERS = "triggers"
 """The host that stops while LocalStack runs: its rules and the invoker call the functions instead."""
 HOSTS = (API, TRIGGERS)
+LOGS = "logs"
+"""The program that ends logs after their time."""
 LOCALSTACK = ("localstack", "invoker")
 """The programs that run functions in LocalStack."""
 FUNCTION_HOSTS = (*HOSTS, *LOCALSTACK)
@@ -29,6 +31,8 @@ CLIENTS = (*FUNCTION_HOSTS, BACKUP)
 REPLICATION_SLOT = "photogram_backup"
 
 _OLDEST_POSTGRES = 15
+_DAY_SECONDS = 86_400
+_HOUR_SECONDS = 3600
 _CODE = ("local", "chalice", "environments", "events", "backup")
 """The packages in infra that programs run."""
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -75,7 +79,7 @@ def stores(profile: Profile, settings: Mapping[str, str], configs: Mapping[str, 
         ),
         Program(
             name="rabbitmq",
-            command=[str(_RABBITMQ)],
+            command=["sh", str(CLONE / "infra" / "rabbitmq" / "start.sh"), str(state / "rabbitmq"), str(_RABBITMQ)],
             variables=rabbitmq_variables(profile),
             stop_seconds=40,
             fingerprint=configs["rabbitmq"],
@@ -127,7 +131,7 @@ def _without_locked_memory() -> list[str]:
 
 
 def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = False) -> list[Program]:
-    """The function hosts; with `reloads`, they restart themselves when the code changes."""
+    """The function hosts, and what ends their logs; with `reloads`, hosts restart themselves when the code changes."""
     python, code = sys.executable, "" if reloads else code_fingerprint()
     reload = ["--reload"] if reloads else []
     variables = {
@@ -153,6 +157,13 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
             variables=variables,
             stop_seconds=35,
             fingerprint=code,
+        ),
+        Program(
+            name=LOGS,
+            command=[
+                *("sh", str(CLONE / "infra" / "local" / "end_logs.sh"), f"{profile.state}/logs"),
+                *(str(profile.log_days * _DAY_SECONDS), str(_HOUR_SECONDS)),
+            ],
         ),
     ]
 
@@ -315,6 +326,7 @@ def rabbitmq_variables(profile: Profile) -> dict[str, str]:
         # No busy waiting: on two cores, an idle node that spins takes CPU time from everything else. One scheduler has
         # its own memory, and one is enough.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+            f"-args_file {config}/vm.args "
             "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none +S 1:1 +SDcpu 1:1"
         ),
     }

@@ -4,7 +4,7 @@ import http.client
 import itertools
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +19,10 @@ from layers.rabbitmq.connection import UNAVAILABLE_ERRORS, url_parameters
 _ADDRESS = "127.0.0.1"
 _SECONDS = 3
 _OK = 200
+_SERVER_ERROR = 500
+
+_OF_EACH_KIND = (("GET", "/api/health/live"), ("POST", "/api/health/live"), ("POST", "/api/v1/auth/register"))
+"""Requests for which nginx needs a host for reads, for writes, and a heavy one; without a body they change nothing."""
 
 
 def problem(program: str, profile: Profile, settings: Mapping[str, str]) -> str | None:
@@ -47,13 +51,11 @@ def _check(program: str, profile: Profile, settings: Mapping[str, str]) -> None:
         case "cassandra":
             _cassandra(profile.ports.cassandra, ca_file)
         case "nginx":
-            # The certificate is not checked: it is for the name under which users reach the system.
-            unchecked = ssl._create_unverified_context() if profile.tls else None  # noqa: S323, SLF001
-            _http(profile.ports.nginx, "/", context=unchecked)
+            _http(profile.ports.nginx, "/", context=_unchecked(profile))
         case "localstack":
             _http(profile.ports.localstack, "/_localstack/health")
         case "api":
-            _hosts(itertools.chain(*profile.sockets.values()))
+            _api(profile)
         case _:
             pass
 
@@ -85,9 +87,18 @@ def _cassandra(port: int, ca_file: str) -> None:
             raise OSError(f"unexpected answer {answer.hex()}")
 
 
-def _hosts(paths: Iterable[Path]) -> None:
-    for path in paths:
-        _get(_UnixConnection(path), "/api/health/live")
+def _api(profile: Profile) -> None:
+    """Check every host, and that nginx reaches them: it leaves out one that has refused connections, for a second."""
+    for path in itertools.chain(*profile.sockets.values()):
+        _send(_UnixConnection(path), "/api/health/live")
+    for port in (profile.ports.nginx, *profile.ports.api):
+        for method, route in _OF_EACH_KIND:
+            _http(port, route, method=method, context=_unchecked(profile), errors_from=_SERVER_ERROR)
+
+
+def _unchecked(profile: Profile) -> ssl.SSLContext | None:
+    """For nginx's TLS: the certificate is for the name under which users reach the system, and is not checked."""
+    return ssl._create_unverified_context() if profile.tls else None  # noqa: S323, SLF001
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -104,19 +115,30 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _http(port: int | None, path: str, *, context: ssl.SSLContext | None = None) -> None:
-    _get(
+def _http(
+    port: int | None,
+    path: str,
+    *,
+    method: str = "GET",
+    context: ssl.SSLContext | None = None,
+    errors_from: int = _OK + 1,
+) -> None:
+    _send(
         http.client.HTTPSConnection(_ADDRESS, port, timeout=_SECONDS, context=context)
         if context
         else http.client.HTTPConnection(_ADDRESS, port, timeout=_SECONDS),
         path,
+        method=method,
+        errors_from=errors_from,
     )
 
 
-def _get(connection: http.client.HTTPConnection, path: str) -> None:
+def _send(
+    connection: http.client.HTTPConnection, path: str, *, method: str = "GET", errors_from: int = _OK + 1
+) -> None:
     try:
-        connection.request("GET", path)
-        if (status := connection.getresponse().status) != _OK:
-            raise OSError(f"GET {path} answered {status}")
+        connection.request(method, path)
+        if (status := connection.getresponse().status) >= errors_from:
+            raise OSError(f"{method} {path} answered {status}")
     finally:
         connection.close()

@@ -163,6 +163,16 @@ def _refusal(path: str) -> httpx.Response | None:
     ("request_bytes", "status"),
     [
         pytest.param(b"GET /api/v1/feed HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 40_000 + b"\r\n\r\n", 431, id="headers"),
+        pytest.param(
+            b"GET /api/v1/feed HTTP/1.1\r\nhost: a\r\n" + b"x: value\r\n" * 120 + b"\r\n", 431, id="number of headers"
+        ),
+        pytest.param(
+            b"GET /api/v1/feed HTTP/1.1\r\nhost: a\r\nx: \x01" + b"y" * 1000 + b"\r\n\r\n",
+            400,
+            id="character in a header",
+        ),
+        pytest.param(b"GET /api/v1/feed?x=<> HTTP/1.1\r\nhost: a\r\n\r\n", 400, id="character in an address"),
+        pytest.param(b"GET /api/v1/feed?x=\xff HTTP/1.1\r\nhost: a\r\n\r\n", 400, id="byte in an address"),
         pytest.param(b"GET /" + b"y" * 40_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n", 414, id="address"),
         pytest.param(b"GET /api/v1/feed HTTP/3.0\r\nhost: a\r\n\r\n", 505, id="version"),
         pytest.param(b"GET /api/v1/feed HTTP/1.1\r\n\r\n", 400, id="no host"),
@@ -173,3 +183,12 @@ def _refusal(path: str) -> httpx.Response | None:
 )
 def test_what_nginx_refuses_is_a_problem_document(request_bytes: bytes, status: int) -> None:
     assert_is_problem(answer_to(request_bytes), status)
+
+
+def test_as_many_headers_as_browsers_send_are_taken_by_every_host() -> None:
+    headers = {f"x-header-{number}": "value" for number in range(80)}
+
+    for method, path in (("GET", "/api/health/live"), ("POST", "/api/health/live"), ("POST", "/api/v1/auth/register")):
+        answer = httpx.request(method, nginx_origin() + path, headers=headers)
+        assert answer.headers["x-trace-id"]
+        assert answer.status_code in (200, 400, 405)

@@ -1,9 +1,12 @@
 """What `make run` fills a new system with."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
 from infra import demo
+from tests.support import services
 from tests.support.http import nginx_origin
 
 
@@ -28,6 +31,19 @@ def test_the_demo_is_whole_credits_its_photographers_and_is_made_once() -> None:
         demo.create(nginx_origin())
 
         assert [post["id"] for post in ada.get("/feed?limit=100").json()["posts"]] == ids
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_waits_for_hosts_that_are_away() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with services.stop("api"):
+            refused = httpx.get(f"{nginx_origin()}/api/health/live")
+            made = pool.submit(demo.create, nginx_origin())
+            with pytest.raises(TimeoutError):
+                made.result(timeout=1)
+        made.result()
+
+    assert refused.status_code == 503
 
 
 def test_without_nginx_the_demo_prints_what_to_check(capsys: pytest.CaptureFixture[str]) -> None:

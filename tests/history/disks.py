@@ -12,10 +12,7 @@ from infra.stack import programs
 from infra.stack.profiles import profile
 from tests.support import services
 
-_MEGABYTES: Final = {"postgres": 3000, "minio": 1500, "cassandra": 1500}
-"""Not RabbitMQ: a full disk damages the logs of its quorum queues for good (docs/operations.md). Its own alarm, one of
-the faults, stops publishers before.
-"""
+_MEGABYTES: Final = {"postgres": 3000, "minio": 1500, "cassandra": 1500, "rabbitmq": 1500}
 _FILLER: Final = ".filler"
 
 
@@ -31,7 +28,7 @@ def own_disks() -> Iterator[dict[str, Path]]:
     stack = profile("test")
     folders = {
         "postgres": programs.postgres_folder(stack),
-        **{part: stack.state / part for part in ("minio", "cassandra")},
+        **{part: stack.state / part for part in ("minio", "cassandra", "rabbitmq")},
     }
     with ExitStack() as mounted:
         for part, folder in folders.items():

@@ -1,6 +1,5 @@
 """The faults of a run. Each is a context manager that undoes itself, and their order follows from a random number."""
 
-import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +14,12 @@ import psycopg
 import psycopg.sql
 import redis
 
-from infra.stack import env_file, programs
+from infra.stack import env_file
 from infra.stack.profiles import profile
 from tests.history import disks
 from tests.support import services
 from tests.support.proxies import Proxy
+from tests.support.queues import rabbitmqctl
 from tests.support.waiting import until
 
 PARTS: Final = ("postgres", "valkey", "rabbitmq", "minio", "cassandra", "nginx", "api", "triggers")
@@ -29,7 +29,6 @@ _WITH_CHILDREN: Final = ("postgres", "nginx", "api", "triggers")
 _TABLES: Final = ("posts", "users", "likes", "follows", "comments", "sessions")
 _DELAY_MILLISECONDS: Final = (100, 1500)
 _RETURN_SECONDS: Final = 120
-_RABBITMQCTL: Final = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 type Begin = Callable[[], AbstractContextManager[None]]
 
@@ -198,21 +197,16 @@ def _lock(table: str) -> Iterator[None]:
 @contextmanager
 def _memory_alarm() -> Iterator[None]:
     try:
-        _rabbitmqctl("set_vm_memory_high_watermark", "0.0001")
+        rabbitmqctl("set_vm_memory_high_watermark", "0.0001")
         yield
     finally:
-        _rabbitmqctl("set_vm_memory_high_watermark", "absolute", "512MB")
+        rabbitmqctl("set_vm_memory_high_watermark", "absolute", "512MB")
 
 
 @contextmanager
 def _disk_alarm() -> Iterator[None]:
     try:
-        _rabbitmqctl("set_disk_free_limit", "1000GB")
+        rabbitmqctl("set_disk_free_limit", "1000GB")
         yield
     finally:
-        _rabbitmqctl("set_disk_free_limit", "200MB")
-
-
-def _rabbitmqctl(*arguments: str) -> None:
-    environment = {**os.environ, **programs.rabbitmq_variables(profile("test"))}
-    subprocess.run([_RABBITMQCTL, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+        rabbitmqctl("set_disk_free_limit", "200MB")

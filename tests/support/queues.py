@@ -1,18 +1,24 @@
 """Queues to test with: each test gets its own, with wait queues and dead letters as the template's have."""
 
+import os
 import secrets
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
 from infra.rabbitmq import definitions
+from infra.stack import programs
+from infra.stack.profiles import profile
 from layers.core.events import PHOTO_UPLOADED
 from layers.rabbitmq.connection import parameters
 from tests.support.waiting import until
+
+_RABBITMQCTL: Final = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -78,6 +84,12 @@ def count_ready(queue: str) -> int:
     """The number of messages that no consumer has taken yet."""
     with channel() as opened:
         return int(opened.queue_declare(queue, passive=True).method.message_count)
+
+
+def rabbitmqctl(*arguments: str) -> None:
+    """Control the test stack's RabbitMQ."""
+    environment = {**os.environ, **programs.rabbitmq_variables(profile("test"))}
+    subprocess.run([_RABBITMQCTL, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
