@@ -57,6 +57,16 @@ def client_of(address: int | Path) -> httpx.Client:
     return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, transport=transport)
 
 
+def is_open(path: Path) -> bool:
+    """Whether something listens at a Unix socket: httpx leaves a socket behind that it could not connect."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 @contextlib.contextmanager
 def running(
     command: Sequence[str],
@@ -78,6 +88,8 @@ def running(
         )
     host = Host(process, client_of(address), log_file)
     try:
+        if isinstance(address, Path):
+            until(lambda: is_open(address) or process.poll() is not None, seconds=30)
         until(lambda: host.get("/api/health") or process.poll() is not None, seconds=30)
         assert process.poll() is None, host.log
         yield host
