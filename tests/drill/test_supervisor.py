@@ -6,6 +6,7 @@ import httpx
 import psutil
 import pytest
 
+from infra.stack import lifecycle
 from tests.support.own_stack import OwnStack, own_stack
 from tests.support.waiting import until
 
@@ -43,7 +44,7 @@ def test_a_killed_supervisord_is_started_again_with_all_it_supervised(stack: Own
 
     until(lambda: not any(each.is_running() for each in left), seconds=60)
     until(lambda: is_alive(stack), seconds=60)
-    until(lambda: "All started programs answer" in stack.run("infra.stack", "status"), seconds=30)
+    until(lambda: lifecycle.status(stack.profile) == 0, seconds=30)
     assert supervisord_pid(stack) != killed.pid
     login = {"username": "ada", "password": "correct horse battery"}
     assert httpx.post(f"{stack.profile.origin}/api/v1/auth/login", json=login).status_code == 200
