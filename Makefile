@@ -117,10 +117,11 @@ check: lint ## lint, and run the architecture tests (including the SAM translato
 bench: test-stack ## run every benchmark against its baseline on the test stack, and print the ratios
 	@$(PYTHON) -m infra.stack.with_settings --profile test tests.bench
 
-soak: test-stack ## run the property tests ten times as long as `make test`, and the history checker with 204 faults
+soak: test-stack ## run what takes longer than `make test`: the table of outages, property tests, 204 faults
 	@PHOTOGRAM_EXAMPLES=600 $(PYTHON) -m pytest tests/integration/functions/feed/test_feed_machine.py \
 		tests/integration/functions/messages/test_message_machine.py \
 		$(addprefix tests/integration/exactness/test_,state_machine.py paging.py orphans.py)
+	@$(PYTHON) -m pytest tests/outages
 	@$(PYTHON) -m infra.stack.with_settings --profile test --admin tests.history --faults 204 --actions 10050 --accounts 40 \
 		--report docs/history-report.md
 

@@ -25,6 +25,8 @@ def front_door() -> Iterator[Profile]:
     ports = msgspec.structs.replace(test.ports, nginx=free_port(), api=(free_port(), free_port(), free_port()))
     chosen = msgspec.structs.replace(test, state=state, ports=ports, tls=tls, host="photos.test")
     provision.create_folders(chosen)
+    (state / "hosts").rmdir()
+    (state / "hosts").symlink_to(test.state / "hosts")
     try:
         make_certificate(tls, "photos.test")
         configs.render(chosen, env_file.read(test))
