@@ -18,13 +18,13 @@ import pytest
 from infra.stack import pins
 from layers.cassandra import connection as cassandra_connection
 from layers.core.errors import StoreUnavailable
-from layers.core.ids import new_id
 from layers.core.settings import settings
 from layers.postgres import connection as postgres_connection
 from layers.postgres.connection import transaction
+from layers.valkey import admission
 from layers.valkey import connection as valkey_connection
-from layers.valkey import timelines
 from tests.support.hosts import free_port
+from tests.support.stores import valkey_answers
 from tests.support.waiting import until
 
 
@@ -116,6 +116,22 @@ def through_proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxies]:
 
 
 @contextmanager
+def valkey_at(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This thread reaches Valkey at this URL; at the end it reaches the stack's again."""
+    monkeypatch.setenv("VALKEY_URL", url)
+    settings.cache_clear()
+    valkey_connection.close()
+    try:
+        yield
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+        valkey_connection.close()
+        until(valkey_answers)
+        admission.apply_revocations([])
+
+
+@contextmanager
 def cassandra_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """This process reaches Cassandra through a proxy; at the end it reaches it directly again."""
     with proxy_to(f"cql://127.0.0.1:{settings().cassandra_port}") as proxy:
@@ -131,12 +147,11 @@ def cassandra_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy
 def stores_answer() -> bool:
     """Whether PostgreSQL and Valkey are asked again, and answer."""
     try:
-        timelines.push([], new_id())
         with transaction() as db:
             db.execute("SELECT 1")
     except StoreUnavailable:
         return False
-    return True
+    return valkey_answers()
 
 
 def _reconnect() -> None:

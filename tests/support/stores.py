@@ -8,7 +8,10 @@ import redis
 
 from layers.cassandra import profiles
 from layers.cassandra.profiles import ProfileCopy
+from layers.core.errors import StoreUnavailable
+from layers.core.ids import new_id
 from layers.core.settings import settings
+from layers.valkey import timelines
 
 
 def somebody_waits_for_a_lock() -> bool:
@@ -21,6 +24,15 @@ def somebody_waits_for_a_lock() -> bool:
 def valkey() -> redis.Redis:
     """A client of the test stack's Valkey."""
     return redis.Redis.from_url(settings().valkey_url)
+
+
+def valkey_answers() -> bool:
+    """Whether this process asks Valkey, and Valkey answers."""
+    try:
+        timelines.push([], new_id())
+    except StoreUnavailable:
+        return False
+    return True
 
 
 FORGET = """

@@ -13,13 +13,12 @@ import pytest
 from infra.stack import certificates, debian
 from infra.stack.profiles import profile
 from layers.core.errors import StoreUnavailable
-from layers.core.ids import new_id
 from layers.core.settings import settings
-from layers.valkey import admission, connection, timelines
+from layers.valkey import connection
 from layers.valkey.connection import Script
 from layers.valkey.wire import Wire
 from tests.support.hosts import free_port
-from tests.support.proxies import proxy_to
+from tests.support.proxies import proxy_to, valkey_at
 from tests.support.waiting import LATE_SECONDS, until
 
 
@@ -137,34 +136,17 @@ def test_what_is_left_with_a_valkey_with_tls_that_hangs_is_done_when_it_goes_on(
         text = b"return redis.call('SET', ARGV[1], ARGV[2])"
 
     put = Put()
-    monkeypatch.setenv("VALKEY_URL", secure.url)
-    settings.cache_clear()
-    connection.close()
-    try:
-        put("name", "first")
-        secure.process.suspend()
-        with pytest.raises(StoreUnavailable):
-            put("name", "second")
-        connection.leave(put, "name", "third")
-        connection.leave(put, "name", "fourth")
-        secure.process.resume()
+    with valkey_at(secure.url, monkeypatch):
+        try:
+            put("name", "first")
+            secure.process.suspend()
+            with pytest.raises(StoreUnavailable):
+                put("name", "second")
+            connection.leave(put, "name", "third")
+            connection.leave(put, "name", "fourth")
+        finally:
+            secure.process.resume()
 
         wire = _open(secure.url)
         assert _ask(wire, "GET", "name") == b"fourth"
         wire.close()
-    finally:
-        secure.process.resume()
-        monkeypatch.undo()
-        settings.cache_clear()
-        connection.close()
-        until(_is_available)
-        admission.apply_revocations([])
-
-
-def _is_available() -> bool:
-    """Whether the Valkey of the stack is asked again, and answers."""
-    try:
-        timelines.push([], new_id())
-    except StoreUnavailable:
-        return False
-    return True
