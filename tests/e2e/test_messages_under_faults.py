@@ -1,12 +1,14 @@
-"""Messages while Cassandra is killed and comes back."""
+"""Messages while Cassandra is stopped, killed and back."""
 
+import time
 import uuid
 
 import pytest
 
 from tests.support import services
 from tests.support.http import Caller
-from tests.support.waiting import until
+from tests.support.outage_table import ORDINARY_SECONDS
+from tests.support.waiting import LATE_SECONDS, until
 
 
 @pytest.fixture
@@ -21,6 +23,30 @@ def _contents(caller: Caller, place: str) -> list[str]:
     reply = caller.http.get(place, params={"limit": 100})
     assert reply.status_code == 200, reply.text
     return [message["content"] for message in reversed(reply.json()["messages"])]
+
+
+@pytest.mark.rule("R-D1", "R-D2")
+def test_without_cassandra_messages_are_503_at_once_and_all_else_works(talk: tuple[Caller, Caller, str]) -> None:
+    ada, grace, place = talk
+    assert ada.http.post(place, json={"content": "before"}).status_code == 201
+    with services.stop("cassandra"):
+        for method, path, body in (
+            ("GET", "/messages/conversations", None),
+            ("GET", place, None),
+            ("POST", place, {"content": "lost"}),
+            ("POST", "/messages/conversations", {"recipientId": grace.id}),
+        ):
+            started = time.monotonic()
+            reply = ada.http.request(method, path, json=body)
+            assert reply.status_code == 503, reply.text
+            assert int(reply.headers["retry-after"]) >= 1
+            assert time.monotonic() - started < ORDINARY_SECONDS + LATE_SECONDS
+        assert ada.feed() == []
+        assert ada.http.get("/auth/me").status_code == 200
+    until(lambda: ada.http.get(place).status_code == 200, seconds=30, every=0.5)
+
+    assert _contents(grace, place) == ["before"]
+    assert ada.http.post(place, json={"content": "after"}).status_code == 201
 
 
 def test_no_acknowledged_message_is_lost_or_doubled_by_a_kill(talk: tuple[Caller, Caller, str]) -> None:
