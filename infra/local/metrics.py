@@ -1,5 +1,6 @@
 """The answer to GET /metrics: the counters of all local processes, and gauges that are read for each request."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -40,6 +41,13 @@ def _delete_gauges_of_dead_processes(folder: Path) -> None:
     for file in folder.glob("gauge_live*_*.db"):
         if not Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():
             file.unlink(missing_ok=True)
+
+
+def delete_own_files() -> None:
+    """Delete the files of this process, which has counted nothing."""
+    if folder := settings().prometheus_multiproc_dir:
+        for file in Path(folder).glob(f"*_{os.getpid()}.db"):
+            file.unlink()
 
 
 class _Fixed(Collector):

@@ -59,6 +59,9 @@ def main() -> None:
     kept = json.loads(os.environ.pop(_KEPT, "{}"))
     serve.prepare(is_heavy=None, shows_tracebacks=arguments.reload)
     if arguments.check:
+        from infra.local import metrics  # noqa: PLC0415 (hosts that are forked need not have it)
+
+        metrics.delete_own_files()
         return
     listeners = Listeners(kept.get("sockets", {}))
     kinds: dict[str, Serve] = {"readers": _serve_reads, "writers": _serve_writes, "heavy": _serve_heavy}
