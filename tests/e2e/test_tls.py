@@ -20,7 +20,7 @@ from tests.support.waiting import until
 def front_door() -> Iterator[Profile]:
     """The profile of the nginx with a certificate."""
     test = profile("test")
-    state = test.state / "tls"
+    state = test.state / "front-door"
     tls = Tls(state / "certificate.pem", state / "key.pem")
     ports = msgspec.structs.replace(test.ports, nginx=free_port(), api=(free_port(), free_port(), free_port()))
     chosen = msgspec.structs.replace(test, state=state, ports=ports, tls=tls, host="photos.test")
