@@ -14,7 +14,7 @@ from typing import Final
 _INIT: Final = 1
 """The process that becomes the parent of this one if supervisord ends before this one looks."""
 _PAUSE_SECONDS: Final = 1
-"""Whoever kills all processes of the stack kills this one within this time."""
+"""When all processes of the stack are killed, this one is killed within this time, and must not start them again."""
 
 
 def main() -> None:

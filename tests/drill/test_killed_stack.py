@@ -17,7 +17,7 @@ _PAUSE_SECONDS = 0.02
 
 @contextmanager
 def calling(origin: str) -> Iterator[None]:
-    """Clients that sign in, upload and read, again and again, whatever the answer is."""
+    """Clients that sign in, upload and read, again and again. The answers do not matter."""
     account = {"username": "caller", "email": "caller@example.org", "password": PASSWORD}
     httpx.post(f"{origin}/api/v1/auth/register", json=account).raise_for_status()
     ended = threading.Event()

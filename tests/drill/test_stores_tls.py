@@ -140,7 +140,7 @@ def test_photos_and_messages_take_their_way(stack: OwnStack) -> None:
     ada, grace = Caller("ada"), Caller("grace")
     grace.follow(ada)
 
-    # The sweeper takes posts of 20 s, so MinIO has told RabbitMQ.
+    # The sweeper takes posts of 20 s, so MinIO has notified RabbitMQ.
     post_id = ada.upload(phone_photo(width=800, height=600))["post_id"]
     post = until(lambda: grace.in_feed(post_id), seconds=15)
     assert httpx.get(rendition_url(post["media"][0], 640, "jpg")).headers["content-type"] == "image/jpeg"

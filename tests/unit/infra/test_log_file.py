@@ -74,7 +74,7 @@ stdout_logfile={folder}/logs.log
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """The logs of a supervisord whose program counts, and a log that nobody writes; lines are kept for 4 s."""
+    """The logs of a supervisord whose program counts, and a log that no program writes; lines are kept for 4 s."""
     (tmp_path / "gone.log").write_text("of a program that no longer runs\n")
     configuration = tmp_path / "supervisord.conf"
     configuration.write_text(SUPERVISORD.format(folder=tmp_path, root=ROOT, seconds=KEPT_SECONDS))
