@@ -2,39 +2,111 @@
 
 python -m infra.stack.test
 
+At the end stand the seconds of each part, every failed or skipped test, and the parts that failed.
 The last line of the output is `N passed, N failed, N skipped`. A skipped test fails the run.
 """
 
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from infra.stack import venvs
 from infra.stack.profiles import CLONE, profile
 
 _SUMMARY = re.compile(r" in \d+\.\d+s( \(.+\))?( =+)?$")
+_SUMMARIES = re.compile(r"=+ short test summary info =+$")
+_NAMED = re.compile(r"(FAILED|ERROR|SKIPPED|XFAIL|XPASS) ")
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
 _FAILURES = ("failed", "error", "xfailed", "xpassed")
 _STACK = [sys.executable, "-m", "infra.stack"]
 _MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "--admin", "infra.migrate"]
-_PYTEST = [sys.executable, "-m", "pytest", "-rsxX"]
+_PYTEST = [sys.executable, "-m", "pytest", "-rfEsxX"]
 _LOCALSTACK = [sys.executable, "-m", "infra.localstack", "up", "--profile", "test"]
 _HISTORY = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "--admin", "tests.history"]
 _RULES = [sys.executable, "-m", "tests.rules"]
 _EXECUTOR = [
     *("env", f"PYTHONPATH={venvs.executor()}"),
     f"PROCESS_EXECUTOR_RUNTIMES=python3.13={venvs.RUNTIME.python}",
-    *(str(venvs.LOCALSTACK.python), "-m", "pytest", "-rsxX", "infra/localstack/process_executor"),
+    *(str(venvs.LOCALSTACK.python), "-m", "pytest", "-rfEsxX", "infra/localstack/process_executor"),
 ]
 _WITHOUT_STORES = ("architecture", "unit")
 _WITHOUT_HOSTS = ("integration",)
 """Suites that run before the function hosts start, because the queue consumer would receive their messages."""
+
+
+@dataclass
+class Report:
+    """What a run of `make test` has found so far."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each part took."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many tests had each of pytest's outcomes."""
+    problems: list[str] = field(default_factory=list)
+    """pytest's line about each test that did not pass, and each other command that failed."""
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Print the name, and measure the seconds of the context."""
+        print(f"\n== {name}", flush=True)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.monotonic() - started
+
+    @contextlib.contextmanager
+    def background(self, command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command during the context, and wait for its end; it is terminated if the context fails."""
+        with subprocess.Popen(command, cwd=CLONE) as process:
+            try:
+                yield process
+                self._note(command, process.wait())
+            finally:
+                process.terminate()
+
+    def check(self, command: Sequence[str]) -> bool:
+        """Run a command, and note if it failed; whether it succeeded."""
+        return self._note(command, subprocess.run(command, cwd=CLONE, check=False).returncode)
+
+    def run_suite(self, command: Sequence[str]) -> None:
+        """Run one pytest process, show its output, count its outcomes, and note what did not pass.
+
+        An expected failure (xfailed, xpassed) is not a pass.
+        """
+        summary = ""
+        named: list[str] = []
+        environment = {**os.environ, "COLUMNS": "200"}  # pytest cuts the reason of a failure at the terminal's width
+        with subprocess.Popen(command, cwd=CLONE, env=environment, stdout=subprocess.PIPE, text=True) as pytest:
+            for line in pytest.stdout or ():
+                print(line, end="", flush=True)
+                summary = line if _SUMMARY.search(line.rstrip()) else summary
+                if _SUMMARIES.match(line):
+                    named.clear()
+                elif _NAMED.match(line):
+                    named.append(line.rstrip())
+        self.counts.update({outcome: int(number) for number, outcome in _COUNT.findall(summary)})
+        self.problems += named
+        if not named:
+            self._note(command, pytest.returncode)
+
+    def _note(self, command: Sequence[str], status: int) -> bool:
+        if status:
+            self.problems.append(f"exit status {status}: {shlex.join(command)}")
+        return not status
+
+    def summary(self) -> str:
+        """The last line of the output."""
+        failed = sum(self.counts[outcome] for outcome in _FAILURES)
+        return f"{self.counts['passed']} passed, {failed} failed, {self.counts['skipped']} skipped"
 
 
 def main() -> int:
@@ -42,103 +114,55 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for name in ("PHOTOGRAM_BACKUP", "PHOTOGRAM_STORES_TLS"):
         os.environ.pop(name, None)  # they are meant for the stack of `make run`
-    seconds: dict[str, float] = {}
-    counts: Counter[str] = Counter()
-    succeeded = _run([*_RULES, "clear"])
+    report = Report()
+    report.check([*_RULES, "clear"])
     os.environ["PHOTOGRAM_RULE_OUTCOMES"] = str(profile("test").state / "rule-outcomes")  # recorded by every suite
     try:
-        _run([*_STACK, "down", "--profile", "test"])  # function hosts of an earlier start would receive tests' messages
-        with (
-            _timed("lint, architecture and unit tests, while the stores start", seconds),
-            _background(["make", "lint"]) as lint,
-        ):
-            has_stores = _run([*_STACK, "up", "--profile", "test", "--only", "stores"]) and _run(_MIGRATE)
-            succeeded &= has_stores
-            succeeded &= run_suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_STORES)], counts)
-            succeeded &= not lint.wait()
-        if has_stores:
-            with _timed("integration tests", seconds):
-                succeeded &= run_suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_HOSTS)], counts)
-            with _timed("starting the function hosts", seconds):
-                has_hosts = _run([*_STACK, "up", "--profile", "test"])
-                succeeded &= has_hosts
-            if has_hosts:
-                with _timed("e2e tests and journeys", seconds):
-                    succeeded &= run_suite([*_PYTEST, "tests/e2e", "tests/journeys"], counts)
-                with _timed("history checker, a short run", seconds):
-                    succeeded &= _run([*_HISTORY, "--faults", "14", "--actions", "500"])
-            with _timed("drills, on stacks of their own", seconds):
-                succeeded &= run_suite([*_PYTEST, "tests/drill"], counts)
-            with (
-                _timed("deploying to LocalStack, and the process executor's tests", seconds),
-                _background(_LOCALSTACK) as deploying,
-            ):
-                succeeded &= run_suite(_EXECUTOR, counts)
-                is_deployed = not deploying.wait()
-                succeeded &= is_deployed
-            if is_deployed:
-                with _timed("journeys and other tests in LocalStack", seconds):
-                    suites = ["--host", "localstack", "tests/journeys", "tests/localstack"]
-                    succeeded &= run_suite([*_PYTEST, *suites], counts)
-            with _timed("the rules of the contract that the tests proved", seconds):
-                succeeded &= _run([*_RULES, "check"])
+        _run_parts(report)
     finally:
-        with _timed("stopping the stack", seconds):
-            _run([*_STACK, "down", "--profile", "test"])
+        with report.part("stopping the stack"):
+            report.check([*_STACK, "down", "--profile", "test"])
     print()
-    for name, spent in {**seconds, "total": sum(seconds.values())}.items():
+    for name, spent in {**report.seconds, "total": sum(report.seconds.values())}.items():
         print(f"{name:<65}{spent:6.1f} s")
-    if not succeeded:
-        print("A check, a test or a part of the stack failed: see above")
-    if counts["skipped"]:
-        print("Tests were skipped, which fails the run: their reasons are above")
-    print(summarize(counts))
-    return 0 if succeeded and not counts["skipped"] else 1
+    for problem in report.problems:
+        print(problem)
+    print(report.summary())
+    return 1 if report.problems else 0
 
 
-def run_suite(command: Sequence[str], counts: Counter[str]) -> bool:
-    """Run one pytest process, show its output, and add its outcomes to `counts`; whether all tests passed.
-
-    An expected failure (xfailed, xpassed) is not a pass.
-    """
-    summary = ""
-    with subprocess.Popen(command, cwd=CLONE, stdout=subprocess.PIPE, text=True) as pytest:
-        for line in pytest.stdout or ():
-            print(line, end="", flush=True)
-            summary = line if _SUMMARY.search(line.rstrip()) else summary
-    outcomes = Counter({outcome: int(number) for number, outcome in _COUNT.findall(summary)})
-    counts.update(outcomes)
-    return not pytest.returncode and not any(outcomes[outcome] for outcome in _FAILURES)
-
-
-def summarize(counts: Counter[str]) -> str:
-    """The last line of the output."""
-    failed = sum(counts[outcome] for outcome in _FAILURES)
-    return f"{counts['passed']} passed, {failed} failed, {counts['skipped']} skipped"
-
-
-def _run(command: list[str]) -> bool:
-    return not subprocess.run(command, cwd=CLONE, check=False).returncode
-
-
-@contextlib.contextmanager
-def _background(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command during the context; it is terminated if it still runs at the end."""
-    with subprocess.Popen(command, cwd=CLONE) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-@contextlib.contextmanager
-def _timed(name: str, seconds: dict[str, float]) -> Iterator[None]:
-    print(f"\n== {name}", flush=True)
-    started = time.monotonic()
-    try:
-        yield
-    finally:
-        seconds[name] = time.monotonic() - started
+def _run_parts(report: Report) -> None:
+    # The function hosts of an earlier start would receive the messages of the tests.
+    report.check([*_STACK, "down", "--profile", "test"])
+    with (
+        report.part("lint, architecture and unit tests, while the stores start"),
+        report.background(["make", "lint"]),
+    ):
+        has_stores = report.check([*_STACK, "up", "--profile", "test", "--only", "stores"]) and report.check(_MIGRATE)
+        report.run_suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_STORES)])
+    if not has_stores:
+        return
+    with report.part("integration tests"):
+        report.run_suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_HOSTS)])
+    with report.part("starting the function hosts"):
+        has_hosts = report.check([*_STACK, "up", "--profile", "test"])
+    if has_hosts:
+        with report.part("e2e tests and journeys"):
+            report.run_suite([*_PYTEST, "tests/e2e", "tests/journeys"])
+        with report.part("history checker, a short run"):
+            report.check([*_HISTORY, "--faults", "14", "--actions", "500"])
+    with report.part("drills, on stacks of their own"):
+        report.run_suite([*_PYTEST, "tests/drill"])
+    with (
+        report.part("deploying to LocalStack, and the process executor's tests"),
+        report.background(_LOCALSTACK) as deploying,
+    ):
+        report.run_suite(_EXECUTOR)
+    if not deploying.returncode:
+        with report.part("journeys and other tests in LocalStack"):
+            report.run_suite([*_PYTEST, "--host", "localstack", "tests/journeys", "tests/localstack"])
+    with report.part("the rules of the contract that the tests proved"):
+        report.check([*_RULES, "check"])
 
 
 if __name__ == "__main__":
