@@ -24,6 +24,10 @@ class InProcessEnvironment:
             self._handler = handlers.load(self.function.handler)
         return self._handler
 
+    def unload(self) -> None:
+        """Forget the handler: the next call of `load` imports it, unless its module is still in memory."""
+        self._handler = None
+
     def invoke(self, event: Mapping[str, Any]) -> Any:
         """What the handler returns; raises `HandlerNotLoaded`, or what the handler raises."""
         handler = self._handler or self.load()

@@ -1,4 +1,4 @@
-"""Processes that are forked from this one: each is replaced when it ends, when it hangs, and when the code changes."""
+"""Processes that are forked from this one: each is replaced when it ends, and when it hangs."""
 
 import contextlib
 import ctypes
@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NoReturn
 
 from layers.core.logging import logger
@@ -22,31 +22,18 @@ _HUNG_SECONDS: Final = 10
 _END_SECONDS: Final = 35
 """A process that was asked to end is killed after this time, in which every request ends."""
 _CHECK_SECONDS: Final = 1
-_REPLACE_SECONDS: Final = 0.02
+_START_SECONDS: Final = 0.02
+"""How often it looks whether the first processes run."""
 _PR_SET_PDEATHSIG: Final = 1
-_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 
 class ForkedHosts:
-    """One process for each name, until SIGTERM or SIGINT.
+    """One process for each name, until SIGTERM or SIGINT. `is_ready` is called when each has given a sign."""
 
-    SIGHUP calls `restart` with the processes that run, by id. It executes the program again and passes them to the next
-    `ForkedHosts` as `predecessors`. These end one after the other, each when the new process of its name runs; those
-    whose names are in `alone` end before the new one starts.
-    """
-
-    def __init__(
-        self,
-        works: Mapping[str, Work],
-        *,
-        restart: Callable[[Mapping[int, str]], None],
-        predecessors: Mapping[int, str],
-        alone: Collection[str],
-    ) -> None:
+    def __init__(self, works: Mapping[str, Work], *, is_ready: Callable[[], None]) -> None:
         self._works = works
-        self._restart = restart
-        self._predecessors = dict(predecessors)
-        self._alone = set(alone)
+        self._call_when_ready: Callable[[], None] | None = is_ready
         self._running: dict[int, str] = {}
         self._started_at = {name: -float(_MIN_SECONDS) for name in works}
         self._ends_at: dict[int, float] = {}
@@ -59,26 +46,23 @@ class ForkedHosts:
         """Start the processes and replace them; returns when all have ended. This process must have no threads."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._start_missing()
-        while self._running or self._predecessors or not self._is_stopping:
-            received = signal.sigtimedwait(_SIGNALS, _REPLACE_SECONDS if self._predecessors else _CHECK_SECONDS)
+        while self._running or not self._is_stopping:
+            received = signal.sigtimedwait(_SIGNALS, _START_SECONDS if self._call_when_ready else _CHECK_SECONDS)
             self._remove_ended()
-            match received and received.si_signo:
-                case signal.SIGTERM | signal.SIGINT:
-                    self._stop()
-                case signal.SIGHUP if not self._is_stopping:
-                    self._restart(self._predecessors | self._running)
+            if received and received.si_signo in {signal.SIGTERM, signal.SIGINT}:
+                self._stop()
             self._start_missing()
-            self._end_predecessor()
             self._kill_hung()
+            if self._call_when_ready and all(self._signs.age(name) is not None for name in self._works):
+                self._call_when_ready()
+                self._call_when_ready = None
 
     def _start_missing(self) -> None:
-        """Start each process that does not run; one with a predecessor only when this is the next to end."""
         if self._is_stopping:
             return
-        now, names = time.monotonic(), list(self._predecessors.values())
-        kept_back = (set(names[1:]) - set(names[:1])) | (self._alone & set(names)) | set(self._running.values())
-        for name in self._works:
-            if name not in kept_back and now >= self._started_at[name] + _MIN_SECONDS:
+        now = time.monotonic()
+        for name in self._works.keys() - set(self._running.values()):
+            if now >= self._started_at[name] + _MIN_SECONDS:
                 self._start(name, now)
 
     def _start(self, name: str, now: float) -> None:
@@ -94,25 +78,15 @@ class ForkedHosts:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 pid, status = ended
-                name = self._running.pop(pid, None) or self._predecessors.pop(pid, None)
                 was_asked = self._ends_at.pop(pid, None) is not None
+                name = self._running.pop(pid)
                 if not was_asked:
                     logger().error("process ended", host=name, exit_code=os.waitstatus_to_exitcode(status))
 
     def _stop(self) -> None:
         self._is_stopping = True
-        for pid in (*self._running, *self._predecessors):
-            self._ask_to_end(pid)
-
-    def _end_predecessor(self) -> None:
-        """Ask the next predecessor to end, if its successor runs or must not run beside it."""
-        for pid, name in list(self._predecessors.items())[:1]:
-            if name in self._alone or name not in self._works or self._signs.age(name) is not None:
-                self._ask_to_end(pid)
-
-    def _ask_to_end(self, pid: int) -> None:
-        if pid not in self._ends_at:
-            self._ends_at[pid] = time.monotonic() + _END_SECONDS
+        for pid in self._running:
+            self._ends_at.setdefault(pid, time.monotonic() + _END_SECONDS)
             os.kill(pid, signal.SIGTERM)
 
     def _kill_hung(self) -> None:
@@ -158,7 +132,7 @@ def _run_child(parent: int, work: Callable[[], object]) -> NoReturn:
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # a parent that is killed leaves no process behind
         if os.getppid() == parent:
             work()

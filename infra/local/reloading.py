@@ -1,38 +1,73 @@
-"""Runs a host until it is asked to stop and, for development, restarts it when the code changes."""
+"""Runs a program that, for development, always serves the current code: after each edit, without a pause.
 
+One process imports all code but the handlers, and stays. After the edit of a handler it forks a process that imports
+the handlers again, which takes little time. After any other edit, another process imports everything. Each serves when
+it is ready, and then the one before ends. No edit is lost: changes are watched from before the first import.
+"""
+
+import functools
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import Final
 
-import watchfiles
+from infra.local.generations import Generations, Work
 
-from layers.core.logging import logger
-
-ROOT = Path(__file__).parents[2]
-_WATCHED = (
+ROOT: Final = Path(__file__).parents[2]
+_WATCHED: Final = (
     *("functions", "layers", "infra/local", "infra/chalice", "infra/environments", "infra/events"),
     *("infra/template_map.py", "template.yaml"),
 )
-_SUFFIXES = {".py", ".lua", ".yaml"}
+_SUFFIXES: Final = {".py", ".lua", ".yaml"}
+HANDLERS: Final = ROOT / "functions"
+_ALL_CHANGED: Final = signal.SIGHUP
+_HANDLERS_CHANGED: Final = signal.SIGUSR1
+_STEP_MS: Final = 20
+"""So long without a further change ends a group of changes."""
+_TIMEOUT_MS: Final = 1000
 
 
-def run(module: str, work: Callable[[threading.Event], object], *, reloads: bool) -> None:
-    """Call `work` with an event that SIGTERM or SIGINT sets; with `reloads`, restart `module` after each change."""
-    stopping, must_restart = stop_event(), threading.Event()
-    if reloads:
+def run(
+    import_code: Callable[[], Work],
+    *,
+    reloads: bool,
+    answer_error: Callable[[str], object] | None = None,
+) -> None:
+    """Serve until SIGTERM with what `import_code` returns; with `reloads`, always with the current code.
 
-        def restart() -> None:
-            must_restart.set()
-            stopping.set()
+    `import_code` imports everything. What it returns imports the handlers again in a process of its own. If the code
+    cannot be imported after an edit, `answer_error` serves the traceback; without it, the code of before serves. This
+    process must have no threads, and keeps the modules of the project that it has imported.
+    """
 
-        watch(restart)
-    work(stopping)
-    if must_restart.is_set():
-        replace_process(module)
+    def serve(is_ready: Callable[[], None]) -> None:
+        try:
+            work = import_code()
+        except Exception:
+            if not (reloads and answer_error):
+                raise
+            print(error := traceback.format_exc(), flush=True)
+            is_ready()
+            answer_error(error)
+            return
+        if reloads:
+            Generations(work, replace_on=_HANDLERS_CHANGED, is_ready=is_ready).run()
+        else:
+            work(is_ready)
+
+    forwarded = (_HANDLERS_CHANGED,) if reloads else ()
+    beside = functools.partial(_watch, os.getpid()) if reloads else None
+    Generations(serve, replace_on=_ALL_CHANGED, forwarded=forwarded, beside=beside).run()
+
+
+def forget_handlers() -> None:
+    """Remove the handlers' modules, so that their next import reads the files."""
+    for name in [name for name in sys.modules if name.startswith(f"{HANDLERS.name}.")]:
+        del sys.modules[name]
 
 
 def stop_event() -> threading.Event:
@@ -43,37 +78,23 @@ def stop_event() -> threading.Event:
     return stopping
 
 
-def replace_process(module: str) -> NoReturn:
-    """Execute the module in place of this process, with the same arguments."""
-    os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])  # noqa: S606
+def _watch(program: int, is_ready: Callable[[], None]) -> None:
+    """Send the program a signal after each group of changes, until SIGTERM."""
+    import watchfiles  # noqa: PLC0415 (only for development)
 
-
-def watch(restart: Callable[[], None]) -> None:
-    """Call `restart` once, from another thread, when the code has changed and can be compiled.
-
-    A syntax error in a function's own file affects only that function, so `restart` is called. A syntax error in a
-    layer or in a host is logged, and the running code goes on.
-    """
-    threading.Thread(target=wait_for_change, args=[restart], daemon=True).start()
-
-
-def wait_for_change(restart: Callable[[], None]) -> None:
-    """As `watch`, but in this thread: returns after it has called `restart`."""
     paths = [path for name in _WATCHED if (path := ROOT / name).exists()]
-    for changes in watchfiles.watch(*paths, step=50, raise_interrupt=False):
-        changed = {Path(path) for _, path in changes if Path(path).suffix in _SUFFIXES}
-        if changed and _can_be_compiled(changed):
-            logger().info("code changed", files=sorted(str(path.relative_to(ROOT)) for path in changed))
-            restart()
-            return
+    watched = watchfiles.watch(
+        *paths, step=_STEP_MS, yield_on_timeout=True, rust_timeout=_TIMEOUT_MS, raise_interrupt=False
+    )
+    for number, changes in enumerate(watched):
+        if number == 0:
+            print("the code is watched", flush=True)
+            is_ready()
+        changed = {path for _, name in changes if (path := Path(name)).suffix in _SUFFIXES}
+        if changed:
+            print(f"changed: {', '.join(sorted(str(path.relative_to(ROOT)) for path in changed))}", flush=True)
+            os.kill(program, _HANDLERS_CHANGED if _are_handlers(changed) else _ALL_CHANGED)
 
 
-def _can_be_compiled(changed: Iterable[Path]) -> bool:
-    for path in changed:
-        if path.suffix == ".py" and path.is_file() and not path.is_relative_to(ROOT / "functions"):
-            try:
-                compile(path.read_bytes(), path, "exec")
-            except (SyntaxError, ValueError) as error:
-                logger().error("code not reloaded", file=str(path.relative_to(ROOT)), reason=repr(error))
-                return False
-    return True
+def _are_handlers(paths: Iterable[Path]) -> bool:
+    return all(path.is_relative_to(HANDLERS) and path.suffix == ".py" for path in paths)

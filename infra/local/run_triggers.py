@@ -7,28 +7,30 @@ memory of what it has imported.
 """
 
 import argparse
-import threading
+import functools
 
-from infra import template_map
-from infra.environments.child_process import ChildProcessEnvironment
-from infra.local import consume_queues, reloading, run_schedules
+from infra.local import reloading
+from infra.local.generations import Work
+from infra.local.process_lock import ProcessLock
 
 
 def main() -> None:
     """Consume every queue of the template and fire its schedules, until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.run_triggers", description=__doc__)
-    parser.add_argument("--reload", action="store_true", help="restart when the code changes")
+    parser.add_argument("--reload", action="store_true", help="run the current code after each edit")
     arguments = parser.parse_args()
-    queues = consume_queues.mappings(lambda function: ChildProcessEnvironment.started(function.handler))
+    schedules_lock = ProcessLock()
 
-    def work(stopping: threading.Event) -> None:
-        timers = [run_schedules.Timer(schedule, stopping) for schedule in template_map.schedules()]
-        schedules = threading.Thread(target=run_schedules.run, args=[timers, stopping])
-        schedules.start()
-        consume_queues.consume(queues, stopping)
-        schedules.join()
+    def import_code() -> Work:
+        from infra.local import triggers  # noqa: PLC0415 (each process of the newest code imports it)
 
-    reloading.run("infra.local.run_triggers", work, reloads=arguments.reload)
+        triggers.import_layers()
+        return functools.partial(triggers.run, schedules_lock)
+
+    if arguments.reload:
+        reloading.run(import_code, reloads=True)
+    else:
+        import_code()(lambda: None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The HTTP host: a process on its own port that handles one request at a time, as a Lambda environment does.
 
-python -m infra.local.serve --port N [--heavy] [--reload]
+python -m infra.local.serve --port N [--heavy]
 """
 
 import argparse
@@ -23,7 +23,6 @@ from infra.chalice.app import app
 from infra.environments import handlers, shared_memory
 from infra.environments.handlers import HandlerNotLoaded
 from infra.events.rest import Event, Headers, build_event, decode_reply, find_resource
-from infra.local import reloading
 from infra.local.listeners import BACKLOG
 from layers.core.logging import logger
 from layers.core.settings import settings
@@ -120,10 +119,14 @@ def _headers(environ: Environ) -> Headers:
     return headers
 
 
-def _load(*, is_heavy: bool | None) -> None:
-    """Import the light or the heavy handlers, or both; a broken one answers 500 and does not affect the others."""
+def load(*, is_heavy: bool | None) -> None:
+    """Import the light or the heavy handlers again, or with None both, to be shared with forked processes.
+
+    A broken one answers 500 and does not affect the others.
+    """
     for environment in app.environments.values():
         if is_heavy in (None, environment.function.is_heavy):
+            environment.unload()
             try:
                 environment.load()
             except HandlerNotLoaded as error:
@@ -151,7 +154,7 @@ def prepare(*, is_heavy: bool | None, shows_tracebacks: bool) -> None:
     if folder := settings().prometheus_multiproc_dir:
         Path(folder).mkdir(parents=True, exist_ok=True)
     app.shows_tracebacks = shows_tracebacks
-    _load(is_heavy=is_heavy)
+    load(is_heavy=is_heavy)
 
 
 def make_server(listener: socket.socket, *, connections: int = BACKLOG) -> MTServer:
@@ -172,21 +175,9 @@ def main() -> None:
     parser.add_argument(
         "--heavy", action="store_true", help="import the functions that the template marks heavy, not the others"
     )
-    parser.add_argument("--reload", action="store_true", help="restart when the code changes")
     arguments = parser.parse_args()
-    prepare(is_heavy=arguments.heavy, shows_tracebacks=arguments.reload)
-    server = make_server(socket.create_server(("127.0.0.1", arguments.port), backlog=BACKLOG))
-    must_restart = threading.Event()
-    if arguments.reload:
-
-        def restart() -> None:
-            must_restart.set()
-            server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
-
-        reloading.watch(restart)
-    run_server(server)
-    if must_restart.is_set():
-        reloading.replace_process("infra.local.serve")
+    prepare(is_heavy=arguments.heavy, shows_tracebacks=False)
+    run_server(make_server(socket.create_server(("127.0.0.1", arguments.port), backlog=BACKLOG)))
 
 
 if __name__ == "__main__":

@@ -5,16 +5,13 @@ python -m infra.localstack.invoke_from_queues
 Polls the queues as `infra.local.consume_queues` does, and invokes the deployed functions through Lambda's API.
 """
 
-import functools
-
 from infra.local import consume_queues, reloading
 from infra.localstack.functions import DeployedFunction
 
 
 def main() -> None:
     """Consume every queue of the template until SIGTERM."""
-    work = functools.partial(consume_queues.consume, consume_queues.mappings(DeployedFunction))
-    reloading.run("infra.localstack.invoke_from_queues", work, reloads=False)
+    consume_queues.consume(consume_queues.mappings(DeployedFunction), reloading.stop_event())
 
 
 if __name__ == "__main__":

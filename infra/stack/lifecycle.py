@@ -120,7 +120,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
         had_api = programs.API in supervision.running(supervisord)
         _start_programs(profile, supervisord, function_hosts, settings)
         api = next(each for each in hosts if each.name == programs.API)
-        _update_api(profile, supervisord, api, is_new=not had_api, replaces_hosts=replaces_hosts)
+        _update_api(profile, supervisord, api, is_current=reloads or not had_api, replaces_hosts=replaces_hosts)
     _start_programs(profile, supervisord, [*(each.name for each in backup), guard.name], settings)
     seconds = time.monotonic() - started
     print(f"The stack runs at {profile.origin} (started in {seconds:.1f} s)", flush=True)
@@ -228,15 +228,15 @@ def _prepare_stores(settings: Mapping[str, str], *, is_backed_up: bool) -> None:
 
 
 def _update_api(
-    profile: Profile, supervisord: Any, api: programs.Program, *, is_new: bool, replaces_hosts: bool
+    profile: Profile, supervisord: Any, api: programs.Program, *, is_current: bool, replaces_hosts: bool
 ) -> None:
     """Replace the API's hosts if they run other code than the current one, which must be importable."""
     file, current = profile.state / "hosts" / "code", programs.code_fingerprint()
-    if not is_new and (replaces_hosts or not file.exists() or file.read_text() != current):
+    if not is_current and (replaces_hosts or not file.exists() or file.read_text() != current):
         began = time.monotonic()
         commands.run([*api.command, "--check"], **api.variables)
         supervision.replace_children(supervisord, api.name)
-        print(f"  the API's hosts were replaced, one after the other, in {time.monotonic() - began:.1f} s", flush=True)
+        print(f"  the API's hosts were replaced in {time.monotonic() - began:.1f} s", flush=True)
     file.write_text(current)
 
 

@@ -148,8 +148,9 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
                 *(part for kind, paths in profile.sockets.items() for part in (f"--{kind}", *map(str, paths))),
                 *reload,
             ],
-            variables=variables,  # without a fingerprint: `up` replaces its hosts one by one after a change of the code
+            variables=variables,
             stop_seconds=40,
+            fingerprint=_fingerprint_of_parent(),  # `up` replaces the hosts after a change of any other code
         ),
         Program(
             name=TRIGGERS,
@@ -272,6 +273,12 @@ def code_fingerprint() -> str:
     for folder in ("functions", "layers", *(f"infra/{name}" for name in _CODE)):
         files += (CLONE / folder).rglob("*.py")
     return fingerprints.of_files(files, below=CLONE)
+
+
+def _fingerprint_of_parent() -> str:
+    """A hash of the code that the API's first process keeps while its hosts are replaced."""
+    names = ("serve_all", "reloading", "generations", "listeners", "process_lock")
+    return fingerprints.of_files((CLONE / "infra" / "local" / f"{name}.py" for name in names), below=CLONE)
 
 
 def postgres_program(name: str) -> Path:

@@ -108,6 +108,30 @@ def environment(tmp_path: Path, *arguments: str, folder: Path = ROOT) -> Iterato
         yield host
 
 
+@contextlib.contextmanager
+def serving_two(
+    folder: Path, *arguments: str, code: Path = ROOT, kind: str = "readers"
+) -> Iterator[tuple[Host, list[Path]]]:
+    """Two hosts of a kind, as supervisord starts them, and their sockets."""
+    sockets = [folder / f"host-{number}.sock" for number in (1, 2)]
+    command = [sys.executable, "-m", "infra.local.serve_all", "--logs", str(folder), f"--{kind}", *map(str, sockets)]
+    with running([*command, *arguments], address=sockets[0], log_file=folder / "parent.log", folder=code) as host:
+        host.http.close()  # a host for writes takes one connection at a time
+        until(lambda: answer(sockets[1]), seconds=30)
+        yield host, sockets
+
+
+def answer(path: Path) -> str | None:
+    """What a host answers; None if it closes the connection, or if nothing listens at its socket."""
+    if not is_open(path):
+        return None
+    try:
+        with client_of(path) as client:
+            return client.get("/api/health/live").text
+    except httpx.TransportError:
+        return None
+
+
 def copy_of_the_code(tmp_path: Path) -> Path:
     """Copy the code into a folder, in which a test can change it; the folder."""
     folder = tmp_path / "clone"

@@ -200,31 +200,3 @@ def test_a_broken_handler_does_not_affect_the_others(tmp_path: Path) -> None:
         assert "Python" not in answer.text
         assert "SyntaxError" in host.log
         assert host.http.get("/api/health").status_code == 200
-
-
-def test_an_edited_handler_is_reloaded(tmp_path: Path) -> None:
-    folder = copy_of_the_code(tmp_path)
-    with environment(tmp_path, "--reload", folder=folder) as host:
-        source = (folder / LIVE).read_text()
-        (folder / LIVE).write_text(source.replace('"alive"', '"edited"'))
-        until(lambda: (answer := host.get("/api/health/live")) and "edited" in answer.text)
-
-        (folder / LIVE).write_text("this is no valid Python")
-        until(lambda: (answer := host.get("/api/health/live")) and "SyntaxError" in answer.text)
-        assert host.http.get("/api/health").status_code == 200
-
-        (folder / LIVE).write_text(source)
-        until(lambda: (answer := host.get("/api/health/live")) and answer.status_code == 200)
-
-
-def test_a_layer_that_cannot_be_compiled_is_not_reloaded(tmp_path: Path) -> None:
-    folder = copy_of_the_code(tmp_path)
-    layer = folder / "layers" / "core" / "clock.py"
-    with environment(tmp_path, "--reload", folder=folder) as host:
-        source = layer.read_text()
-        layer.write_text(f"{source}\nthis is no valid Python")
-        until(lambda: "code not reloaded" in host.log)
-        assert host.http.get("/api/health").status_code == 200
-
-        layer.write_text(source.replace('"Z"', '"+0"'))
-        until(lambda: (answer := host.get("/api/health")) and answer.json()["timestamp"].endswith("+0"))

@@ -6,16 +6,14 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
-from tests.support.hosts import Host, client_of, copy_of_the_code, is_open, running
+from tests.support.hosts import Host, answer, client_of, copy_of_the_code, serving_two
 from tests.support.stack import ROOT
 from tests.support.waiting import until
 
@@ -32,32 +30,11 @@ def handler() -> Live:
 """
 
 
-@contextmanager
-def two_hosts(
-    folder: Path, *arguments: str, code: Path = ROOT, kind: str = "readers"
-) -> Iterator[tuple[Host, list[Path]]]:
-    """Two hosts of a kind, as supervisord starts them, and their sockets."""
-    sockets = [folder / f"host-{number}.sock" for number in (1, 2)]
-    command = [sys.executable, "-m", "infra.local.serve_all", "--logs", str(folder), f"--{kind}", *map(str, sockets)]
-    with running([*command, *arguments], address=sockets[0], log_file=folder / "parent.log", folder=code) as host:
-        host.http.close()  # a host for writes takes one connection at a time
-        until(lambda: answer(sockets[1]))
-        yield host, sockets
-
-
-def answer(path: Path) -> str | None:
-    """What a host answers; None if it closes the connection, or if nothing listens at its socket."""
-    if not is_open(path):
-        return None
-    try:
-        with client_of(path) as client:
-            return client.get("/api/health/live").text
-    except httpx.TransportError:
-        return None
-
-
 def children(host: Host) -> list[psutil.Process]:
-    return psutil.Process(host.process.pid).children()
+    """The processes that serve: they have no child of their own."""
+    processes = psutil.Process(host.process.pid).children(recursive=True)
+    parents = {each.ppid() for each in processes}
+    return [each for each in processes if each.pid not in parents]
 
 
 def slow_code(folder: Path, seconds: float) -> Path:
@@ -74,7 +51,7 @@ def served_by(log: Path, hosts: list[psutil.Process]) -> psutil.Process:
 
 
 def test_each_socket_is_a_process_of_its_own_with_its_own_log(tmp_path: Path) -> None:
-    with two_hosts(tmp_path) as (host, sockets):
+    with serving_two(tmp_path) as (host, sockets):
         assert len(children(host)) == 2
         for path in sockets:
             with client_of(path) as client:
@@ -86,12 +63,12 @@ def test_each_socket_is_a_process_of_its_own_with_its_own_log(tmp_path: Path) ->
 
 
 def test_only_the_owner_and_the_group_may_connect(tmp_path: Path) -> None:
-    with two_hosts(tmp_path) as (_, sockets):
+    with serving_two(tmp_path) as (_, sockets):
         assert {stat.S_IMODE(path.stat().st_mode) for path in sockets} == {0o660}
 
 
 def test_a_host_that_is_killed_is_replaced_and_the_other_goes_on(tmp_path: Path) -> None:
-    with two_hosts(tmp_path) as (host, sockets):
+    with serving_two(tmp_path) as (host, sockets):
         before = {child.pid for child in children(host)}
         killed = children(host)[0]
         killed.kill()
@@ -105,7 +82,7 @@ def test_a_host_that_is_killed_is_replaced_and_the_other_goes_on(tmp_path: Path)
 
 def test_a_killed_writer_loses_only_the_request_in_its_hands(tmp_path: Path) -> None:
     code = slow_code(tmp_path, 1)
-    with two_hosts(tmp_path, code=code, kind="writers") as (host, (path, _)), ThreadPoolExecutor(4) as threads:
+    with serving_two(tmp_path, code=code, kind="writers") as (host, (path, _)), ThreadPoolExecutor(4) as threads:
         log = path.with_suffix(".log")
         until(lambda: log.exists() and log.read_text().count("GET"))
         begun = log.read_text().count('"begun"')
@@ -117,7 +94,7 @@ def test_a_killed_writer_loses_only_the_request_in_its_hands(tmp_path: Path) -> 
 
 
 def test_a_host_that_hangs_is_replaced(tmp_path: Path) -> None:
-    with two_hosts(tmp_path) as (host, (path, other)):
+    with serving_two(tmp_path) as (host, (path, other)):
         hung = served_by(path.with_suffix(".log"), children(host))
         hung.suspend()
 
@@ -129,8 +106,9 @@ def test_a_host_that_hangs_is_replaced(tmp_path: Path) -> None:
 
 
 def test_hosts_that_hang_together_with_their_parent_go_on_with_it(tmp_path: Path) -> None:
-    with two_hosts(tmp_path) as (host, sockets):
-        together = [psutil.Process(host.process.pid), *children(host)]
+    with serving_two(tmp_path) as (host, sockets):
+        before, parent = children(host), psutil.Process(host.process.pid)
+        together = [parent, *parent.children(recursive=True)]
         for each in together:
             each.suspend()
         threading.Event().wait(12)
@@ -138,13 +116,13 @@ def test_hosts_that_hang_together_with_their_parent_go_on_with_it(tmp_path: Path
             each.resume()
         threading.Event().wait(2)
 
-        assert children(host) == together[1:]
+        assert children(host) == before
         assert all(answer(path) for path in sockets)
 
 
 def test_sigterm_ends_all_after_their_requests(tmp_path: Path) -> None:
     code = slow_code(tmp_path, 1.5)
-    with two_hosts(tmp_path, code=code) as (host, sockets), ThreadPoolExecutor(1) as threads:
+    with serving_two(tmp_path, code=code) as (host, sockets), ThreadPoolExecutor(1) as threads:
         started, log = children(host), sockets[0].with_suffix(".log")
         begun = log.read_text().count('"begun"')
         asked = threads.submit(answer, sockets[0])
@@ -157,7 +135,7 @@ def test_sigterm_ends_all_after_their_requests(tmp_path: Path) -> None:
 
 
 def test_no_host_outlives_the_process_that_forked_it(tmp_path: Path) -> None:
-    with two_hosts(tmp_path) as (host, _):
+    with serving_two(tmp_path) as (host, _):
         started = children(host)
         host.process.send_signal(signal.SIGKILL)
 
@@ -167,7 +145,7 @@ def test_no_host_outlives_the_process_that_forked_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["readers", "writers"])
 def test_sighup_replaces_all_by_the_new_code_without_refusing_a_request(tmp_path: Path, kind: str) -> None:
     code = copy_of_the_code(tmp_path)
-    with two_hosts(tmp_path, code=code, kind=kind) as (host, sockets):
+    with serving_two(tmp_path, code=code, kind=kind) as (host, sockets):
         before, is_over = children(host), threading.Event()
         with ThreadPoolExecutor(4) as threads:
             ask = answer if kind == "writers" else answer_or_again
@@ -200,7 +178,7 @@ def answer_or_again(path: Path) -> str | None:
 
 def test_sighup_leaves_the_hosts_alone_if_the_new_code_cannot_be_imported(tmp_path: Path) -> None:
     code = copy_of_the_code(tmp_path)
-    with two_hosts(tmp_path, code=code) as (host, sockets):
+    with serving_two(tmp_path, code=code) as (host, sockets):
         before = children(host)
         with (code / "layers/core/clock.py").open("a") as layer:
             layer.write("\nraise ValueError('no clock')\n")
@@ -213,7 +191,7 @@ def test_sighup_leaves_the_hosts_alone_if_the_new_code_cannot_be_imported(tmp_pa
 
 def test_a_restart_while_hosts_are_replaced_ends_with_the_newest_code(tmp_path: Path) -> None:
     code = copy_of_the_code(tmp_path)
-    with two_hosts(tmp_path, code=code) as (host, sockets):
+    with serving_two(tmp_path, code=code) as (host, sockets):
         for word in ("first", "second"):
             (code / LIVE).write_text((ROOT / LIVE).read_text().replace('"alive"', f'"{word}"'))
             host.process.send_signal(signal.SIGHUP)
@@ -221,14 +199,6 @@ def test_a_restart_while_hosts_are_replaced_ends_with_the_newest_code(tmp_path: 
 
         until(lambda: all("second" in (answer(path) or "") for path in sockets), seconds=60)
         until(lambda: len(children(host)) == 2)
-
-
-def test_changed_code_is_reloaded_in_all(tmp_path: Path) -> None:
-    code = copy_of_the_code(tmp_path)
-    with two_hosts(tmp_path, "--reload", code=code) as (_, sockets):
-        (code / LIVE).write_text((code / LIVE).read_text().replace('"alive"', '"edited"'))
-
-        until(lambda: all("edited" in (answer(path) or "") for path in sockets), seconds=60)
 
 
 def test_check_imports_the_code_and_leaves_nothing_behind(tmp_path: Path) -> None:
