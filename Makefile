@@ -1,6 +1,6 @@
 # Each target runs one module, which can also be run by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run restart stop status clean service service-remove package audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke openapi test test-stack lint check bench soak schemathesis lock rules
+.PHONY: help install run restart stop status config clean service service-remove package audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -26,6 +26,9 @@ stop: ## stop everything; the data are kept
 
 status: ## print the state of each program, and the log of each that failed
 	@$(STACK) status --profile $(PROFILE)
+
+config: ## print every setting, its value and where it comes from; they are described in .env.example
+	@$(PYTHON) -m infra.stack.config
 
 clean: ## delete all data, after confirmation
 	@$(STACK) clean --profile $(PROFILE)

@@ -16,7 +16,7 @@ import psycopg
 
 from infra.backup import base, check, continuous, files, folder, restore
 from infra.backup.folder import BackupFailed, Generation
-from infra.stack import env_file, lifecycle, supervision
+from infra.stack import env_file, lifecycle, options, supervision
 from infra.stack.commands import CommandFailed
 from infra.stack.profiles import Profile, profile
 from layers.core.errors import StoreUnavailable
@@ -105,7 +105,7 @@ def find_generation(profile: Profile) -> Generation:
 
 def find_folder(profile: Profile) -> Path:
     """The backup folder to restore from; raises `BackupFailed` if it is not known."""
-    name = os.environ.get("PHOTOGRAM_BACKUP") or env_file.read(profile).get("PHOTOGRAM_BACKUP")
+    name = options.value("PHOTOGRAM_BACKUP") or env_file.read(profile).get("PHOTOGRAM_BACKUP")
     if not name or not Path(name).is_dir():
         raise BackupFailed(f"There is no backup folder {name or ''}. Name it with PHOTOGRAM_BACKUP=/path")
     return Path(name).absolute()

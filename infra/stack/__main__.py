@@ -23,9 +23,9 @@ def main() -> int:
     parser.add_argument("--admin", action="store_true", help="env: with the administrator's accounts in the stores")
     parser.add_argument("--yes", action="store_true", help="clean: do not ask for confirmation")
     parser.add_argument("program", nargs="*", help="logs: only of these programs")
-    arguments = parser.parse_args()
-    chosen = profile(arguments.profile)
+    arguments = parser.parse_intermixed_args()
     try:
+        chosen = profile(arguments.profile)
         match arguments.verb:
             case "up":
                 with lifecycle.lock(chosen):

@@ -1,12 +1,11 @@
 """The stores and nginx in Docker Compose, on machines with a Docker engine; the function hosts stay processes."""
 
 import functools
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 
-from infra.stack import fingerprints, programs
+from infra.stack import fingerprints, options, programs
 from infra.stack.profiles import CLONE, Profile
 
 SERVICES = ("postgres", "valkey", "rabbitmq", "minio", "cassandra", "nginx")
@@ -18,7 +17,7 @@ def is_chosen(profile: Profile) -> bool:
     They do if a Docker engine with the Compose plugin answers, unless PHOTOGRAM_DOCKER is `no` or the profile already
     has data of a native PostgreSQL. The test stack is always native, because tests stop and kill single processes.
     """
-    if profile.name == "test" or os.environ.get("PHOTOGRAM_DOCKER") == "no":
+    if profile.name == "test" or options.value("PHOTOGRAM_DOCKER") == "no":
         return False
     return not any(profile.state.glob("postgres-*")) and _engine_answers()
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from infra.stack import certificates
+from infra.stack import certificates, options
+from infra.stack.options import InvalidSetting
 from infra.stack.profiles import Name, Profile, profile
 from layers.core.settings import settings
 
@@ -22,9 +23,7 @@ _STACK_ONLY = (*_STACK_SECRETS, *_BACKUP, _TLS)
 """Settings that functions do not get, or only within a URL; MEDIA_REFERER is what lets nginx read from MinIO without a
 signature."""
 
-_DEFAULTS = {"SECURE_COOKIES": "false", "SESSION_ABSOLUTE_DAYS": "30"}
-"""Settings that may be changed in the file, like all that are not an address: other lines are kept too."""
-
+_LOOPBACK = ("localhost", "127.0.0.1")
 ADMIN = "photogram"
 """The account that may do everything, in each store: for migrations and for people."""
 FUNCTIONS = "photogram_functions"
@@ -33,10 +32,6 @@ MINIO = "photogram_minio"
 """MinIO's account in RabbitMQ."""
 _URLS = ("DATABASE_URL", "VALKEY_URL", "RABBITMQ_URL")
 TEST_LIMITS = {"general": [1_000_000, 60]}
-
-
-class InvalidSetting(Exception):
-    """A setting of the stack cannot be used; the message says which one and what to do."""
 
 
 class NeverStarted(Exception):
@@ -56,20 +51,22 @@ def write(profile: Profile) -> dict[str, str]:
     Raises `InvalidSetting` if PHOTOGRAM_BACKUP or PHOTOGRAM_STORES_TLS cannot be used.
     """
     stored = read(profile)
-    backup = _backup(stored)
+    is_test = profile.name == "test"
+    backup = _backup(options.value("PHOTOGRAM_BACKUP", is_test=is_test), stored)
     stored = {name: value for name, value in stored.items() if name not in _BACKUP}
     if "POSTGRES_ADMIN_PASSWORD" not in stored and "POSTGRES_PASSWORD" in stored:  # before functions had own accounts
         stored["POSTGRES_ADMIN_PASSWORD"] = stored.pop("POSTGRES_PASSWORD")
     names = (*_STACK_SECRETS, *_FUNCTIONS_SECRETS)
     new_secrets = {name: secrets.token_hex(24) for name in names if not stored.get(name)}
-    values = _DEFAULTS | stored | new_secrets | _addresses(profile) | _tls(profile, stored) | backup
+    chosen = {} if is_test else options.for_functions()
+    values = stored | new_secrets | chosen | _addresses(profile) | _tls(profile, stored) | backup
     values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
     for name, secret in zip(_URLS, _IN_URLS, strict=True):
         values[name] = _with_account(values[name], FUNCTIONS, values[secret])
     values["LIVE_ENDPOINT_URL"] = f"http://127.0.0.1:{profile.ports.live}/{values['LIVE_STAGE']}"
-    if profile.tls:
-        values["SECURE_COOKIES"] = "true"
-    if profile.name == "test":
+    if profile.tls or "SECURE_COOKIES" not in values:
+        values["SECURE_COOKIES"] = "true" if profile.tls else "false"
+    if is_test:
         values["RATE_LIMITS"] = json.dumps(TEST_LIMITS, separators=(",", ":"))
     text = "".join(f"{name}={value}\n" for name, value in values.items())
     if not profile.env_file.is_file() or profile.env_file.read_text() != text:
@@ -144,12 +141,12 @@ def apply(name: Name) -> None:
     settings.cache_clear()
 
 
-def _backup(stored: Mapping[str, str]) -> dict[str, str]:
+def _backup(chosen: str, stored: Mapping[str, str]) -> dict[str, str]:
     """The backup folder and the generation in it; none if there is no backup.
 
     A generation is an unbroken history of one set of data. After a restore, or a time without backup, another begins.
     """
-    folder = os.environ.get("PHOTOGRAM_BACKUP") or stored.get("PHOTOGRAM_BACKUP") or "no"
+    folder = chosen or stored.get("PHOTOGRAM_BACKUP") or "no"
     if folder == "no":
         return {}
     if not Path(folder).is_absolute() or any(character.isspace() or character in "%," for character in folder):
@@ -185,7 +182,7 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": FUNCTIONS,
         "MEDIA_BASE_URL": f"{profile.origin}/media/",
         "UPLOADS_URL": profile.origin,
-        "OWN_ORIGINS": f"{profile.origin},http://127.0.0.1:{ports.nginx}",
+        "OWN_ORIGINS": ",".join(dict.fromkeys([profile.origin, *(f"http://{own}:{ports.nginx}" for own in _LOOPBACK)])),
         "LOCALSTACK_HOST": f"127.0.0.1:{ports.localstack}",
         "PHOTOGRAM_URL": profile.origin,
         "PROMETHEUS_MULTIPROC_DIR": str(profile.metrics),
@@ -194,7 +191,7 @@ def _addresses(profile: Profile) -> dict[str, str]:
 
 def _tls(profile: Profile, stored: Mapping[str, str]) -> dict[str, str]:
     """Whether the stores serve TLS, the settings for it, and the addresses that are others with it."""
-    wanted = os.environ.get(_TLS) or stored.get(_TLS) or "no"
+    wanted = options.value(_TLS, is_test=profile.name == "test") or stored.get(_TLS) or "no"
     if wanted not in {"yes", "no"}:
         raise InvalidSetting(f"{_TLS} must be yes or no, not {wanted!r}")
     if wanted == "no":

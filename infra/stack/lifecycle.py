@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import psutil
 
 from infra.minio import buckets
@@ -19,6 +21,7 @@ from infra.stack import (
     compose,
     configs,
     env_file,
+    options,
     ports,
     programs,
     provision,
@@ -44,7 +47,7 @@ class StackFailed(Exception):
 
 
 ERRORS = (
-    *(StackFailed, env_file.InvalidSetting, ports.Taken, supervision.NotReplaced, commands.CommandFailed),
+    *(StackFailed, options.InvalidSetting, ports.Taken, supervision.NotReplaced, commands.CommandFailed),
     *(FileNotFoundError, PermissionError, TimeoutError, subprocess.CalledProcessError),
 )
 """What `up`, `down` and `clean` raise; the messages are for the user."""
@@ -69,6 +72,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
     started = time.monotonic()
     provision.create_folders(profile)
     settings = env_file.write(profile)
+    chosen = {name: options.value(name, is_test=profile.name == "test") for name in options.OPTIONS}
     in_docker = compose.is_chosen(profile)
     if env_file.stores_ca_file(settings) and (in_docker or scope == "localstack"):
         raise StackFailed(
@@ -85,6 +89,8 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
     localstack = programs.localstack(profile, settings)
     supervisord = supervision.connect(profile)
     was_running = supervisord is not None
+    if was_running:
+        _print_changes(applied_options(profile), chosen)
     function_hosts = {
         "stores": [],
         "hosts": [each.name for each in hosts],
@@ -122,8 +128,25 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
         api = next(each for each in hosts if each.name == programs.API)
         _update_api(profile, supervisord, api, is_current=reloads or not had_api, replaces_hosts=replaces_hosts)
     _start_programs(profile, supervisord, [*(each.name for each in backup), guard.name], settings)
+    _applied_file(profile).write_bytes(msgspec.json.encode(chosen))
     seconds = time.monotonic() - started
     print(f"The stack runs at {profile.origin} (started in {seconds:.1f} s)", flush=True)
+
+
+def applied_options(profile: Profile) -> dict[str, str]:
+    """The settings with which the stack was started; empty if it was never started."""
+    file = _applied_file(profile)
+    return msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.is_file() else {}
+
+
+def _applied_file(profile: Profile) -> Path:
+    return profile.state / "options.json"
+
+
+def _print_changes(before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    for name, value in now.items():
+        if before and before.get(name, "") != value:
+            print(f"  {name} changes from {before.get(name) or 'nothing'} to {value or 'nothing'}", flush=True)
 
 
 def restart(profile: Profile) -> None:

@@ -2,17 +2,21 @@
 
 import functools
 import hashlib
+import ipaddress
 import os
+import socket
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from infra.stack import options
+
 type Name = Literal["run", "test"]
 
-CLONE = Path(__file__).parents[2]
-_PUBLIC_PORT = 3000
-_PRIVATE_PORT = 23000
+CLONE = options.CLONE
+_ELSEWHERE = ("192.0.2.1", 9)
+"""An address that is nobody's (RFC 5737)."""
 _PORT_OFFSETS = {"run": 0, "test": 1000}
 _API_INSTANCES = 3
 _MIN_WRITERS = 4
@@ -114,16 +118,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profile(name: Name) -> Profile:
-    """The profile with what the environment overrides.
+    """The profile, with the settings that `.env.example` describes; the test profile adds 1000 to every port.
 
-    PHOTOGRAM_STATE is the parent of the state folders, PHOTOGRAM_PORT nginx's first port, PHOTOGRAM_STORE_PORTS the
-    first of the private ports, PHOTOGRAM_ADDRESS nginx's address; PHOTOGRAM_READERS, PHOTOGRAM_WRITERS and
-    PHOTOGRAM_HEAVY are the numbers of HTTP hosts; PHOTOGRAM_UPLOADS and PHOTOGRAM_CONNECTIONS limit what nginx takes at
-    the same time, and PHOTOGRAM_LOG_DAYS ends logs. With PHOTOGRAM_TLS_CERTIFICATE and PHOTOGRAM_TLS_KEY nginx serves
-    HTTPS, under the name PHOTOGRAM_HOST. The test profile adds 1000 to every port.
+    Raises `InvalidSetting`.
     """
-    public = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC_PORT) + _PORT_OFFSETS[name]
-    private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE_PORT) + _PORT_OFFSETS[name]
+    option = functools.partial(options.value, is_test=name == "test")
+    number = functools.partial(options.number, is_test=name == "test")
+    public = number("PHOTOGRAM_PORT") + _PORT_OFFSETS[name]
+    private = number("PHOTOGRAM_STORE_PORTS") + _PORT_OFFSETS[name]
     cores = os.cpu_count() or 1
     return Profile(
         name=name,
@@ -142,26 +144,40 @@ def profile(name: Name) -> Profile:
             live=private + 190,
             localstack=private + 566,
         ),
-        readers=int(os.environ.get("PHOTOGRAM_READERS") or max(_API_INSTANCES, cores)),
-        writers=int(os.environ.get("PHOTOGRAM_WRITERS") or max(_MIN_WRITERS, cores)),
-        heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 3),
-        uploads=int(os.environ.get("PHOTOGRAM_UPLOADS") or 32),
-        connections=int(os.environ.get("PHOTOGRAM_CONNECTIONS") or 512),
-        log_days=int(os.environ.get("PHOTOGRAM_LOG_DAYS") or 30),
-        address=os.environ.get("PHOTOGRAM_ADDRESS") or "127.0.0.1",
-        tls=_tls(),
-        host=os.environ.get("PHOTOGRAM_HOST") or "localhost",
+        readers=number("PHOTOGRAM_READERS") or max(_API_INSTANCES, cores),
+        writers=number("PHOTOGRAM_WRITERS") or max(_MIN_WRITERS, cores),
+        heavy=number("PHOTOGRAM_HEAVY"),
+        uploads=number("PHOTOGRAM_UPLOADS"),
+        connections=number("PHOTOGRAM_CONNECTIONS"),
+        log_days=number("PHOTOGRAM_LOG_DAYS"),
+        address=option("PHOTOGRAM_ADDRESS"),
+        tls=_tls(option("PHOTOGRAM_TLS_CERTIFICATE"), option("PHOTOGRAM_TLS_KEY")),
+        host=option("PHOTOGRAM_HOST") or _host(option("PHOTOGRAM_ADDRESS")),
     )
 
 
-def _tls() -> Tls | None:
-    certificate, key = os.environ.get("PHOTOGRAM_TLS_CERTIFICATE"), os.environ.get("PHOTOGRAM_TLS_KEY")
+def _tls(certificate: str, key: str) -> Tls | None:
     return Tls(Path(certificate).resolve(), Path(key).resolve()) if certificate and key else None
+
+
+def _host(address: str) -> str:
+    """A name under which everybody who can connect to this address reaches it."""
+    if ipaddress.ip_address(address).is_loopback:
+        return "localhost"
+    if not ipaddress.ip_address(address).is_unspecified:
+        return address if ":" not in address else f"[{address}]"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_ELSEWHERE)  # sends nothing, but chooses the address of the network
+        except OSError:
+            return "localhost"
+        own: str = probe.getsockname()[0]
+        return own
 
 
 def cache() -> Path:
     """The folder of downloads and compiled programs, shared by all clones; PHOTOGRAM_CACHE overrides it."""
-    override = os.environ.get("PHOTOGRAM_CACHE")
+    override = options.value("PHOTOGRAM_CACHE")
     return Path(override) if override else Path.home() / ".cache" / "photogram"
 
 
@@ -177,7 +193,7 @@ def _clone_id() -> str:
 
 def _state_parent() -> Path:
     """A folder outside the clone: PostgreSQL's user must reach it, and the clone may be in a private folder."""
-    if override := os.environ.get("PHOTOGRAM_STATE"):
+    if override := options.value("PHOTOGRAM_STATE"):
         return Path(override)
     if is_root():
         return Path("/var/lib/photogram")

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from infra.stack import venvs
+from infra.stack import options, venvs
 from infra.stack.profiles import CLONE, profile
 
 _SUMMARY = re.compile(r" in \d+\.\d+s( \(.+\))?( =+)?$")
@@ -112,8 +112,9 @@ class Report:
 def main() -> int:
     """0 if every check passed, and every test passed and none was skipped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    for name in ("PHOTOGRAM_BACKUP", "PHOTOGRAM_STORES_TLS"):
-        os.environ.pop(name, None)  # they are meant for the stack of `make run`
+    for option in options.OPTIONS.values():
+        if not option.is_for_every_stack:
+            os.environ.pop(option.name, None)  # it is meant for the stack of `make run`
     report = Report()
     report.check([*_RULES, "clear"])
     os.environ["PHOTOGRAM_RULE_OUTCOMES"] = str(profile("test").state / "rule-outcomes")  # recorded by every suite

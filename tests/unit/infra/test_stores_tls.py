@@ -12,7 +12,7 @@ import pytest
 
 from infra.stack import certificates, configs, env_file
 from infra.stack.certificates import AUTHORITY, CERTIFICATE, KEY, KEYSTORE
-from infra.stack.env_file import InvalidSetting
+from infra.stack.options import InvalidSetting
 from infra.stack.profiles import Profile, profile
 from layers.core import tls
 from layers.core.settings import settings
