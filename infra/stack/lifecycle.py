@@ -72,7 +72,6 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
     started = time.monotonic()
     provision.create_folders(profile)
     settings = env_file.write(profile)
-    chosen = {name: options.value(name, is_test=profile.name == "test") for name in options.OPTIONS}
     in_docker = compose.is_chosen(profile)
     if env_file.stores_ca_file(settings) and (in_docker or scope == "localstack"):
         raise StackFailed(
@@ -90,7 +89,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
     supervisord = supervision.connect(profile)
     was_running = supervisord is not None
     if was_running:
-        _print_changes(applied_options(profile), chosen)
+        _print_changes(profile)
     function_hosts = {
         "stores": [],
         "hosts": [each.name for each in hosts],
@@ -128,7 +127,7 @@ def up(profile: Profile, scope: Scope, *, reloads: bool = False, replaces_hosts:
         api = next(each for each in hosts if each.name == programs.API)
         _update_api(profile, supervisord, api, is_current=reloads or not had_api, replaces_hosts=replaces_hosts)
     _start_programs(profile, supervisord, [*(each.name for each in backup), guard.name], settings)
-    _applied_file(profile).write_bytes(msgspec.json.encode(chosen))
+    _applied_file(profile).write_bytes(msgspec.json.encode(_options(profile)))
     seconds = time.monotonic() - started
     print(f"The stack runs at {profile.origin} (started in {seconds:.1f} s)", flush=True)
 
@@ -143,8 +142,13 @@ def _applied_file(profile: Profile) -> Path:
     return profile.state / "options.json"
 
 
-def _print_changes(before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    for name, value in now.items():
+def _options(profile: Profile) -> dict[str, str]:
+    return {name: options.value(name, is_test=profile.name == "test") for name in options.OPTIONS}
+
+
+def _print_changes(profile: Profile) -> None:
+    before = applied_options(profile)
+    for name, value in _options(profile).items():
         if before and before.get(name, "") != value:
             print(f"  {name} changes from {before.get(name) or 'nothing'} to {value or 'nothing'}", flush=True)
 

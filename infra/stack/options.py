@@ -3,13 +3,13 @@
 A value is looked for in the environment, then in the file `.env` of the clone, then here. `.env.example` describes all.
 """
 
-import functools
 import os
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
+from layers.core import limits
 from layers.core.settings import Settings
 
 CLONE: Final = Path(__file__).parents[2]
@@ -69,18 +69,17 @@ OPTIONS: Final = {
 """All settings by name, in the order of `.env.example`."""
 
 
-@functools.cache
-def read_file(path: Path = FILE) -> dict[str, str]:
+def read_file() -> dict[str, str]:
     """The settings of `.env`; empty without the file. Raises `InvalidSetting` for a line that is none."""
-    if not path.is_file():
+    if not FILE.is_file():
         return {}
     values = {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(FILE.read_text().splitlines(), 1):
         name, equals, value = line.strip().partition("=")
         if not name or name.startswith("#"):
             continue
         if name not in OPTIONS or not equals:
-            raise InvalidSetting(f"{path}, line {number}: {name} is no setting. {EXAMPLE.name} describes all settings.")
+            raise InvalidSetting(f"{FILE}, line {number}: {name} is no setting. {EXAMPLE.name} describes all settings.")
         values[name] = value.strip().strip("'\"")
     return values
 
@@ -106,10 +105,15 @@ def source(name: str) -> Source:
 def for_functions() -> dict[str, str]:
     """The settings of functions that a person may choose; raises `InvalidSetting` for one that cannot be used."""
     values = {name: value(name) for name in _OF_FUNCTIONS}
-    try:
-        msgspec.convert({name.lower(): text for name, text in values.items() if text}, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidSetting(f"A setting cannot be used: {error}. {EXAMPLE.name} describes all settings.") from None
+    for name, text in values.items():
+        try:
+            msgspec.convert({name.lower(): text} if text else {}, Settings, strict=False)
+            if name == "RATE_LIMITS":
+                limits.read_overrides(text)
+        except ValueError as error:
+            raise InvalidSetting(
+                f"{name} cannot be {text!r}: {error}. {EXAMPLE.name} describes all settings."
+            ) from None
     return values
 
 

@@ -73,9 +73,17 @@ class Limit(msgspec.Struct, frozen=True):
 
 @functools.cache
 def _configured(limit: Limit) -> Limit:
-    overrides = msgspec.json.decode(settings().rate_limits, type=dict[str, tuple[int, int]])
-    requests, seconds = overrides.get(limit.action, (limit.requests, limit.seconds))
+    requests, seconds = read_overrides(settings().rate_limits).get(limit.action, (limit.requests, limit.seconds))
     return msgspec.structs.replace(limit, requests=requests, seconds=seconds)
+
+
+def read_overrides(text: str) -> dict[str, tuple[int, int]]:
+    """The setting RATE_LIMITS, action to requests and seconds; raises `ValueError` for what it cannot contain."""
+    overrides = msgspec.json.decode(text, type=dict[str, tuple[int, int]])
+    known = {limit.action for limit in globals().values() if isinstance(limit, Limit)}
+    if unknown := sorted(overrides.keys() - known):
+        raise ValueError(f"there is no limit {unknown[0]!r}; limits: {', '.join(sorted(known))}")
+    return overrides
 
 
 GENERAL = Limit("general", 1000, 60)
