@@ -138,6 +138,7 @@ def _run[Result](operation: Callable[[_Session], Result]) -> Result:
     from cassandra import DriverException, InvalidRequest  # noqa: PLC0415 (the driver loads at first use)
     from cassandra.cluster import NoHostAvailable  # noqa: PLC0415
 
+    waiting.check("cassandra")
     with _breaker.guard():
         try:
             session, is_new = _open()

@@ -19,8 +19,6 @@ from layers.core.settings import settings
 
 _CONNECT_SECONDS = 1
 _ANSWER_SECONDS = 2
-_LEAST_SECONDS = 0.1
-"""A request that may wait for less does not publish: that the broker needs longer would not be its failure."""
 _HEARTBEAT_SECONDS = 60
 """An idle or frozen environment does not answer heartbeats, so the broker closes its connection after two to three
 minutes. This is intended: no dead connections remain, and the next publish opens a new one."""
@@ -42,13 +40,12 @@ class _OpenChannel(msgspec.Struct, frozen=True):
 def publish(*, queue: str, body: bytes, properties: pika.BasicProperties) -> None:
     """Publish a message to a queue; returns after the broker has confirmed it.
 
-    Raises `StoreUnavailable` if the broker is unavailable, does not answer within 2 s, refuses, or has no such queue,
-    and if the request has no time left to wait. If the connection was closed while idle, the message is published again
-    on a new one, and may arrive twice.
+    Raises `StoreUnavailable` if the broker is unavailable, does not answer within 2 s, refuses, or has no such queue. A
+    request waits for it no longer than half of the time that it has left, as what follows may not need the message. If
+    the connection was closed while idle, the message is published again on a new one, and may arrive twice.
     """
-    if waiting.limit(_ANSWER_SECONDS) < _LEAST_SECONDS:
-        raise StoreUnavailable("rabbitmq")
-    with _breaker.guard(), _driver_errors():
+    waiting.check("rabbitmq")
+    with waiting.half(), _breaker.guard(), _driver_errors():
         open_channel, is_new = _open()
         try:
             _publish(open_channel, queue, body, properties)

@@ -107,6 +107,16 @@ def test_a_slow_rabbitmq_has_2_s_for_the_connection_the_channel_and_the_message_
             assert not publish(queue)
 
 
+@pytest.mark.rule("R-D1", "R-D2")
+def test_a_rabbitmq_that_hangs_leaves_time_for_what_follows(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with rabbitmq_through_a_proxy(monkeypatch) as proxy:
+        proxy.hang()
+        with request_ends_in_time():
+            assert not publish(queue)
+            with postgres.autocommit() as db:
+                assert db.execute("SELECT 1").fetchone() == (1,)
+
+
 @pytest.mark.rule("R-D2")
 def test_a_request_without_time_left_does_not_count_as_a_failure_of_rabbitmq(queue: str) -> None:
     with request_ends_in_time():
