@@ -1,4 +1,4 @@
-"""GET /api/health/ready: answer 200 if Valkey or PostgreSQL is available, otherwise or at the process's end 503."""
+"""GET /api/health/ready: answer 200 if Valkey or PostgreSQL is available and the process goes on, otherwise 503."""
 
 from typing import Literal
 
