@@ -87,15 +87,16 @@ class Requests:
 
     def send(self, request: Request) -> None:
         """Send a request, which may be repeated if its connection was closed while idle. At most `AT_ONCE`."""
-        connection, was_open = _take_connection()
-        try:
-            connection.send(request)
-        except ConnectionError:
-            connection.close()
-            if not was_open:
-                raise
-            connection, was_open = _Connection(_store()), False
-            connection.send(request)
+        with waiting.measured():
+            connection, was_open = _take_connection()
+            try:
+                connection.send(request)
+            except ConnectionError:
+                connection.close()
+                if not was_open:
+                    raise
+                connection, was_open = _Connection(_store()), False
+                connection.send(request)
         self._waiting.append((request, connection, was_open))
 
     def read_answers(self) -> list[tuple[Request, Answer]]:
@@ -172,7 +173,8 @@ class _Connection:
     def __init__(self, store: "Store") -> None:
         """Connect; raises `OSError`."""
         self._store = store
-        self._http = (_Https if store.is_secure else _Http)(store.name, store.port, timeout=_CONNECT_SECONDS)
+        seconds = waiting.limit(_CONNECT_SECONDS)
+        self._http = (_Https if store.is_secure else _Http)(store.name, store.port, timeout=seconds)
         self._http.connect()
 
     def send(self, request: Request) -> None:
