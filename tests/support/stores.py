@@ -46,7 +46,8 @@ def seconds_to_end(key: str | bytes) -> float:
 
 def end_in(seconds: float, key: str | bytes) -> None:
     """Let such a key end then."""
-    valkey().zadd("deadlines", {key: time.time() + seconds})
+    ends: dict[Any, float] = {key: time.time() + seconds}
+    valkey().zadd("deadlines", ends)
 
 
 FORGET = """

@@ -207,7 +207,7 @@ def test_what_has_ended_counts_no_more_and_is_removed(address: str) -> None:
     for _ in range(2):
         admission.admit(None, address, limit, None)
     key = f"ratelimit:{address}:general"
-    long_ago = int((time.time() - 61) * 1_000_000)
+    long_ago = str(int((time.time() - 61) * 1_000_000))
     for place in range(2):
         valkey().lset(key, place, long_ago)
     count = admission.admit(None, address, limit, None).count
