@@ -37,6 +37,9 @@ _CONNECT_SECONDS: Final = 0.9
 _ANSWER_SECONDS: Final = 8
 _SECONDS_BETWEEN_TRIES: Final = (0.2, 0.4)
 _TRIED_AGAIN: Final = frozenset({500, 502, 503, 504})
+_MOST_BYTES: Final = 64 * 1024 * 1024
+"""More than any object has. The length of an answer is not believed above it, as memory is taken for it at once."""
+
 _CODE: Final = re.compile(rb"<Code>([^<]*)</Code>")
 _MESSAGE: Final = re.compile(rb"<Message>([^<]*)</Message>")
 
@@ -61,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True):
     def code(self) -> str:
         """The error code of an answer that is not a success, such as `NoSuchKey`; empty if it has none."""
         found = _CODE.search(self.body)
-        return found[1].decode() if found else ""
+        return found[1].decode(errors="replace") if found else ""
 
     def error(self, request: Request) -> "ClientError":
         """The error that boto3 raises for this answer."""
@@ -70,7 +73,10 @@ class Answer(msgspec.Struct, frozen=True):
         message = _MESSAGE.search(self.body)
         return ClientError(
             {
-                "Error": {"Code": self.code or str(self.status), "Message": message[1].decode() if message else ""},
+                "Error": {
+                    "Code": self.code or str(self.status),
+                    "Message": message[1].decode(errors="replace") if message else "",
+                },
                 "ResponseMetadata": {"HTTPStatusCode": self.status},  # type: ignore[typeddict-item]  # as in boto3
             },
             f"{request.method.title()}Object",
@@ -277,7 +283,12 @@ class _Connection:
             with self._http.getresponse() as answer:
                 if answer.length is None and not answer.chunked:
                     raise ConnectionAbortedError("the answer has no length, or its headers are cut off")
-                return Answer(answer.status, answer.read())
+                if answer.length is not None and answer.length > _MOST_BYTES:
+                    raise ConnectionAbortedError("the answer is longer than any object")
+                body = answer.read(_MOST_BYTES + 1) if answer.chunked else answer.read()
+                if len(body) > _MOST_BYTES:
+                    raise ConnectionAbortedError("the answer is longer than any object")
+                return Answer(answer.status, body)
         except ConnectionError:
             raise
         except HTTPException as error:

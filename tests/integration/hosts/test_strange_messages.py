@@ -144,14 +144,20 @@ def test_a_message_of_any_form_is_done_or_becomes_a_dead_letter(name: str) -> No
         _publish(queue, b"x", _table([(b"\xff" * 255, b"I\0\0\0\5")]), {})
         _publish(queue, b"x", _table([(b"large", b"S" + _long(b"x" * 129_000))]), {})
         before = count_ready(queue)
-        with _polling(queue, _FUNCTIONS[name], batch=10):
+
+        def all_are_settled() -> bool:
+            """With the poller stopped nothing is on its way, so that what is not settled is seen."""
             looks = [False] * 5
 
             def is_quiet() -> bool:
                 looks.append(_is_settled(queue))
                 return all(looks[-5:])
 
-            until(is_quiet, seconds=90, every=0.5)
+            with _polling(queue, _FUNCTIONS[name], batch=10):
+                until(is_quiet, seconds=90, every=0.3)
+            return _is_settled(queue)
+
+        until(all_are_settled, seconds=120)
         letters = [take(f"{queue}.dead") for _ in range(count_ready(f"{queue}.dead"))]
         assert before - _MESSAGES <= len(letters) <= before
         assert all("x-error" in letter.headers for letter in letters)
@@ -178,4 +184,4 @@ def test_a_header_that_pika_cannot_read_takes_no_other_message_along(value: byte
             until(lambda: count_ready(queue) == 0, seconds=30)
             assert count_ready(f"{queue}.dead") <= 1
             publish(queue, {"folder": str(tmp_path), "name": "later", "seconds": 0})
-            until((tmp_path / "later.done").exists)
+            until((tmp_path / "later.done").exists, seconds=60)

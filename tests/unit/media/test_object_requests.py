@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
+import hypothesis
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from layers.core.settings import settings
@@ -186,3 +187,44 @@ def test_an_answer_that_will_not_change_and_that_of_a_get_is_taken_at_once(
         assert _exchange(Request(method, "key")) == [Answer(status, b"")]
         assert len(received) == 1
         _exchange(Request("GET", "key"))
+
+
+_ERRORS: Final = st.builds(
+    b"<Error><Code>%b</Code><Message>%b</Message></Error>".__mod__,
+    st.tuples(st.binary(max_size=20), st.binary(max_size=20)),
+)
+_LENGTHS: Final = st.sampled_from([b"-1", b"abc", b"", b"5,5", b"9" * 12, b"9" * 30]) | st.integers(0, 200).map(
+    lambda length: b"%d" % length
+)
+_ANSWERS: Final = st.one_of(
+    st.binary(max_size=200),
+    st.builds(
+        b"HTTP/1.1 %d Reason\r\nContent-Length: %b\r\n\r\n%b".__mod__,
+        st.tuples(st.integers(200, 999), _LENGTHS, _ERRORS | st.binary(max_size=200)),
+    ),
+    st.builds(
+        b"HTTP/1.1 %b\r\nTransfer-Encoding: chunked\r\n%b\r\n\r\n%b\r\n%b".__mod__,
+        st.tuples(
+            st.sampled_from([b"200 OK", b"503 Slow Down", b"20 x", b"\xb2\xb2\xb2"]),
+            st.binary(max_size=40),
+            st.sampled_from([b"5", b"0", b"-1", b"f" * 20, b"zz", b""]),
+            _ERRORS | st.binary(max_size=100),
+        ),
+    ),
+)
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@given(_ANSWERS)
+@example(b"HTTP/1.1 500 x\r\nContent-Length: 20\r\n\r\n<Code>\xff\xfe</Code>...")
+@example(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\nx")
+@example(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\nx")
+@example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 20 + b"\r\nx")
+def test_an_answer_of_any_bytes_is_read_or_is_an_error_of_the_connection(answer: bytes) -> None:
+    request = Request("GET", "key")
+    with _server(answer):
+        try:
+            [read] = _exchange(request)
+        except OSError:
+            return
+    assert str(read.error(request)).startswith("An error occurred (")
