@@ -1,7 +1,8 @@
 """The connection of each thread to Valkey, opened at first use, and the Lua scripts that run in Valkey.
 
-Valkey holds copies only and must run without persistence: lost data are read again from PostgreSQL and Cassandra, but
-data restored after a restart could be outdated.
+Keys that can be read again have an expiry and may be evicted; the others have an end in `deadlines`, see
+lua/deadlines.lua. Valkey must run without persistence: lost data are read again from PostgreSQL and Cassandra, but data
+restored after a restart could be outdated.
 """
 
 import functools

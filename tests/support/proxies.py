@@ -76,8 +76,12 @@ class Proxy:
             f"/proxies/{self._name}/toxics", type="latency", stream="downstream", attributes={"latency": milliseconds}
         )
 
+    def lose_after(self, size: int) -> None:
+        """End each connection after it has passed on so many bytes to the service."""
+        _post(f"/proxies/{self._name}/toxics", type="limit_data", stream="upstream", attributes={"bytes": size})
+
     def pass_on(self) -> None:
-        """Pass everything on at once: no longer delay or hang."""
+        """Pass everything on at once: no longer delay, hang or end connections."""
         for toxic in _client().get(f"/proxies/{self._name}/toxics").json():
             _client().delete(f"/proxies/{self._name}/toxics/{toxic['name']}").raise_for_status()
 
