@@ -1,7 +1,8 @@
-"""GET /api/health/ready: answer 200 if Valkey or PostgreSQL is available, otherwise 503."""
+"""GET /api/health/ready: answer 200 if Valkey or PostgreSQL is available and the process goes on, otherwise 503."""
 
 from typing import Literal
 
+from layers.core import shutdown
 from layers.core.errors import StoreUnavailable
 from layers.core.models import Shape
 from layers.entrypoints.health_probe import health_probe
@@ -17,7 +18,7 @@ class Ready(Shape, frozen=True, kw_only=True):
 
 
 class NotReady(Shape, frozen=True, kw_only=True):
-    """Neither store is available."""
+    """Neither store is available, or the process is ending."""
 
     status: Literal["not_ready"] = "not_ready"
     error: str
@@ -25,9 +26,11 @@ class NotReady(Shape, frozen=True, kw_only=True):
 
 @health_probe
 def handler() -> Ready | Unhealthy[NotReady]:
-    if _is_valkey_available() or _is_postgres_available():
-        return Ready()
-    return Unhealthy(NotReady(error="Neither Valkey nor PostgreSQL is available."))
+    if not (_is_valkey_available() or _is_postgres_available()):
+        return Unhealthy(NotReady(error="Neither Valkey nor PostgreSQL is available."))
+    if shutdown.has_begun():
+        return Unhealthy(NotReady(error="This process is ending."))
+    return Ready()
 
 
 def _is_valkey_available() -> bool:

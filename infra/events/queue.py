@@ -42,25 +42,38 @@ def _message(delivery: Delivery) -> dict[str, Any]:
     timestamp = properties.timestamp
     return {
         "basicProperties": {
-            "contentType": properties.content_type,
-            "contentEncoding": properties.content_encoding,
+            "contentType": _text(properties.content_type),
+            "contentEncoding": _text(properties.content_encoding),
             "headers": _header(properties.headers or {}),
             "deliveryMode": properties.delivery_mode,
             "priority": properties.priority,
-            "correlationId": properties.correlation_id,
-            "replyTo": properties.reply_to,
-            "expiration": properties.expiration,
-            "messageId": properties.message_id,
-            "timestamp": None if timestamp is None else _time(datetime.fromtimestamp(timestamp, UTC)),
-            "type": properties.type,
-            "userId": properties.user_id,
-            "appId": properties.app_id,
-            "clusterId": properties.cluster_id,
+            "correlationId": _text(properties.correlation_id),
+            "replyTo": _text(properties.reply_to),
+            "expiration": _text(properties.expiration),
+            "messageId": _text(properties.message_id),
+            "timestamp": None if timestamp is None else _timestamp(timestamp),
+            "type": _text(properties.type),
+            "userId": _text(properties.user_id),
+            "appId": _text(properties.app_id),
+            "clusterId": _text(properties.cluster_id),
             "bodySize": len(delivery.body),
         },
         "redelivered": delivery.redelivered,
         "data": base64.b64encode(delivery.body).decode(),
     }
+
+
+def _text(value: str | bytes | None) -> str | None:
+    """A short string; pika leaves one that is not UTF-8 as bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _timestamp(seconds: int) -> str | None:
+    """A time in seconds since 1970; None for one after the year 9999, which nobody meant."""
+    try:
+        return _time(datetime.fromtimestamp(seconds, UTC))
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _header(value: object) -> object:
@@ -71,7 +84,7 @@ def _header(value: object) -> object:
         case int():
             return int(value)  # pika has its own type for 64-bit integers
         case Mapping():
-            return {name: _header(inner) for name, inner in value.items()}
+            return {_text(name): _header(inner) for name, inner in value.items()}
         case list():
             return [_header(inner) for inner in value]
         case datetime():

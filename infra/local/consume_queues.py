@@ -4,6 +4,10 @@ does.
 Each mapping has one execution environment, or as many as the template allows it, and for each a connection and a thread
 that polls. A batch is acknowledged after the handler has succeeded, and requeued as a whole when it raises, crashes or
 times out.
+
+A message whose headers pika cannot read ends the connection before it is seen here, again and again. So after a
+connection that failed at once, messages are taken one by one for a while: only deliveries of that message count, until
+the broker makes it a dead letter.
 https://docs.aws.amazon.com/lambda/latest/dg/with-mq.html
 """
 
@@ -40,6 +44,8 @@ _HEARTBEAT_SECONDS = 30
 _POLL_SECONDS = 0.25
 _BEAT_SECONDS = 15
 _STUCK_SECONDS = 60
+_FAILED_AT_ONCE_SECONDS = 2
+_ONE_BY_ONE_SECONDS = 10
 
 
 class EventTooLarge(Exception):
@@ -69,17 +75,21 @@ class Poller(threading.Thread):
         self._invoker = concurrent.futures.ThreadPoolExecutor(1)
         self._pauses = _backoff()
         self._virtual_host = ""
+        self._one_by_one_until = 0.0
 
     def run(self) -> None:
         """Poll; a lost connection is opened again after a growing pause."""
         self._invoker.submit(self.environment.start)  # start before the first message arrives
         pauses = _backoff()
         while not self._stopping.is_set():
+            connected_at = -float("inf")
             try:
                 with self._connect() as (connection, channel):
-                    pauses = _backoff()
+                    pauses, connected_at = _backoff(), time.monotonic()
                     self._poll(connection, channel)
             except Exception as error:  # noqa: BLE001 (after any failure, try again; the other queues are not affected)
+                if time.monotonic() - connected_at < _FAILED_AT_ONCE_SECONDS:
+                    self._one_by_one_until = time.monotonic() + _ONE_BY_ONE_SECONDS
                 logger().warning("cannot poll queue", queue=self.source.queue, reason=repr(error))
                 self.active_at = time.monotonic()
                 self._stopping.wait(next(pauses))
@@ -99,8 +109,11 @@ class Poller(threading.Thread):
                 connection.close()  # the broker requeues what is not acknowledged
 
     def _poll(self, connection: pika.BlockingConnection, channel: BlockingChannel) -> None:
+        """Poll until `stopping` is set, or until messages need not be taken one by one any more."""
         received: deque[Delivery] = deque()
         first_at = 0.0
+        is_one_by_one = time.monotonic() < self._one_by_one_until
+        batch_size = 1 if is_one_by_one else self.source.batch_size
 
         def collect(_channel: object, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
             nonlocal first_at
@@ -111,13 +124,15 @@ class Poller(threading.Thread):
             )
             received.append(delivery)
 
-        channel.basic_qos(prefetch_count=self.source.batch_size)
+        channel.basic_qos(prefetch_count=batch_size)
         channel.add_on_cancel_callback(_raise_cancelled)
         channel.basic_consume(self.source.queue, collect)
         while not self._stopping.is_set():
             self.active_at = time.monotonic()
+            if is_one_by_one and not received and self.active_at >= self._one_by_one_until:
+                return
             due_at = first_at + self.source.window_seconds if received else self.active_at + _POLL_SECONDS
-            if not received or (len(received) < self.source.batch_size and due_at > self.active_at):
+            if not received or (len(received) < batch_size and due_at > self.active_at):
                 connection.process_data_events(time_limit=max(0.0, due_at - self.active_at))
                 continue
             batch = _take_batch(received)

@@ -24,6 +24,7 @@ from infra.environments import handlers, shared_memory
 from infra.environments.handlers import HandlerNotLoaded
 from infra.events.rest import Event, Headers, build_event, decode_reply, find_resource
 from infra.local.listeners import BACKLOG
+from layers.core import shutdown
 from layers.core.logging import logger
 from layers.core.settings import settings
 from layers.entrypoints import gateway
@@ -65,6 +66,11 @@ class _Server(MTServer):
         is_unix = self._listener.family == socket.AF_UNIX
         holder: Any = SocketHolder  # granian's annotations lack its constructor
         self._ssp, self._shd = None, holder(os.dup(self._listener.fileno()), is_unix, BACKLOG)
+
+    def signal_handler_interrupt(self, *args: object, **kwargs: object) -> None:
+        """Stop, as on SIGTERM: no request is accepted any more, and the running ones are finished."""
+        shutdown.begin()
+        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     @staticmethod
     def _check_gil() -> None:
@@ -157,12 +163,12 @@ def prepare(*, is_heavy: bool | None, shows_tracebacks: bool) -> None:
     load(is_heavy=is_heavy)
 
 
-def make_server(listener: socket.socket, *, connections: int = BACKLOG) -> MTServer:
+def make_server(listener: socket.socket, *, connections: int = BACKLOG) -> _Server:
     """The server of one environment; `run_server` serves. Further `connections` wait in the socket's queue."""
     return _Server(listener, connections=connections)
 
 
-def run_server(server: MTServer, give_sign: Callable[[], None] = lambda: None) -> None:
+def run_server(server: _Server, give_sign: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGTERM; a running request is finished first. `give_sign` is called every second."""
     threading.Thread(target=_watch, args=[give_sign], daemon=True).start()
     server.serve(target_loader=lambda: application, wrap_loader=False)

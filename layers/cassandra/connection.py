@@ -138,6 +138,7 @@ def _run[Result](operation: Callable[[_Session], Result]) -> Result:
     from cassandra import DriverException, InvalidRequest  # noqa: PLC0415 (the driver loads at first use)
     from cassandra.cluster import NoHostAvailable  # noqa: PLC0415
 
+    waiting.check("cassandra")
     with _breaker.guard():
         try:
             session, is_new = _open()
@@ -178,12 +179,13 @@ def connect(keyspace: str | None) -> "Session":
         row_factory=dict_factory,
     )
     user = settings().cassandra_username
+    seconds = waiting.limit(_CONNECT_SECONDS)
     cluster = Cluster(
         contact_points=settings().cassandra_hosts.split(","),
         port=settings().cassandra_port,
         protocol_version=_PROTOCOL,
-        connect_timeout=_CONNECT_SECONDS,
-        control_connection_timeout=_CONNECT_SECONDS,
+        connect_timeout=seconds,
+        control_connection_timeout=seconds,
         connection_class=Connection,
         auth_provider=PlainTextAuthProvider(user, settings().cassandra_password) if user else None,
         **tls_options(settings().cassandra_tls_name, ca_file=settings().stores_ca_file),
@@ -195,10 +197,13 @@ def connect(keyspace: str | None) -> "Session":
         executor_threads=1,
     )
     try:
-        return cluster.connect(keyspace)
+        session = cluster.connect(keyspace)
     except BaseException:
         cluster.shutdown()
         raise
+    cluster.connect_timeout = _CONNECT_SECONDS  # later connections belong to no request
+    cluster.control_connection._timeout = _CONNECT_SECONDS  # noqa: SLF001
+    return session
 
 
 def tls_options(name: str, *, ca_file: str) -> dict[str, Any]:

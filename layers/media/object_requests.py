@@ -13,7 +13,7 @@ import re
 import select
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -35,6 +35,11 @@ AT_ONCE: Final = 10
 _AWS: Final = f"https://s3.{REGION}.amazonaws.com"
 _CONNECT_SECONDS: Final = 0.9
 _ANSWER_SECONDS: Final = 8
+_SECONDS_BETWEEN_TRIES: Final = (0.2, 0.4)
+_TRIED_AGAIN: Final = frozenset({500, 502, 503, 504})
+_MOST_BYTES: Final = 64 * 1024 * 1024
+"""More than any object has. The length of an answer is not believed above it, as memory is taken for it at once."""
+
 _CODE: Final = re.compile(rb"<Code>([^<]*)</Code>")
 _MESSAGE: Final = re.compile(rb"<Message>([^<]*)</Message>")
 
@@ -59,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True):
     def code(self) -> str:
         """The error code of an answer that is not a success, such as `NoSuchKey`; empty if it has none."""
         found = _CODE.search(self.body)
-        return found[1].decode() if found else ""
+        return found[1].decode(errors="replace") if found else ""
 
     def error(self, request: Request) -> "ClientError":
         """The error that boto3 raises for this answer."""
@@ -68,7 +73,10 @@ class Answer(msgspec.Struct, frozen=True):
         message = _MESSAGE.search(self.body)
         return ClientError(
             {
-                "Error": {"Code": self.code or str(self.status), "Message": message[1].decode() if message else ""},
+                "Error": {
+                    "Code": self.code or str(self.status),
+                    "Message": message[1].decode(errors="replace") if message else "",
+                },
                 "ResponseMetadata": {"HTTPStatusCode": self.status},  # type: ignore[typeddict-item]  # as in boto3
             },
             f"{request.method.title()}Object",
@@ -78,49 +86,55 @@ class Answer(msgspec.Struct, frozen=True):
 class Requests:
     """Requests that the store works on at the same time: all are sent before the first answer is read.
 
+    A PUT that the store answers with 500, 502, 503 or 504, or whose connection is refused or lost, is tried three
+    times, with waits of 0.2 and 0.4 s between the tries. A time-out is not tried again.
+
     A context manager; at the end of the block, connections whose answers were not read are closed. Raises `OSError` if
-    the store cannot be reached or does not answer within 8 s.
+    the store cannot be reached, or if all waits for it, those between tries included, take more than 8 s together.
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Request, _Connection, bool]] = deque()
+        self._sent: list[_Exchange] = []
+        self._seconds = float(_ANSWER_SECONDS)
 
     def send(self, request: Request) -> None:
-        """Send a request, which may be repeated if its connection was closed while idle. At most `AT_ONCE`."""
-        connection, was_open = _take_connection()
-        try:
-            connection.send(request)
-        except ConnectionError:
-            connection.close()
-            if not was_open:
-                raise
-            connection, was_open = _Connection(_store()), False
-            connection.send(request)
-        self._waiting.append((request, connection, was_open))
+        """Send a request. At most `AT_ONCE`. A PUT that has to be tried again is sent by `read_answers`."""
+        exchange = _Exchange(request)
+        self._sent.append(exchange)
+        with self._wait() as ends_at:
+            exchange.send(ends_at)
 
     def read_answers(self) -> list[tuple[Request, Answer]]:
         """The answers to all requests, in the order in which they were sent."""
-        with waiting.measured():
-            return self._read_answers(time.monotonic() + waiting.limit(_ANSWER_SECONDS))
+        with self._wait() as ends_at:
+            answers = self._read_answers(ends_at)
+        self._sent.clear()
+        return answers
 
     def _read_answers(self, ends_at: float) -> list[tuple[Request, Answer]]:
-        answers = []
-        while self._waiting:
-            request, connection, was_open = self._waiting[0]
+        pauses = iter(_SECONDS_BETWEEN_TRIES)
+        tried = self._sent
+        while True:
+            for exchange in tried:
+                exchange.receive(ends_at)
+            tried = [exchange for exchange in tried if exchange.may_be_tried_again]
+            seconds = next(pauses, None)
+            if not tried or seconds is None or time.monotonic() + seconds >= ends_at:
+                break
+            time.sleep(seconds)
+            for exchange in tried:
+                exchange.send(ends_at)
+        return [(exchange.request, exchange.answer()) for exchange in self._sent]
+
+    @contextlib.contextmanager
+    def _wait(self) -> Iterator[float]:
+        """Count the block as waiting; gives the end of the time, as `time.monotonic()` shows it."""
+        started = time.monotonic()
+        with waiting.measured():
             try:
-                answer = connection.receive(ends_at)
-            except ConnectionError:
-                if not was_open:
-                    raise
-                connection.close()
-                connection = _Connection(_store())
-                self._waiting[0] = (request, connection, False)
-                connection.send(request)
-                answer = connection.receive(ends_at)
-            self._waiting.popleft()
-            _keep(connection)
-            answers.append((request, answer))
-        return answers
+                yield started + waiting.limit(self._seconds)
+            finally:
+                self._seconds -= time.monotonic() - started
 
     def __enter__(self) -> Self:
         return self
@@ -128,8 +142,84 @@ class Requests:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        while self._waiting:
-            self._waiting.popleft()[1].close()
+        for exchange in self._sent:
+            exchange.close()
+
+
+class _Exchange:
+    """A request and its answer; may be tried more than once.
+
+    If its connection was closed while idle, the request is repeated at once on a new one. Raises `OSError`; a
+    `ConnectionError` of a PUT is kept instead, and raised by `answer`.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._connection: _Connection | None = None
+        self._was_open = False
+        self._outcome: Answer | ConnectionError | None = None
+
+    def send(self, ends_at: float) -> None:
+        """Send the request."""
+        self._outcome = None
+        with self._keep_failure():
+            self._connection, self._was_open = _take_connection(ends_at)
+            try:
+                self._connection.send(self.request, ends_at)
+            except ConnectionError as error:
+                self._send_again(ends_at, error)
+
+    def receive(self, ends_at: float) -> None:
+        """Wait for the answer, if the request could be sent."""
+        if self._connection is None:
+            return
+        with self._keep_failure():
+            try:
+                self._outcome = self._connection.receive(ends_at)
+            except ConnectionError as error:
+                self._send_again(ends_at, error)
+                self._outcome = self._connection.receive(ends_at)
+        if isinstance(self._outcome, Answer):
+            _keep(self._connection)
+            self._connection = None
+
+    def _send_again(self, ends_at: float, error: ConnectionError) -> None:
+        """Send the request on a new connection; raises the error if the old connection was new as well."""
+        self.close()
+        if not self._was_open:
+            raise error
+        self._was_open = False
+        self._connection = _Connection(_store(), ends_at)
+        self._connection.send(self.request, ends_at)
+
+    @contextlib.contextmanager
+    def _keep_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except ConnectionError as error:
+            self.close()
+            if self.request.method != "PUT":
+                raise
+            self._outcome = error.with_traceback(None)  # its frames would keep the body in memory
+
+    @property
+    def may_be_tried_again(self) -> bool:
+        """Whether it is a PUT that has failed, but may succeed a little later."""
+        if self.request.method != "PUT":
+            return False
+        return not isinstance(self._outcome, Answer) or self._outcome.status in _TRIED_AGAIN
+
+    def answer(self) -> Answer:
+        """The answer; raises `ConnectionError`."""
+        if isinstance(self._outcome, Answer):
+            return self._outcome
+        raise self._outcome or ConnectionAbortedError("the request was not sent")
+
+    def close(self) -> None:
+        """Close the connection, if its answer was not read."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def close() -> None:
@@ -169,30 +259,36 @@ class _Https(_Http, HTTPSConnection):
 class _Connection:
     """A connection to the store, with one request at a time."""
 
-    def __init__(self, store: "Store") -> None:
-        """Connect; raises `OSError`."""
+    def __init__(self, store: "Store", ends_at: float) -> None:
+        """Connect, by this time at the latest; raises `OSError`."""
         self._store = store
-        self._http = (_Https if store.is_secure else _Http)(store.name, store.port, timeout=_CONNECT_SECONDS)
+        seconds = min(_CONNECT_SECONDS, _until(ends_at))
+        self._http = (_Https if store.is_secure else _Http)(store.name, store.port, timeout=seconds)
         self._http.connect()
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request, ends_at: float) -> None:
         """Send a request; raises `OSError`."""
         path = quote(f"/{settings().s3_bucket}/{request.key}")
         headers = self._store.sign(request.method, path, request.headers, request.body)
         if request.method == "PUT":
             headers["content-length"] = str(len(request.body))
-        self._http.sock.settimeout(waiting.limit(_ANSWER_SECONDS))
+        self._http.sock.settimeout(_until(ends_at))
         self._http.request(request.method, path, request.body or None, headers)
         self._http.flush()
 
     def receive(self, ends_at: float) -> Answer:
         """The answer; raises `ConnectionError` if the store closes the connection, and `OSError`."""
-        self._http.sock.settimeout(max(0.001, ends_at - time.monotonic()))
+        self._http.sock.settimeout(_until(ends_at))
         try:
-            answer = self._http.getresponse()
-            if answer.length is None and not answer.chunked:
-                raise ConnectionAbortedError("the answer has no length, or its headers are cut off")
-            return Answer(answer.status, answer.read())
+            with self._http.getresponse() as answer:
+                if answer.length is None and not answer.chunked:
+                    raise ConnectionAbortedError("the answer has no length, or its headers are cut off")
+                if answer.length is not None and answer.length > _MOST_BYTES:
+                    raise ConnectionAbortedError("the answer is longer than any object")
+                body = answer.read(_MOST_BYTES + 1) if answer.chunked else answer.read()
+                if len(body) > _MOST_BYTES:
+                    raise ConnectionAbortedError("the answer is longer than any object")
+                return Answer(answer.status, body)
         except ConnectionError:
             raise
         except HTTPException as error:
@@ -218,7 +314,12 @@ class _Connection:
 _idle: Final[deque[_Connection]] = deque()
 
 
-def _take_connection() -> tuple[_Connection, bool]:
+def _until(ends_at: float) -> float:
+    """The seconds until then, as a time-out of a socket, which must not be 0."""
+    return max(0.001, ends_at - time.monotonic())
+
+
+def _take_connection(ends_at: float) -> tuple[_Connection, bool]:
     """A connection, and whether it was open before."""
     with contextlib.suppress(IndexError):  # another thread may take the last one
         while _idle:
@@ -226,7 +327,7 @@ def _take_connection() -> tuple[_Connection, bool]:
             if connection.is_idle:
                 return connection, True
             connection.close()
-    return _Connection(_store()), False
+    return _Connection(_store(), ends_at), False
 
 
 def _keep(connection: _Connection) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import msgspec
 
+from layers.core import waiting
 from layers.core.breaker import Breaker
 from layers.core.errors import NotAllowed, SignInRequired, StoreUnavailable
 from layers.core.models import Viewer
@@ -54,6 +55,7 @@ def autocommit(*, answer_seconds: float = READ_SECONDS) -> Iterator[Connection]:
     """
     import psycopg  # noqa: PLC0415 (takes a tenth of a second, and what Valkey answers alone needs none)
 
+    waiting.check("database")
     try:
         with _breaker.guard("database"):
             try:

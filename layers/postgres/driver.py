@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import psycopg
 from psycopg import conninfo
-from psycopg.abc import PQGen, Query
+from psycopg.abc import PQGen, PQGenConn, Query
 from psycopg.adapt import Buffer, Loader
 from psycopg.rows import TupleRow
 
@@ -60,6 +60,26 @@ class TimeoutConnection(psycopg.Connection[TupleRow]):
     """Gives up waiting for a server that does not answer, for example because the network is interrupted."""
 
     answer_seconds: float
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> PQGenConn[Self]:
+        """As psycopg's, but raises `OperationalError` when the request's time ends: `connect_timeout` is 2 s at least.
+
+        psycopg asks ten times a second whether it has to go on waiting.
+        """
+        ends_at = time.monotonic() + waiting.limit(_CONNECT_SECONDS)
+        connecting = super()._connect_gen(conninfo)
+        with waiting.measured():
+            try:
+                wanted = next(connecting)
+                while True:
+                    ready = yield wanted
+                    if not ready and time.monotonic() >= ends_at:
+                        raise psycopg.errors.ConnectionTimeout("the server does not answer")
+                    wanted = connecting.send(ready)
+            except StopIteration as ended:
+                connection: Self = ended.value
+                return connection
 
     def wait[Result](self, gen: PQGen[Result], interval: float = _POLL_SECONDS, timeout: float | None = None) -> Result:
         """As psycopg's, but raises `OperationalError` after `answer_seconds` or when the request's time ends."""

@@ -12,7 +12,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
-from layers.core import tls
+from layers.core import tls, waiting
 from layers.core.breaker import Breaker
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
@@ -40,10 +40,12 @@ class _OpenChannel(msgspec.Struct, frozen=True):
 def publish(*, queue: str, body: bytes, properties: pika.BasicProperties) -> None:
     """Publish a message to a queue; returns after the broker has confirmed it.
 
-    Raises `StoreUnavailable` if the broker is unavailable, does not answer within 2 s, refuses, or has no such queue.
-    If the connection was closed while idle, the message is published again on a new one, and may arrive twice.
+    Raises `StoreUnavailable` if the broker is unavailable, does not answer within 2 s, refuses, or has no such queue. A
+    request waits for it no longer than half of the time that it has left, as what follows may not need the message. If
+    the connection was closed while idle, the message is published again on a new one, and may arrive twice.
     """
-    with _breaker.guard(), _driver_errors():
+    waiting.check("rabbitmq")
+    with waiting.half(), _breaker.guard(), _driver_errors():
         open_channel, is_new = _open()
         try:
             _publish(open_channel, queue, body, properties)
@@ -58,7 +60,7 @@ def queue_depth(queue: str) -> int:
     """The number of ready messages in a queue; raises `StoreUnavailable`, or `LookupError` for an unknown queue."""
     with _breaker.guard(), _driver_errors():
         open_channel, _ = _open()
-        with _deadline(open_channel):
+        with _deadline(open_channel.connection):
             # A separate channel, because the broker closes it if there is no such queue.
             channel = open_channel.connection.channel()
             try:
@@ -75,12 +77,12 @@ def close() -> None:
 
 
 def parameters(*, heartbeat_seconds: int = _HEARTBEAT_SECONDS) -> pika.URLParameters:
-    """The connection parameters: RABBITMQ_URL with short timeouts."""
+    """The connection parameters: RABBITMQ_URL with short timeouts, within the time that the request has left."""
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs the errors that it also raises
     parsed = url_parameters(settings().rabbitmq_url, ca_file=settings().stores_ca_file)
     parsed.heartbeat = heartbeat_seconds
-    parsed.socket_timeout = _CONNECT_SECONDS
-    parsed.stack_timeout = _ANSWER_SECONDS
+    parsed.socket_timeout = waiting.limit(_CONNECT_SECONDS)
+    parsed.stack_timeout = waiting.limit(_ANSWER_SECONDS)
     parsed.blocked_connection_timeout = _ANSWER_SECONDS
     parsed.connection_attempts = 1
     return parsed
@@ -95,7 +97,7 @@ def url_parameters(url: str, *, ca_file: str) -> pika.URLParameters:
 
 
 def _publish(open_channel: _OpenChannel, queue: str, body: bytes, properties: pika.BasicProperties) -> None:
-    with _deadline(open_channel):
+    with _deadline(open_channel.connection):
         open_channel.channel.basic_publish(
             exchange="", routing_key=queue, body=body, properties=properties, mandatory=True
         )
@@ -107,9 +109,15 @@ def _open() -> tuple[_OpenChannel, bool]:
     if open_channel is not None and _is_alive(open_channel):
         return open_channel, False
     _drop()
-    connection = pika.BlockingConnection(parameters())
-    channel = connection.channel()
-    channel.confirm_delivery()
+    with waiting.measured():
+        connection = pika.BlockingConnection(parameters())
+    try:
+        with _deadline(connection):
+            channel = connection.channel()
+            channel.confirm_delivery()
+    except BaseException:
+        _terminate(connection)
+        raise
     _local.channel = _OpenChannel(connection, channel)
     return _local.channel, True
 
@@ -126,20 +134,29 @@ def _is_alive(open_channel: _OpenChannel) -> bool:
 def _drop() -> None:
     open_channel: _OpenChannel | None = getattr(_local, "channel", None)
     _local.channel = None
-    if open_channel is not None and not open_channel.connection.is_closed:
-        # Closed without pika's close(), which waits for an answer that a broken broker may never send.
+    if open_channel is not None:
+        _terminate(open_channel.connection)
+
+
+def _terminate(connection: pika.BlockingConnection) -> None:
+    """Close it without pika's close(), which waits for an answer that a broken broker may never send."""
+    if not connection.is_closed:
         with suppress(Exception):
-            open_channel.connection._impl._terminate_stream(ConnectionAbortedError())  # noqa: SLF001
-            open_channel.connection.process_data_events(time_limit=1)  # returns at once; it closes the sockets
+            connection._impl._terminate_stream(ConnectionAbortedError())  # noqa: SLF001
+            connection.process_data_events(time_limit=1)  # returns at once; it closes the sockets
 
 
 @contextmanager
-def _deadline(open_channel: _OpenChannel) -> Iterator[None]:
-    """Raise `TimeoutError` in the block after 2 s: pika has no timeout for confirms, but timers in its loop."""
-    loop = open_channel.connection._impl.ioloop  # noqa: SLF001
-    timer = loop.call_later(_ANSWER_SECONDS, _raise_timeout)
+def _deadline(connection: pika.BlockingConnection) -> Iterator[None]:
+    """Raise `TimeoutError` in the block after 2 s, or when the request's time ends.
+
+    pika has no timeouts for channels and confirms, but timers in its loop.
+    """
+    loop = connection._impl.ioloop  # noqa: SLF001
+    timer = loop.call_later(waiting.limit(_ANSWER_SECONDS), _raise_timeout)
     try:
-        yield
+        with waiting.measured():
+            yield
     finally:
         loop.remove_timeout(timer)
 

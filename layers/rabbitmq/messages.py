@@ -31,7 +31,7 @@ class QueueMessage(msgspec.Struct, frozen=True):
         """The value of a header as text, or None; AWS passes strings as lists of bytes."""
         headers = self.properties.get("headers")
         value = headers.get(name) if isinstance(headers, Mapping) else None
-        if isinstance(value, Mapping) and "bytes" in value:
+        if isinstance(value, Mapping) and _is_text(value.get("bytes")):
             return bytes(byte % 256 for byte in value["bytes"]).decode(errors="replace")
         return None if value is None else str(value)
 
@@ -54,6 +54,11 @@ class QueueMessage(msgspec.Struct, frozen=True):
         """A header as a number; 0 if it is missing or nonsense."""
         text = self.header(header) or "0"
         return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a string as AWS passes it; a table of the sender may have the same form."""
+    return isinstance(value, list) and all(type(byte) is int for byte in value)
 
 
 def read_messages(event: Mapping[str, Any]) -> list[QueueMessage]:

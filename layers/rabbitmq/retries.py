@@ -24,7 +24,15 @@ from layers.rabbitmq.messages import (
     QueueMessage,
 )
 
-_ERROR_LENGTH = 1000
+_TEXT_LENGTH = 1000
+"""The most characters of an error and of a trace id."""
+
+_SHORT_BYTES = 255
+"""The most that AMQP allows for the name of a header and for properties that are text."""
+
+_HEADER_BYTES = 64 * 1024
+"""The most that is kept of received headers. All headers must fit into one frame, of 128 KiB."""
+
 _BROKER_HEADERS = ("x-death", "x-delivery-count", "x-first-death-", "x-last-death-")
 """Prefixes of headers that the broker writes itself."""
 
@@ -80,9 +88,9 @@ def _publish_dead(message: QueueMessage, headers: dict[str, Any]) -> None:
 def _publish(message: QueueMessage, queue: str, headers: dict[str, Any], *, timestamp: int | None = None) -> None:
     received = message.properties
     properties = pika.BasicProperties(
-        content_type=received.get("contentType"),
+        content_type=_short(received.get("contentType")),
         delivery_mode=pika.spec.PERSISTENT_DELIVERY_MODE,
-        message_id=received.get("messageId"),
+        message_id=_short(received.get("messageId")),
         headers=headers,
         timestamp=timestamp,
     )
@@ -93,16 +101,25 @@ def _headers(message: QueueMessage, error: BaseException) -> dict[str, Any]:
     """The headers of the message; the error and the trace id of the failed attempt."""
     headers = _received_headers(message)
     if trace_id := message.header(TRACE_HEADER) or trace.trace_id.get():
-        headers[TRACE_HEADER] = trace_id
-    headers[ERROR_HEADER] = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
+        headers[TRACE_HEADER] = trace_id[:_TEXT_LENGTH]
+    headers[ERROR_HEADER] = f"{type(error).__name__}: {error}"[:_TEXT_LENGTH]
     return headers
 
 
 def _received_headers(message: QueueMessage) -> dict[str, Any]:
-    """The headers of the message, without those of the broker."""
+    """The headers of the message, without those of the broker; not all of them if they are too large."""
     received: Mapping[str, Any] = message.properties.get("headers") or {}
-    return {
-        name: value if isinstance(value, int) else message.header(name)
-        for name, value in received.items()
-        if not name.startswith(_BROKER_HEADERS)
-    }
+    kept: dict[str, Any] = {}
+    left = _HEADER_BYTES
+    for name, value in received.items():
+        if not name.startswith(_BROKER_HEADERS):
+            field = value if isinstance(value, int) else message.header(name)
+            left -= len(name.encode()) + len(str(field).encode())
+            if left >= 0:
+                kept[_short(name) or ""] = field
+    return kept
+
+
+def _short(text: str | None) -> str | None:
+    """The text, cut to the length that AMQP allows."""
+    return text and text.encode()[:_SHORT_BYTES].decode(errors="ignore")

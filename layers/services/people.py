@@ -11,6 +11,7 @@ import msgspec
 
 from layers.cassandra import profiles
 from layers.cassandra.profiles import ProfileCopy
+from layers.core import waiting
 from layers.core.errors import StoreUnavailable
 from layers.core.models import Person, UserCard, Viewer
 from layers.postgres import users
@@ -69,7 +70,8 @@ def read_people(user_ids: Collection[UUID]) -> dict[UUID, VersionedPerson]:
 
 
 def _read_cards(user_ids: Collection[UUID]) -> dict[UUID, UserCard]:
-    with autocommit() as db:
+    """The accounts as PostgreSQL has them. Raises `StoreUnavailable` while there is still time to ask Cassandra."""
+    with waiting.half(), autocommit() as db:
         return users.read_cards(db, user_ids=user_ids)
 
 

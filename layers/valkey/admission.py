@@ -2,7 +2,8 @@
 
 `session:{session_id}` is a hash with times in seconds. `sessions:{user_id}` is a sorted set of the ids of a user's
 sessions by expiry. `ratelimit:{user or address}:{action}` is a list of the times, in microseconds, of the requests
-accepted within the window: the algorithm "sliding window log". Every key expires.
+accepted within the window: the algorithm "sliding window log". Every key has an end, and none is evicted
+(docs/decisions/0045-no-eviction-of-sessions.md).
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ class Admission(msgspec.Struct, frozen=True):
     prefetched: Prefetched | None = None
 
 
-ADMIT: Final = Script("admit")
+ADMIT: Final = Script("deadlines", "admit")
 
 
 def admit(
@@ -80,7 +81,7 @@ def admit(
     return Admission(session=session, count=count, save_due=save_due == 1, prefetched=prefetched)
 
 
-REMEMBER: Final = Script("remember")
+REMEMBER: Final = Script("deadlines", "remember")
 
 
 def remember(session: Session, *, seconds: int) -> None:
@@ -111,7 +112,7 @@ def refund(limit: Limit, key: str, entry: bytes) -> None:
         return
 
 
-APPLY_REVOCATIONS: Final = Script("revoke")
+APPLY_REVOCATIONS: Final = Script("deadlines", "revoke")
 
 
 def apply_revocations(revocations: Sequence[Revocation]) -> None:

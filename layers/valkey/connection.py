@@ -1,7 +1,8 @@
 """The connection of each thread to Valkey, opened at first use, and the Lua scripts that run in Valkey.
 
-Valkey holds copies only and must run without persistence: lost data are read again from PostgreSQL and Cassandra, but
-data restored after a restart could be outdated.
+Keys that can be read again have an expiry and may be evicted; the others have an end in `deadlines`, see
+lua/deadlines.lua. Valkey must run without persistence: lost data are read again from PostgreSQL and Cassandra, but data
+restored after a restart could be outdated.
 """
 
 import functools
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from hiredis import HiredisError, ReplyError
 
+from layers.core import waiting
 from layers.core.breaker import Breaker, BreakerState
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
@@ -70,7 +72,12 @@ class Call(NamedTuple):
 
 
 def run(*calls: Call) -> list[Any]:
-    """The replies of the calls, made in this order, in one round trip. Raises `StoreUnavailable("valkey")`."""
+    """The replies of the calls, made in this order, in one round trip. Raises `StoreUnavailable("valkey")`.
+
+    The request's time for stores counts these waits but does not shorten them, as another store has often used it up:
+    then one late answer would open the circuit breaker, and what has changed in that other store would be missed here.
+    """
+    started = time.monotonic()
     with _breaker.guard():
         try:
             connection = _open()
@@ -91,6 +98,8 @@ def run(*calls: Call) -> list[Any]:
         except BaseException:
             close()  # a reply may have been read in part
             raise
+        finally:
+            waiting.spend(time.monotonic() - started)
 
 
 def _run(connection: Wire, calls: Sequence[Call]) -> list[Any]:

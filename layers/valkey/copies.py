@@ -24,7 +24,7 @@ def save(name: str, copy: bytes, *, about: UUID) -> bool:
     return True
 
 
-READ: Final = Script("read_copy")
+READ: Final = Script("deadlines", "read_copy")
 
 
 def read(name: str) -> bytes | None:
@@ -36,7 +36,7 @@ def read(name: str) -> bytes | None:
     return copy
 
 
-SET_HIDDEN: Final = Script("set_hidden")
+SET_HIDDEN: Final = Script("deadlines", "set_hidden")
 
 
 def set_hidden(user_id: UUID, *, is_hidden: bool) -> None:

@@ -83,7 +83,7 @@ def update_save(viewer_id: UUID, post_id: UUID, *, is_saved: bool) -> bool:
     return _run(UPDATE_SAVE, values, b"saved:" + viewer_id.bytes)
 
 
-MARK_DELETED: Final = Script("order", "mark_deleted")
+MARK_DELETED: Final = Script("order", "deadlines", "mark_deleted")
 
 
 def mark_deleted(post_id: UUID) -> bool:

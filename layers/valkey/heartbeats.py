@@ -9,12 +9,12 @@ from layers.valkey.connection import Script
 HOSTS = ("queues", "schedules")
 _LIFETIME_SECONDS = 300
 
-RECORD: Final = Script("record_heartbeat")
-READ_LAST: Final = Script("read_heartbeats")
+RECORD: Final = Script("deadlines", "record_heartbeat")
+READ_LAST: Final = Script("deadlines", "read_heartbeats")
 
 
 def record(host: str) -> None:
-    """Record that this host is running; the heartbeat expires after 300 s. Raises `StoreUnavailable`."""
+    """Record that this host is running, for 300 s, and remove keys that have ended. Raises `StoreUnavailable`."""
     RECORD(f"heartbeat:{host}", now(), _LIFETIME_SECONDS)
 
 

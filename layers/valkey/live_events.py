@@ -1,6 +1,6 @@
 """Streams of live events, and the connections over which they are sent (R-E1 to R-E8).
 
-`live:{user}` is a stream of a user's events, which expires an hour after the last one. `connection:{id}` is a hash with
+`live:{user}` is a stream of a user's events, which ends an hour after the last one. `connection:{id}` is a hash with
 the user and the session of a connection and the id of the last event sent. `connections:{user}` is a sorted set of the
 joined connections by the time when they end. Nothing is sent over a connection after its session has ended (R-E5).
 """
@@ -44,7 +44,7 @@ class Position(msgspec.Struct, frozen=True):
     """Whether earlier events may be missing: the client must read the current state from the API again."""
 
 
-APPEND: Final = Script("live_append")
+APPEND: Final = Script("deadlines", "live_append")
 
 
 def append_call(event: bytes, user_ids: Sequence[UUID], *, is_transient: bool) -> Call:
@@ -66,7 +66,7 @@ def append(event: bytes, user_ids: Sequence[UUID], *, is_transient: bool) -> lis
     return connections_in(run(append_call(event, user_ids, is_transient=is_transient))[0])
 
 
-OPEN_CONNECTION: Final = Script("live_open")
+OPEN_CONNECTION: Final = Script("deadlines", "live_open")
 
 
 def open_connection(connection_id: str, *, user_id: UUID, session_id: str) -> bool:
@@ -74,7 +74,7 @@ def open_connection(connection_id: str, *, user_id: UUID, session_id: str) -> bo
     return bool(OPEN_CONNECTION(connection_id, user_id.bytes, session_id, _CONNECTION_SECONDS, LIVE_CONNECTIONS))
 
 
-IS_OPEN: Final = Script("live_is_open")
+IS_OPEN: Final = Script("deadlines", "live_is_open")
 
 
 def is_open(connection_id: str) -> bool:
@@ -82,7 +82,7 @@ def is_open(connection_id: str) -> bool:
     return bool(IS_OPEN(connection_id))
 
 
-JOIN: Final = Script("live_join")
+JOIN: Final = Script("deadlines", "live_join")
 
 
 def join(connection_id: str, *, after: str | None) -> Position | None:
@@ -94,7 +94,7 @@ def join(connection_id: str, *, after: str | None) -> Position | None:
     return Position(found[0].decode(), has_gap=found[1] == 1) if found else None
 
 
-TAKE: Final = Script("live_take")
+TAKE: Final = Script("deadlines", "live_take")
 
 
 def take(connection_id: str, *, sent: str | None) -> list[StoredEvent] | None:
@@ -107,7 +107,7 @@ def take(connection_id: str, *, sent: str | None) -> list[StoredEvent] | None:
     return None if found is None else _entries(found)
 
 
-REMOVE_CONNECTION: Final = Script("live_remove")
+REMOVE_CONNECTION: Final = Script("deadlines", "live_remove")
 
 
 def remove_connection(connection_id: str) -> None:
@@ -115,7 +115,7 @@ def remove_connection(connection_id: str) -> None:
     REMOVE_CONNECTION(connection_id)
 
 
-READ_AFTER: Final = Script("live_read_after")
+READ_AFTER: Final = Script("deadlines", "live_read_after")
 
 
 def read_after(user_id: UUID, *, last: str | None) -> tuple[Position, list[StoredEvent]]:

@@ -9,7 +9,7 @@ from layers.valkey.connection import Script
 _SECONDS: Final = 60
 """Longer than a request can take (30 s, R-D2); then the conversation is read from Cassandra."""
 
-CLAIM: Final = Script("pair_claim")
+CLAIM: Final = Script("deadlines", "pair_claim")
 
 
 def claim(conversation_id: UUID, token: bytes) -> bool | None:

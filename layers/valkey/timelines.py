@@ -63,7 +63,7 @@ class TimelinePage(msgspec.Struct, frozen=True):
     page."""
 
 
-READ: Final = Script("order", "read_page")
+READ: Final = Script("order", "deadlines", "read_page")
 
 
 def read(viewer_id: UUID, *, before: bytes | None, limit: int) -> TimelinePage:
@@ -93,7 +93,7 @@ def parse_page(call: Call, reply: Sequence[Any]) -> TimelinePage:
             raise ValueError(reply)
 
 
-BUILD: Final = Script("order", "versions", "merge", "read_page")
+BUILD: Final = Script("order", "versions", "deadlines", "merge", "read_page")
 
 
 def build(
@@ -138,7 +138,7 @@ def push(user_ids: Sequence[UUID], post_id: UUID) -> None:
     PUSH(post_id.bytes, b"".join([user_id.bytes for user_id in user_ids]), MAX_ENTRIES, _TRIM_ENTRIES)
 
 
-PUSH_POPULAR: Final = Script("push_popular")
+PUSH_POPULAR: Final = Script("deadlines", "push_popular")
 
 
 def push_popular(author_id: UUID, post_id: UUID) -> None:
@@ -179,7 +179,7 @@ def remove_followed(user_id: UUID, target_id: UUID) -> bool:
     return True
 
 
-SET_BANNED: Final = Script("set_banned")
+SET_BANNED: Final = Script("deadlines", "set_banned")
 
 
 def set_banned(author_id: UUID, *, is_banned: bool = True) -> None:

@@ -8,7 +8,7 @@ from layers.core.errors import StoreUnavailable
 from layers.core.limits import TYPING_SECONDS
 from layers.valkey.connection import Script
 
-START: Final = Script("start_typing")
+START: Final = Script("deadlines", "start_typing")
 
 
 def start(conversation_id: UUID, *, user_id: UUID) -> None:

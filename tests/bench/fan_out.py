@@ -36,7 +36,7 @@ AIMS: Final = (RATIO,)
 def main() -> None:
     """Measure both sides in turn and print the ratio of their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--followers", type=int, default=5000, help="at most some 10,000 fit in Valkey's 256 MB")
+    parser.add_argument("--followers", type=int, default=5000, help="at most some 20,000 fit in Valkey's 512 MB")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     load_environment()

@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
+import hypothesis
 import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from layers.core.settings import settings
@@ -48,8 +51,12 @@ class Listener:
 
     def say(self, **said: object) -> None:
         """Send a message."""
+        self.send(json.dumps(said))
+
+    def send(self, text: str) -> None:
+        """Send any text as a message."""
         assert self._socket
-        self._run(self._socket.send_str(json.dumps(said)))
+        self._run(self._socket.send_str(text))
 
     def frame(self, *, seconds: float = _SECONDS) -> dict[str, Any]:
         """The next frame."""
@@ -292,6 +299,37 @@ def test_an_unknown_action_is_answered_with_an_error(grace: Caller) -> None:
         assert listener.frame()["type"] == "error"
         listener.say(action="ping")
         assert listener.frame() == {"type": "pong"}
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.rule("R-E6")
+def test_a_message_of_any_text_is_answered_and_the_connection_goes_on(grace: Caller) -> None:
+    with listening(grace) as listener:
+
+        @hypothesis.settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(
+            st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+            | _JSON.map(json.dumps)
+            | st.fixed_dictionaries({"action": _JSON | st.just("resume")}, optional={"after": _JSON}).map(json.dumps)
+        )
+        @example("[" * 30_000)
+        @example('{"action":' * 3000)
+        @example('{"action":"resume","after":"' + "9" * 30_000 + '-0"}')
+        @example('{"action":"ping","action":"resume","after":"18446744073709551615-18446744073709551615"}')
+        @example('{"action":"resume","after":"18446744073709551616-0"}')
+        def send(text: str) -> None:
+            listener.send(text)
+            assert listener.frame(seconds=10).get("type") in ("error", "ready", "pong"), text
+            listener.say(action="ping")
+            assert listener.frame(seconds=10) == {"type": "pong"}, text
+
+        send()
 
 
 @pytest.mark.rule("R-E6")

@@ -23,7 +23,7 @@ from tests.support.queues import rabbitmqctl
 from tests.support.waiting import until
 
 PARTS: Final = ("postgres", "valkey", "rabbitmq", "minio", "cassandra", "nginx", "api", "triggers")
-_VALKEY_MEMORY: Final = "256mb"
+_VALKEY_MEMORY: Final = "512mb"
 """As in infra/valkey/valkey.conf."""
 _WITH_CHILDREN: Final = ("postgres", "nginx", "api", "triggers")
 _TABLES: Final = ("posts", "users", "likes", "follows", "comments", "sessions")

@@ -21,6 +21,7 @@ from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
 from layers.postgres import connection as postgres_connection
 from layers.postgres.connection import transaction
+from layers.rabbitmq import connection as rabbitmq_connection
 from layers.valkey import admission
 from layers.valkey import connection as valkey_connection
 from tests.support.hosts import free_port
@@ -75,8 +76,12 @@ class Proxy:
             f"/proxies/{self._name}/toxics", type="latency", stream="downstream", attributes={"latency": milliseconds}
         )
 
+    def lose_after(self, size: int) -> None:
+        """End each connection after it has passed on so many bytes to the service."""
+        _post(f"/proxies/{self._name}/toxics", type="limit_data", stream="upstream", attributes={"bytes": size})
+
     def pass_on(self) -> None:
-        """Pass everything on at once: no longer delay or hang."""
+        """Pass everything on at once: no longer delay, hang or end connections."""
         for toxic in _client().get(f"/proxies/{self._name}/toxics").json():
             _client().delete(f"/proxies/{self._name}/toxics/{toxic['name']}").raise_for_status()
 
@@ -142,6 +147,19 @@ def cassandra_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy
         cassandra_connection.close()
     monkeypatch.undo()
     settings.cache_clear()
+
+
+@contextmanager
+def rabbitmq_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """This thread reaches RabbitMQ through a proxy; at the end it reaches it directly again."""
+    with proxy_to(settings().rabbitmq_url) as proxy:
+        monkeypatch.setenv("RABBITMQ_URL", proxy.url)
+        settings.cache_clear()
+        rabbitmq_connection.close()
+        yield proxy
+    monkeypatch.undo()
+    settings.cache_clear()
+    rabbitmq_connection.close()
 
 
 def stores_answer() -> bool:

@@ -1,6 +1,8 @@
 """The stores, for a look from outside."""
 
 import functools
+import time
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -33,6 +35,19 @@ def valkey_answers() -> bool:
     except StoreUnavailable:
         return False
     return True
+
+
+def seconds_to_end(key: str | bytes) -> float:
+    """How long a key of Valkey still lives that must not be evicted: such keys have an end, and no expiry."""
+    assert valkey().ttl(key) == -1, "the key does not exist, or may be evicted"
+    ends: Any = valkey().zscore("deadlines", key)
+    return float(ends) - time.time()
+
+
+def end_in(seconds: float, key: str | bytes) -> None:
+    """Let such a key end then."""
+    ends: dict[Any, float] = {key: time.time() + seconds}
+    valkey().zadd("deadlines", ends)
 
 
 FORGET = """

@@ -1,4 +1,4 @@
--- Read the session, extend its expiry and count the request.
+-- Read the session, extend its expiry and count the request; deadlines.lua precedes.
 -- ARGV: session id or '', address, seconds that a session lives without use, seconds between saves,
 --       general action, requests, seconds; specific action or '', requests, seconds, '1' if counted by address
 -- Returns 0 for an unknown session; else 1, user id, username, role, 1 if a save is due,
@@ -8,13 +8,16 @@ local clock = redis.call('TIME')
 local second = tonumber(clock[1])
 local now = second * 1000000 + tonumber(clock[2])
 local entry = string.format('%.0f', now)
+local ends = {}  -- of the keys that are written: second, key
+remove_ended(second, 8)
 
 local user_id, username, role = '', '', ''
 local save_due = 0
 if session_id ~= '' then
   local session = 'session:' .. session_id
-  local fields = redis.call('HMGET', session, 'user_id', 'username', 'role', 'ends_at', 'saved_at')
-  local left = fields[1] and math.min(idle, fields[4] - second) or 0
+  local fields = redis.call('HMGET', session, 'user_id', 'username', 'role', 'ends_at', 'saved_at',
+    'expires_at')
+  local left = fields[1] and tonumber(fields[6]) > second and math.min(idle, fields[4] - second) or 0
   if left <= 0 then
     return {0}
   end
@@ -24,17 +27,22 @@ if session_id ~= '' then
     redis.call('HSET', session, 'expires_at', second + left, 'saved_at', second)
     local sessions = 'sessions:' .. user_id
     redis.call('ZADD', sessions, second + left + save_after, session_id)
-    redis.call('EXPIRE', sessions, idle + save_after)
+    ends[1], ends[2] = second + idle + save_after, sessions
   else
     redis.call('HSET', session, 'expires_at', second + left)
   end
-  redis.call('EXPIRE', session, left)
+  ends[#ends + 1] = second + left
+  ends[#ends + 1] = session
 end
 
 -- A list has the times of accepted requests, oldest first; refused requests are not added.
 local function count(key, requests, seconds)
   local window = seconds * 1000000
   local oldest = redis.call('LINDEX', key, 0)
+  if oldest and now - oldest > window and now - redis.call('LINDEX', key, -1) > window then
+    redis.call('UNLINK', key)
+    oldest = false
+  end
   while oldest and now - oldest > window do
     redis.call('LPOP', key)
     oldest = redis.call('LINDEX', key, 0)
@@ -45,7 +53,8 @@ local function count(key, requests, seconds)
     return 0, 0, math.max(1, math.ceil((expiring + window - now) / 1000000))
   end
   redis.call('RPUSH', key, entry)
-  redis.call('EXPIRE', key, seconds + 1)
+  ends[#ends + 1] = second + seconds + 1
+  ends[#ends + 1] = key
   return 1, requests - used - 1, math.max(1, math.ceil(((oldest or now) + window - now) / 1000000))
 end
 
@@ -58,5 +67,8 @@ if accepted == 1 and ARGV[8] ~= '' and (ARGV[11] == '1' or user_id ~= '') then
   end
   which = 2
   accepted, remaining, reset = count('ratelimit:' .. owner .. ':' .. ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]))
+end
+if #ends > 0 then
+  redis.call('ZADD', DEADLINES, unpack(ends))
 end
 return {1, user_id, username, role, save_due, which, accepted, remaining, reset, entry}

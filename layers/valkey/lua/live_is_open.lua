@@ -1,2 +1,2 @@
--- Whether a connection is registered. ARGV: connection
-return redis.call('EXISTS', 'connection:' .. ARGV[1])
+-- Whether a connection is registered; deadlines.lua precedes. ARGV: connection
+return end_of('connection:' .. ARGV[1], seconds()) and 1 or 0

@@ -1,8 +1,8 @@
--- Remove a connection. ARGV: connection
+-- Remove a connection; deadlines.lua precedes. ARGV: connection
 local key = 'connection:' .. ARGV[1]
 local user = redis.call('HGET', key, 'user')
 if user then
   redis.call('ZREM', 'connections:' .. user, ARGV[1])
 end
-redis.call('DEL', key)
+remove(key)
 return 1

@@ -1,6 +1,8 @@
--- Replace the fragment of a deleted post by a tombstone, which no write replaces.
+-- Replace the fragment of a deleted post by a tombstone, which no write replaces; order.lua and deadlines.lua precede.
 -- ARGV: post id, seconds to live of the tombstone
-redis.call('SET', 'post:' .. ARGV[1], TOMBSTONE .. string.rep('\0', HEADER - 8), 'EX', ARGV[2])
+local post = 'post:' .. ARGV[1]
+redis.call('SET', post, TOMBSTONE .. string.rep('\0', HEADER - 8))
+end_at(post, seconds() + ARGV[2])
 for _, author in ipairs(redis.call('SMEMBERS', 'stars')) do
   redis.call('LREM', 'author:' .. author, 0, ARGV[1])
 end

@@ -1,2 +1,8 @@
--- Claim the creation of a conversation. ARGV: conversation, token, seconds that the claim lives
-return redis.call('SET', 'opening:' .. ARGV[1], ARGV[2], 'NX', 'EX', ARGV[3]) and 1 or 0
+-- Claim the creation of a conversation; deadlines.lua precedes. ARGV: conversation, token, seconds that the claim lives
+local claim, now = 'opening:' .. ARGV[1], seconds()
+if end_of(claim, now) then
+  return 0
+end
+redis.call('SET', claim, ARGV[2])
+end_at(claim, now + ARGV[3])
+return 1

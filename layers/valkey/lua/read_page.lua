@@ -1,4 +1,4 @@
--- Read one page of a home feed.
+-- Read one page of a home feed; order.lua and deadlines.lua precede.
 -- ARGV: viewer, id before which the page starts or '', number of posts, token for a build, seconds that its mark lives
 -- Returns 'page', token, and for each post its id, its header (40 bytes, zero if unknown) and '1', '0' or '-' (unknown)
 --         for liked and for saved, all concatenated. The first post of the next page is returned too.
@@ -6,7 +6,7 @@
 --         'busy': another reader is building the timeline.
 --         'beyond': the page reaches beyond the end of the timeline.
 local viewer, before, size = ARGV[1], ARGV[2], ARGV[3] + 1
-local timeline, following = 'timeline:' .. viewer, 'following:' .. viewer
+local timeline, following, now = 'timeline:' .. viewer, 'following:' .. viewer, seconds()
 
 local sentinel = redis.call('LINDEX', timeline, -1)
 if sentinel and kind_of(sentinel) == BUILDING then
@@ -23,10 +23,11 @@ end
 -- timeline are left to the page that is read from PostgreSQL, as there are posts of others between them.
 local popular = {}
 local cut_at = kind_of(sentinel) == CUT and string.sub(sentinel, 17)
-if redis.call('EXISTS', 'stars') == 1 then
+if end_of('stars', now) then
   local seen = {}
   for _, author in ipairs(redis.call('SINTER', following, 'stars')) do
-    for _, id in ipairs(redis.call('LRANGE', 'author:' .. author, 0, -1)) do
+    local posts = 'author:' .. author
+    for _, id in ipairs(end_of(posts, now) and redis.call('LRANGE', posts, 0, -1) or {}) do
       if not seen[id] and (before == '' or older(id, before)) and not (cut_at and older(id, cut_at)) then
         seen[id] = true
         popular[#popular + 1] = id
@@ -54,7 +55,7 @@ local function next_entry()
 end
 
 local NO_HEADER, NO_BODY = string.rep('\0', HEADER), string.rep('\0', 8)
-local banned = redis.call('EXISTS', 'banned') == 1
+local banned = end_of('banned', now)
 local ids, headers, dropped, ended = {}, {}, {}, false
 while #ids < size and not ended do
   local candidates, found, authors = {}, {}, {}

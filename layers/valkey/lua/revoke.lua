@@ -1,14 +1,15 @@
--- Revoke sessions. A mark stays for a minute, so that a session that is just being read from PostgreSQL is not stored.
+-- Revoke sessions; deadlines.lua precedes. A mark stays for a minute, so that a session that is just being read from
+-- PostgreSQL is not stored.
 -- ARGV: seconds to live of the marks; then pairs: 's' and a session id, or 'u' and a user id
 local mark_seconds = tonumber(ARGV[1])
-local second = redis.call('TIME')[1]
+local now = seconds()
 
 local function revoke(session_id)
   local session = 'session:' .. session_id
   local user_id = redis.call('HGET', session, 'user_id')
   redis.call('UNLINK', session)
   redis.call('HSET', session, 'revoked', 1)
-  redis.call('EXPIRE', session, mark_seconds)
+  end_at(session, now + mark_seconds)
   if user_id then
     redis.call('ZREM', 'sessions:' .. user_id, session_id)
   end
@@ -22,7 +23,9 @@ for i = 2, #ARGV, 2 do
     for _, session_id in ipairs(redis.call('ZRANGE', 'sessions:' .. user_id, 0, -1)) do
       revoke(session_id)
     end
-    redis.call('SET', 'revoked:' .. user_id, second, 'EX', mark_seconds)
+    local mark = 'revoked:' .. user_id
+    redis.call('SET', mark, math.floor(now))
+    end_at(mark, now + mark_seconds)
   end
 end
 return 1

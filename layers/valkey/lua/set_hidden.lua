@@ -1,8 +1,9 @@
--- Hide or show the copies about an account. ARGV: account, 1 to hide or 0 to show, seconds to live
+-- Hide or show the copies about an account; deadlines.lua precedes. ARGV: account, 1 to hide or 0 to show, seconds to live
 local mark = 'hidden:' .. ARGV[1]
 if ARGV[2] == '1' then
-  redis.call('SET', mark, 1, 'EX', ARGV[3])
+  redis.call('SET', mark, 1)
+  end_at(mark, seconds() + ARGV[3])
 else
-  redis.call('UNLINK', mark)
+  remove(mark)
 end
 return 1

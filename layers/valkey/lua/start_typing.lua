@@ -1,8 +1,7 @@
--- Set a typing mark. ARGV: conversation, user, milliseconds to live
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- Set a typing mark; deadlines.lua precedes. ARGV: conversation, user, milliseconds to live
+local now = seconds() * 1000
 local key = 'typing:' .. ARGV[1]
 redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
 redis.call('ZADD', key, now + ARGV[3], ARGV[2])
-redis.call('PEXPIRE', key, ARGV[3])
+end_at(key, (now + ARGV[3]) / 1000)
 return 1

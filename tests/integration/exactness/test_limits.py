@@ -24,7 +24,7 @@ from tests.support.calls import Reply, call, sample
 from tests.support.limits import set_limits
 from tests.support.people import Person, new_person
 from tests.support.proxies import through_proxies
-from tests.support.stores import valkey
+from tests.support.stores import seconds_to_end, valkey
 from tests.support.together import together
 
 FEW = 7
@@ -193,7 +193,7 @@ def test_no_count_is_left_without_expiry(action: Action, caller: Caller, limited
     assert any(key.endswith(f":{action.name}".encode()) for key in keys)
     for key in keys:
         window = next(each.seconds for each in TABLE if key.endswith(f":{each.name}".encode()))
-        assert 0 < valkey().ttl(key) <= window + 1
+        assert 0 < seconds_to_end(key) <= window + 1
 
 
 @pytest.mark.rule("R-L2")

@@ -330,7 +330,7 @@ def test_a_failing_message_is_dead_lettered_with_its_error_and_others_are_proces
     publish(queue, *tasks(tmp_path, "a"), poison, *tasks(tmp_path, "b"))
     start(batch=10)
 
-    until(lambda: done(tmp_path) == {"a", "b"}, seconds=3)
+    until(lambda: done(tmp_path) == {"a", "b"})
     letter = take(f"{queue}.dead", seconds=20)
     assert letter.headers["x-error"] == "RuntimeError: poison fails"
     assert 7 <= time.monotonic() - started < 15

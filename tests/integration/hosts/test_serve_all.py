@@ -1,6 +1,7 @@
 """Several HTTP hosts that are forked from one process."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -18,15 +19,13 @@ from tests.support.stack import ROOT
 from tests.support.waiting import until
 
 LIVE = Path("functions/health/get_live.py")
+READY = Path("functions/health/get_ready.py")
 SLOW = """
-import threading
-from layers.core.logging import logger
+    import threading
+    from layers.core.logging import logger
 
-@health_probe
-def handler() -> Live:
     logger().info("begun")
     threading.Event().wait({seconds})
-    return Live()
 """
 
 
@@ -37,11 +36,11 @@ def children(host: Host) -> list[psutil.Process]:
     return [each for each in processes if each.pid not in parents]
 
 
-def slow_code(folder: Path, seconds: float) -> Path:
-    """A copy of the code in which `/api/health/live` takes this time."""
+def slow_code(folder: Path, seconds: float, *, function: Path = LIVE) -> Path:
+    """A copy of the code in which a function logs that it has begun, and takes this time longer."""
     code = copy_of_the_code(folder)
-    source = (code / LIVE).read_text().partition("\n@health_probe")[0]
-    (code / LIVE).write_text(source + SLOW.format(seconds=seconds))
+    source, slow = (code / function).read_text(), SLOW.format(seconds=seconds)
+    (code / function).write_text(re.sub("^def handler.*:$", lambda found: found[0] + slow, source, flags=re.MULTILINE))
     return code
 
 
@@ -132,6 +131,19 @@ def test_sigterm_ends_all_after_their_requests(tmp_path: Path) -> None:
         assert "alive" in (asked.result() or "")
         assert not any(child.is_running() for child in started)
         assert [answer(path) for path in sockets] == [None, None]
+
+
+def test_a_host_that_ends_says_that_it_is_not_ready(tmp_path: Path) -> None:
+    code = slow_code(tmp_path, 1.5, function=READY)
+    with serving_two(tmp_path, code=code) as (host, (path, _)), client_of(path) as http, ThreadPoolExecutor(1) as threads:
+        log = path.with_suffix(".log")
+        assert http.get("/api/health/ready").status_code == 200
+        begun = log.read_text().count('"begun"')
+        asked = threads.submit(http.get, "/api/health/ready")
+        until(lambda: log.read_text().count('"begun"') > begun)
+        assert host.stop() == 0
+
+    assert (asked.result().status_code, asked.result().json()["status"]) == (503, "not_ready")
 
 
 def test_no_host_outlives_the_process_that_forked_it(tmp_path: Path) -> None:

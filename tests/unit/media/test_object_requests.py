@@ -3,17 +3,19 @@
 import re
 import socket
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
+import hypothesis
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from layers.core.settings import settings
@@ -21,6 +23,7 @@ from layers.media import object_requests
 from layers.media.object_requests import Answer, Credentials, Request, Requests, Store
 
 _NAMES: Final = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
+_SERVER_SECONDS: Final = 10
 _VALUES: Final = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
 
 
@@ -71,16 +74,22 @@ def _receive(connection: socket.socket) -> bytes:
 
 @contextmanager
 def _server(*answers: bytes) -> Iterator[list[bytes]]:
-    """A store that answers each request of one connection with these bytes, and then closes; what it received."""
+    """A store that answers each request with these bytes, and closes after an empty one; what it received."""
     received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(_SERVER_SECONDS)
 
         def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                for answer in answers:
-                    received.append(_receive(connection))
-                    connection.sendall(answer)
+            left = deque(answers)
+            while left:
+                connection, _ = listener.accept()
+                with connection:
+                    while left:
+                        received.append(_receive(connection))
+                        answer = left.popleft()
+                        connection.sendall(answer)
+                        if not answer:
+                            break
 
         server = threading.Thread(target=serve)
         server.start()
@@ -91,7 +100,7 @@ def _server(*answers: bytes) -> Iterator[list[bytes]]:
             settings.cache_clear()
             object_requests.close()
             yield received
-        server.join(5)
+        server.join(_SERVER_SECONDS)
     settings.cache_clear()
     object_requests.close()
 
@@ -147,3 +156,75 @@ def test_an_error_has_the_code_and_message_of_the_store() -> None:
     assert str(error) == "An error occurred (NoSuchKey) when calling the GetObject operation: There is none"
     assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
     assert Answer(500, b"").error(Request("PUT", "key")).response["Error"]["Code"] == "500"
+
+
+_OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def _answer(status: int) -> bytes:
+    return b"HTTP/1.1 %d Reason\r\nContent-Length: 0\r\n\r\n" % status
+
+
+@pytest.mark.parametrize("failure", [b"", *map(_answer, (500, 502, 503, 504))])
+def test_a_put_that_a_store_in_trouble_refuses_is_tried_three_times(failure: bytes) -> None:
+    with _server(failure, failure, _OK) as received:
+        assert _exchange(Request("PUT", "key", b"content")) == [Answer(200, b"")]
+    assert [each.endswith(b"content") for each in received] == [True] * 3
+
+    with _server(_answer(503), _answer(503), _answer(503), _OK) as received:
+        assert _exchange(Request("PUT", "key", b"content")) == [Answer(503, b"")]
+        assert _exchange(Request("GET", "key")) == [Answer(200, b"")]
+    assert len(received) == 4
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("PUT", 400), ("PUT", 403), ("PUT", 429), ("PUT", 501), ("GET", 500), ("GET", 503)]
+)
+def test_an_answer_that_will_not_change_and_that_of_a_get_is_taken_at_once(
+    method: Literal["GET", "PUT"], status: int
+) -> None:
+    with _server(_answer(status), _OK) as received:
+        assert _exchange(Request(method, "key")) == [Answer(status, b"")]
+        assert len(received) == 1
+        _exchange(Request("GET", "key"))
+
+
+_ERRORS: Final = st.builds(
+    b"<Error><Code>%b</Code><Message>%b</Message></Error>".__mod__,
+    st.tuples(st.binary(max_size=20), st.binary(max_size=20)),
+)
+_LENGTHS: Final = st.sampled_from([b"-1", b"abc", b"", b"5,5", b"9" * 12, b"9" * 30]) | st.integers(0, 200).map(
+    lambda length: b"%d" % length
+)
+_ANSWERS: Final = st.one_of(
+    st.binary(max_size=200),
+    st.builds(
+        b"HTTP/1.1 %d Reason\r\nContent-Length: %b\r\n\r\n%b".__mod__,
+        st.tuples(st.integers(200, 999), _LENGTHS, _ERRORS | st.binary(max_size=200)),
+    ),
+    st.builds(
+        b"HTTP/1.1 %b\r\nTransfer-Encoding: chunked\r\n%b\r\n\r\n%b\r\n%b".__mod__,
+        st.tuples(
+            st.sampled_from([b"200 OK", b"503 Slow Down", b"20 x", b"\xb2\xb2\xb2"]),
+            st.binary(max_size=40),
+            st.sampled_from([b"5", b"0", b"-1", b"f" * 20, b"zz", b""]),
+            _ERRORS | st.binary(max_size=100),
+        ),
+    ),
+)
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@given(_ANSWERS)
+@example(b"HTTP/1.1 500 x\r\nContent-Length: 20\r\n\r\n<Code>\xff\xfe</Code>...")
+@example(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\nx")
+@example(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\nx")
+@example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 20 + b"\r\nx")
+def test_an_answer_of_any_bytes_is_read_or_is_an_error_of_the_connection(answer: bytes) -> None:
+    request = Request("GET", "key")
+    with _server(answer):
+        try:
+            [read] = _exchange(request)
+        except OSError:
+            return
+    assert str(read.error(request)).startswith("An error occurred (")

@@ -9,7 +9,7 @@ from functions.auth import get_me, login, logout, register
 from layers.postgres.connection import transaction
 from tests.support.calls import Reply, call
 from tests.support.people import Person
-from tests.support.stores import valkey
+from tests.support.stores import end_in, seconds_to_end, valkey
 
 PASSWORD = "correct horse battery"
 
@@ -88,11 +88,11 @@ def test_logout_without_a_session_is_fine() -> None:
 @pytest.mark.rule("R-A2")
 def test_each_answer_renews_the_cookie_and_the_entry(ada: Person) -> None:
     call(get_me, session_id=ada.session_id)
-    valkey().expire(f"session:{ada.session_id}", 60)
+    end_in(60, f"session:{ada.session_id}")
     reply = call(get_me, session_id=ada.session_id)
 
     assert "Max-Age=86400" in reply.headers["set-cookie"]
-    assert valkey().ttl(f"session:{ada.session_id}") > 86_000
+    assert seconds_to_end(f"session:{ada.session_id}") > 86_000
 
 
 @pytest.mark.rule("R-A2")
@@ -110,7 +110,7 @@ def test_activity_does_not_extend_a_session_beyond_its_absolute_end(ada: Person)
         db.execute("UPDATE sessions SET ends_at = now() + interval '10 s' WHERE user_id = %s", [ada.id])
     assert call(get_me, session_id=ada.session_id).status == 200
 
-    assert valkey().ttl(f"session:{ada.session_id}") <= 10
+    assert seconds_to_end(f"session:{ada.session_id}") <= 10
 
 
 @pytest.mark.rule("R-A5")

@@ -107,7 +107,8 @@ def test_a_store_that_is_down_is_named_and_only_the_needed_ones_degrade(
 def test_a_worker_that_is_silent_for_two_minutes_is_unavailable() -> None:
     heartbeats.record("schedules")
     old = (datetime.now(UTC) - timedelta(seconds=121)).isoformat(timespec="milliseconds")
-    valkey().set("heartbeat:queues", old, ex=100)
+    heartbeats.record("queues")
+    valkey().set("heartbeat:queues", old)
     worker = call(get_detailed).json["components"]["worker"]
 
     assert worker["status"] == "unavailable"

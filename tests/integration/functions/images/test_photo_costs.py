@@ -29,9 +29,9 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             counts["connection"] += 1
             super().__init__(*arguments)
 
-        def send(self, request: Request) -> None:
+        def send(self, request: Request, ends_at: float) -> None:
             counts[request.method] += 1
-            super().send(request)
+            super().send(request, ends_at)
 
     object_requests.close()
     monkeypatch.setattr(object_requests, "_Connection", Counting)

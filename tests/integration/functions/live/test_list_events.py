@@ -14,7 +14,7 @@ from tests.support.limits import set_limits
 from tests.support.messages import ask, entry, open_pair, read, send_text
 from tests.support.people import Person
 from tests.support.proxies import Proxies
-from tests.support.stores import valkey
+from tests.support.stores import end_in, seconds_to_end
 
 KEPT = 1000
 HOUR = 3600
@@ -81,10 +81,14 @@ def test_an_event_that_is_not_kept_any_more_is_answered_with_a_reset(ada: Person
 def test_events_are_kept_for_an_hour_after_the_newest(ada: Person) -> None:
     key = b"live:" + ada.id.bytes
     _publish(ada, 1)
-    valkey().expire(key, 60)
-    _publish(ada, 1)
+    begin = _poll(ada)["lastId"]
+    end_in(60, key)
+    [post_id] = _publish(ada, 1)
 
-    assert HOUR - 5 <= valkey().ttl(key) <= HOUR
+    assert HOUR - 5 <= seconds_to_end(key) <= HOUR
+    assert [event["postId"] for event in _poll(ada, begin)["events"]] == [post_id]
+    end_in(-1, key)
+    assert _poll(ada, begin)["reset"]
 
 
 @pytest.mark.parametrize("after", ["x", "1", "-", "1-1-1", "1-x", "0" * 19 + "-1", "é"])

@@ -1,5 +1,6 @@
 """What banned and removed accounts leave in conversations: nothing that others see."""
 
+import time
 from uuid import UUID
 
 import pytest
@@ -21,12 +22,14 @@ from functions.users import copy_profile
 from layers.cassandra import messages as kept
 from layers.core.clock import now
 from layers.core.events import AccountRemoved, ProfileUpdated
+from layers.postgres import connection as postgres
 from tests import pictures
 from tests.support.calls import Upload, call
 from tests.support.deliveries import deliver
 from tests.support.messages import ask, create_group, entry, inbox, open_pair, read, read_as_far_as, send_text
 from tests.support.people import Person, new_person
 from tests.support.proxies import Proxies
+from tests.support.waiting import LATE_SECONDS
 
 
 def _ban(admin: Person, person: Person, **query: str) -> None:
@@ -189,3 +192,20 @@ def test_while_postgresql_is_down_the_copies_decide_who_is_hidden(
         assert ask(list_messages, ada, talk).status == 404
     finally:
         proxies.database.open()
+
+
+@pytest.mark.rule("R-D1", "R-D2")
+def test_a_postgresql_that_accepts_connections_and_stays_silent_leaves_time_to_answer_from_the_copies(
+    ada: Person, grace: Person, proxies: Proxies, talk: UUID
+) -> None:
+    deliver(copy_profile, _hidden(grace, is_hidden=False))
+    assert ask(list_messages, ada, talk).status == 200
+    postgres.close()
+    proxies.database.hang()
+    try:
+        started = time.monotonic()
+        opened = call(open_conversation, session_id=ada.session_id, body={"recipientId": grace.id})
+        assert time.monotonic() - started < 2 + LATE_SECONDS
+    finally:
+        proxies.database.pass_on()
+    assert (opened.status, opened.json["conversationId"]) == (201, str(talk))

@@ -9,9 +9,8 @@ import pytest
 from layers.core.errors import StoreUnavailable
 from layers.core.events import OutboxEvent
 from layers.core.ids import new_id
-from layers.core.settings import settings
 from layers.rabbitmq import connection, publishing
-from tests.support.proxies import Proxy, proxy_to
+from tests.support.proxies import Proxy, rabbitmq_through_a_proxy
 from tests.support.queues import count_ready, take
 from tests.support.waiting import LATE_SECONDS, until
 
@@ -23,14 +22,8 @@ def note(queue: str) -> OutboxEvent:
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """The broker behind a proxy that a test can cut."""
-    with proxy_to(settings().rabbitmq_url) as opened:
-        monkeypatch.setenv("RABBITMQ_URL", opened.url)
-        settings.cache_clear()
-        connection.close()
+    with rabbitmq_through_a_proxy(monkeypatch) as opened:
         yield opened
-    monkeypatch.undo()
-    settings.cache_clear()
-    connection.close()
 
 
 def test_an_event_arrives_whole_persistent_and_with_its_trace_id(queue: str) -> None:

@@ -14,7 +14,7 @@ from layers.valkey import admission
 from layers.valkey.admission import Admission
 from tests.support.feed_posts import count_trips
 from tests.support.proxies import Proxy
-from tests.support.stores import valkey
+from tests.support.stores import end_in, seconds_to_end, valkey
 from tests.support.together import together
 from tests.support.waiting import until
 
@@ -73,16 +73,28 @@ def test_one_round_trip_gives_session_and_count(session: Session, address: str) 
 
 @pytest.mark.rule("R-A2")
 def test_use_slides_the_expiry(session: Session, address: str) -> None:
-    valkey().expire(_key(session), 100)
+    admission.remember(session, seconds=100)
+    valkey().hset(_key(session), "ends_at", int(time.time()) + 30 * DAY)
     admission.admit(session.id, address, GENERAL, None)
 
-    assert valkey().ttl(_key(session)) == pytest.approx(SESSION_SECONDS, abs=2)
+    assert seconds_to_end(_key(session)) == pytest.approx(SESSION_SECONDS, abs=2)
+
+
+@pytest.mark.rule("R-A2")
+def test_a_session_that_has_ended_is_unknown_before_it_is_removed(session: Session, address: str) -> None:
+    valkey().hset(_key(session), "expires_at", int(time.time()))
+    valkey().zrem("deadlines", _key(session))
+
+    assert admission.admit(session.id, address, GENERAL, None).unknown_session
+    assert valkey().exists(_key(session))
+    admission.remember(session, seconds=DAY)
+    assert admission.admit(session.id, address, GENERAL, None).session == session
 
 
 def test_a_session_never_outlives_its_absolute_end(session: Session, address: str) -> None:
     admission.remember(session, seconds=100)
     admission.admit(session.id, address, GENERAL, None)
-    assert valkey().ttl(_key(session)) <= 100
+    assert seconds_to_end(_key(session)) <= 100
     valkey().hset(_key(session), "ends_at", int(time.time()) - 1)
 
     assert admission.admit(session.id, address, GENERAL, None).unknown_session
@@ -180,13 +192,37 @@ def test_a_lowered_limit_holds_at_once(address: str) -> None:
 
 
 @pytest.mark.rule("R-L3")
-def test_every_key_expires(session: Session, address: str) -> None:
+def test_every_key_has_an_end_and_none_can_be_evicted(session: Session, address: str) -> None:
     admission.admit(session.id, address, GENERAL, FEED)
     admission.admit(None, address, GENERAL, LOGIN)
     keys = [key for whose in (session.id, str(session.user_id), address) for key in valkey().keys(f"*{whose}*")]
 
     assert len(keys) == 6
-    assert all(valkey().ttl(key) > 0 for key in keys)
+    assert all(seconds_to_end(key) > 0 for key in keys)
+
+
+@pytest.mark.rule("R-L3")
+def test_what_has_ended_counts_no_more_and_is_removed(address: str) -> None:
+    limit = Limit("general", 2, 60)
+    for _ in range(2):
+        admission.admit(None, address, limit, None)
+    key = f"ratelimit:{address}:general"
+    long_ago = str(int((time.time() - 61) * 1_000_000))
+    for place in range(2):
+        valkey().lset(key, place, long_ago)
+    count = admission.admit(None, address, limit, None).count
+    assert count is not None
+    assert (count.accepted, count.remaining) == (True, 1)
+    assert valkey().llen(key) == 1
+
+    end_in(-1, key)
+
+    def is_removed() -> bool:
+        admission.admit(None, "test-another", GENERAL, None)
+        return not valkey().exists(key)
+
+    until(is_removed)
+    assert valkey().zscore("deadlines", key) is None
 
 
 @pytest.mark.rule("R-L4")
@@ -218,7 +254,10 @@ def test_a_revoked_session_is_unknown_and_a_concurrent_lookup_does_not_restore_i
     admission.remember(session, seconds=DAY)
 
     assert admission.admit(session.id, address, GENERAL, None).unknown_session
-    assert 0 < valkey().ttl(_key(session)) <= 60
+    assert 0 < seconds_to_end(_key(session)) <= 60
+    end_in(-1, _key(session))
+    admission.remember(session, seconds=DAY)
+    assert admission.admit(session.id, address, GENERAL, None).session == session
 
 
 @pytest.mark.rule("R-A3")
