@@ -135,7 +135,11 @@ def test_sigterm_ends_all_after_their_requests(tmp_path: Path) -> None:
 
 def test_a_host_that_ends_says_that_it_is_not_ready(tmp_path: Path) -> None:
     code = slow_code(tmp_path, 1.5, function=READY)
-    with serving_two(tmp_path, code=code) as (host, (path, _)), client_of(path) as http, ThreadPoolExecutor(1) as threads:
+    with (
+        serving_two(tmp_path, code=code) as (host, (path, _)),
+        client_of(path) as http,
+        ThreadPoolExecutor(1) as threads,
+    ):
         log = path.with_suffix(".log")
         assert http.get("/api/health/ready").status_code == 200
         begun = log.read_text().count('"begun"')
