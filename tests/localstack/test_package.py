@@ -47,7 +47,7 @@ def test_a_layer_that_is_built_again_has_the_same_bytes(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PHOTOGRAM_CACHE", str(tmp_path))
-    package.write_layer("ValkeyLayer", tmp_path / "again.zip")
+    package.write_layer("ValkeyLayer", tmp_path / "again.zip", architecture="x86_64")
 
     assert (tmp_path / "again.zip").read_bytes() == (built / "layers" / "ValkeyLayer.zip").read_bytes()
     shutil.rmtree(tmp_path)
