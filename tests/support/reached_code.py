@@ -32,17 +32,23 @@ def reached_from(module: str) -> frozenset[Definition]:
     waiting = [(module, name) for name in _read(module).definitions]
     reached: set[Definition] = set()
     while waiting:
-        definition = waiting.pop()
-        if definition not in reached:
-            reached.add(definition)
-            waiting += _named_in(definition)
+        found = waiting.pop()
+        if found not in reached:
+            reached.add(found)
+            waiting += _named_in(found)
     return frozenset(reached)
 
 
+def definition(found: Definition) -> ast.stmt | None:
+    """The code of a definition; None for a name that its module only imports."""
+    module, name = found
+    return _read(module).definitions.get(name)
+
+
 @functools.cache
-def _named_in(definition: Definition) -> frozenset[Definition]:
+def _named_in(found: Definition) -> frozenset[Definition]:
     """The definitions of this repository that a definition names."""
-    module, name = definition
+    module, name = found
     here = _read(module)
     if name in here.names:
         return frozenset({here.names[name]})
