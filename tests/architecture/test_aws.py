@@ -14,6 +14,7 @@ from infra.template_map import TEMPLATE, Function
 from layers.core.settings import SECRETS, SIGNING_KEY_CHARACTERS
 from layers.entrypoints import cors
 from tests.support import reached_code
+from tests.support.bucket_actions import ACTIONS_OF
 from tests.support.stack import ROOT
 
 FUNCTIONS: Final = template_map.functions()
@@ -30,19 +31,6 @@ POLICY_OF: Final = {
     "rabbitmq_url": "RabbitmqPolicy",
 }
 """The policy that lets a function read a secret."""
-
-ACTIONS_OF: Final = {
-    "put_all": {"s3:PutObject"},
-    "Puts": {"s3:PutObject"},
-    "presign_put": {"s3:PutObject"},
-    "get": {"s3:GetObject", "s3:ListBucket"},
-    "read_starts": {"s3:GetObject", "s3:ListBucket"},
-    "exists": {"s3:GetObject", "s3:ListBucket"},
-    "copy_all": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
-    "remove": {"s3:DeleteObject"},
-    "list_objects": {"s3:ListBucket"},
-}
-"""The actions that calls of `layers.media.connection` need. Without ListBucket, S3 answers 403 for a missing object."""
 
 FANS_OUT_NEVER: Final = {"auth/register", "users/update_profile", "admin/remove_user", "admin/unban_user"}
 """Functions that give events to the relay, which sends live events for a published post only; theirs are others."""
