@@ -1,6 +1,6 @@
 # Each target runs one module, which can also be run by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run restart stop status config clean service service-remove package audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke openapi test test-stack lint check bench soak schemathesis lock rules
+.PHONY: help install run restart stop status config clean service service-remove package check-deployment audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -59,9 +59,13 @@ endif
 audit: ## look up known vulnerabilities of what `make package` has built
 	@$(PYTHON) -m infra.sbom
 
-package: ## build the zip files of functions and layers, and the template for sam deploy, in build/
+package: ## build the zip files of functions and layers, and the template for sam deploy, in build/; for ARCH=arm64 too
 	@infra/stack/install.sh --only-python
-	@$(PYTHON) -m infra.package
+	@$(PYTHON) -m infra.package $(if $(ARCH),--architecture $(ARCH))
+
+check-deployment: ## check the template with checkov, and that sam build gives what make package gives; for ARCH=arm64 too
+	@infra/stack/install.sh --only-python
+	@$(PYTHON) -m infra.deployment $(if $(ARCH),--architecture $(ARCH))
 
 localstack: ## start LocalStack without Docker, deploy the functions to it, and print the API's address
 	@infra/stack/install.sh --profile $(PROFILE) --localstack
@@ -131,11 +135,12 @@ soak: test-stack ## run what takes longer than `make test`: the table of outages
 schemathesis: test-stack ## send ten times as many requests generated from the API's description as `make test`
 	@PHOTOGRAM_EXAMPLES=250 $(PYTHON) -m pytest tests/e2e/test_schemathesis.py --override-ini timeout=900
 
-lock: ## resolve pyproject.toml into requirements.lock again, and LocalStack's *.in into *.lock
+lock: ## resolve pyproject.toml into requirements.lock again, and infra/*/*.in into *.lock
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
 		--group local --group test pyproject.toml --output-file requirements.lock
-	@for name in requirements runtime; do .venv/bin/uv pip compile --quiet --python-version 3.13 --generate-hashes \
-		--no-header --no-annotate infra/localstack/$$name.in --output-file infra/localstack/$$name.lock; done
+	@for name in localstack/requirements localstack/runtime deployment/sam deployment/checkov; do \
+		.venv/bin/uv pip compile --quiet --python-version 3.13 --generate-hashes --no-header --no-annotate \
+		infra/$$name.in --output-file infra/$$name.lock; done
 
 rules: ## write docs/contract/coverage.md, the tests of each rule, from the last run of `make test`
 	@$(PYTHON) -m tests.rules write

@@ -1,11 +1,13 @@
 """Fixtures that every suite may use."""
 
 import os
+import secrets
 from collections.abc import Iterator
 
 import pytest
 
 from infra.localstack import cloud
+from layers.core.settings import SIGNING_KEY_CHARACTERS, SIGNING_KEYS
 from tests.support.http import Caller
 from tests.support.people import Person, new_person
 from tests.support.stack import load_environment
@@ -19,9 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Suites that need the stores get the test stack's settings; unit and architecture tests run without any."""
+    """Suites that need the stores get the test stack's settings; unit and architecture tests only keys to sign with."""
     if any({"integration", "e2e", "journeys", "localstack"} & set(item.path.parts) for item in items):
         load_environment()
+    for name in SIGNING_KEYS:
+        os.environ.setdefault(name.upper(), secrets.token_hex(SIGNING_KEY_CHARACTERS))
     if items and config.getoption("--host") == "localstack":
         os.environ["PHOTOGRAM_API"] = cloud.api_url()
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from infra.stack import certificates, options
 from infra.stack.options import InvalidSetting
 from infra.stack.profiles import Name, Profile, profile
-from layers.core.settings import settings
+from layers.core.settings import SIGNING_KEY_CHARACTERS, SIGNING_KEYS, settings
 
 _ADMIN_SECRETS = tuple(f"{store}_ADMIN_PASSWORD" for store in ("POSTGRES", "VALKEY", "RABBITMQ", "CASSANDRA", "MINIO"))
 _IN_URLS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "RABBITMQ_PASSWORD")
@@ -48,7 +48,7 @@ def read(profile: Profile) -> dict[str, str]:
 def write(profile: Profile) -> dict[str, str]:
     """Store the settings with the profile's current ports, and return them; all others are kept as they are.
 
-    Raises `InvalidSetting` if PHOTOGRAM_BACKUP or PHOTOGRAM_STORES_TLS cannot be used.
+    Raises `InvalidSetting` if PHOTOGRAM_BACKUP, PHOTOGRAM_STORES_TLS or a key for signatures cannot be used.
     """
     stored = read(profile)
     is_test = profile.name == "test"
@@ -60,6 +60,9 @@ def write(profile: Profile) -> dict[str, str]:
     new_secrets = {name: secrets.token_hex(24) for name in names if not stored.get(name)}
     chosen = {} if is_test else options.for_functions()
     values = stored | new_secrets | chosen | _addresses(profile) | _tls(profile, stored) | backup
+    for name in map(str.upper, SIGNING_KEYS):
+        if len(values[name]) < SIGNING_KEY_CHARACTERS:
+            raise InvalidSetting(f"{name} in {profile.env_file} must have at least {SIGNING_KEY_CHARACTERS} characters")
     values["AWS_SECRET_ACCESS_KEY"] = values["S3_SECRET_ACCESS_KEY"]
     for name, secret in zip(_URLS, _IN_URLS, strict=True):
         values[name] = _with_account(values[name], FUNCTIONS, values[secret])

@@ -205,7 +205,8 @@ def localstack(profile: Profile, settings: Mapping[str, str]) -> list[Program]:
             variables={
                 "GATEWAY_LISTEN": f"127.0.0.1:{port}",
                 "LOCALSTACK_HOST": f"localhost:{port}",
-                "SERVICES": "apigateway,cloudformation,events,iam,lambda,logs,s3,sqs,ssm,sts",  # not cloudwatch: slow
+                # Not cloudwatch, which is slow.
+                "SERVICES": "apigateway,cloudformation,events,iam,lambda,logs,s3,secretsmanager,sqs,ssm,sts",
                 "STRICT_SERVICE_LOADING": "1",
                 "SKIP_SSL_CERT_DOWNLOAD": "1",
                 "DISABLE_EVENTS": "1",  # no telemetry

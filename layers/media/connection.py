@@ -254,7 +254,7 @@ def _client(*, answer_seconds: float = _ANSWER_SECONDS) -> "S3Client":
     """A client that waits for an answer no longer than the request may: a client's time cannot be changed."""
     most = waiting.limit(answer_seconds)
     allowed = [seconds for seconds in (_ANSWER_SECONDS, _SHORT_SECONDS) if seconds <= most]
-    return _make_client(answer_seconds=max(allowed, default=_PING_SECONDS), endpoint_url=settings().s3_endpoint_url)
+    return _make_client(answer_seconds=max(allowed, default=_PING_SECONDS), endpoint_url=settings().s3_url)
 
 
 @functools.cache
@@ -266,7 +266,7 @@ def _session() -> "boto3.Session":
 
 
 @functools.cache
-def _make_client(*, answer_seconds: float, endpoint_url: str | None) -> "S3Client":
+def _make_client(*, answer_seconds: float, endpoint_url: str) -> "S3Client":
     from botocore.config import Config  # noqa: PLC0415
 
     return _session().client(
@@ -275,7 +275,7 @@ def _make_client(*, answer_seconds: float, endpoint_url: str | None) -> "S3Clien
         verify=settings().stores_ca_file or None,
         aws_access_key_id=settings().s3_access_key_id,
         aws_secret_access_key=settings().s3_secret_access_key,
-        region_name=object_requests.REGION,
+        region_name=settings().s3_region,
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},

@@ -28,11 +28,9 @@ if TYPE_CHECKING:
     import botocore.credentials
     from botocore.exceptions import ClientError
 
-REGION: Final = "us-east-1"
 AT_ONCE: Final = 10
 """The largest number of requests that may be waiting for their answers, each on a connection of its own."""
 
-_AWS: Final = f"https://s3.{REGION}.amazonaws.com"
 _CONNECT_SECONDS: Final = 0.9
 _ANSWER_SECONDS: Final = 8
 _SECONDS_BETWEEN_TRIES: Final = (0.2, 0.4)
@@ -356,6 +354,7 @@ class Store(msgspec.Struct, frozen=True):
     name: str
     port: int
     is_secure: bool
+    region: str
     credentials: Credentials | None
     """None: those of the function's role, as boto3 finds them."""
 
@@ -376,9 +375,11 @@ class Store(msgspec.Struct, frozen=True):
         names = sorted(signed)
         lines = [method, path, "", *(f"{name}:{signed[name]}" for name in names), "", ";".join(names), digest]
         canonical = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
+        scope = f"{stamp[:8]}/{self.region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{canonical}"
-        signature = hmac.digest(_signing_key(credentials.secret_key, stamp[:8]), text.encode(), "sha256").hex()
+        signature = hmac.digest(
+            _signing_key(credentials.secret_key, stamp[:8], self.region), text.encode(), "sha256"
+        ).hex()
         signed["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
             f"SignedHeaders={';'.join(names)}, Signature={signature}"
@@ -387,16 +388,16 @@ class Store(msgspec.Struct, frozen=True):
 
 
 @functools.lru_cache(maxsize=2)
-def _signing_key(secret_key: str, day: str) -> bytes:
+def _signing_key(secret_key: str, day: str, region: str) -> bytes:
     key = f"AWS4{secret_key}".encode()
-    for part in (day, REGION, "s3", "aws4_request"):
+    for part in (day, region, "s3", "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
 
 
 @functools.cache
 def _store() -> Store:
-    url = urlsplit(settings().s3_endpoint_url or _AWS)
+    url = urlsplit(settings().s3_url)
     is_secure = url.scheme == "https"
     access_key, secret_key = settings().s3_access_key_id, settings().s3_secret_access_key
     return Store(
@@ -404,6 +405,7 @@ def _store() -> Store:
         name=url.hostname or "",
         port=url.port or (443 if is_secure else 80),
         is_secure=is_secure,
+        region=settings().s3_region,
         credentials=Credentials(access_key, secret_key) if access_key and secret_key else None,
     )
 

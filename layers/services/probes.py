@@ -42,7 +42,7 @@ def probe_cassandra() -> None:
 def probe_storage() -> None:
     """Check that the object store answers a HEAD request for the bucket; without credentials 403 is a good answer."""
     bucket = settings().s3_bucket
-    url = urlsplit(settings().s3_endpoint_url or "https://s3.amazonaws.com")
+    url = urlsplit(settings().s3_url)
     host, port = url.hostname or "", url.port
     connection = (
         http.client.HTTPSConnection(host, port, timeout=SECONDS, context=tls.context(settings().stores_ca_file))

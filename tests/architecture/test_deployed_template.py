@@ -1,5 +1,7 @@
 """The template for LocalStack differs from template.yaml only in what its community edition does not support."""
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -8,15 +10,25 @@ from samtranslator.yaml_helper import yaml_parse
 from infra import template_map
 from infra.localstack import deployed_template
 from infra.template_map import TEMPLATE
+from layers.core.settings import SECRETS, Settings
 
-LIVE = "http://127.0.0.1:1"
+SETTINGS = {name.upper(): "http://127.0.0.1:1" for name in (*SECRETS, *Settings.__struct_fields__)}
 ORIGINAL: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
 PLACES = {
     name: f"s3://bucket/{name}.zip"
     for name in [*template_map.layer_folders(), *(each.logical_id for each in template_map.functions())]
 }
-COPY = deployed_template.copy_with(PLACES, {"LIVE_ENDPOINT_URL": LIVE})
-UNSUPPORTED = {name for name, each in ORIGINAL["Resources"].items() if each["Type"].startswith("AWS::ApiGatewayV2::")}
+COPY = deployed_template.copy_with(PLACES, SETTINGS)
+UNSUPPORTED = {
+    name
+    for name, each in ORIGINAL["Resources"].items()
+    if each["Type"].startswith(("AWS::ApiGatewayV2::", "AWS::CloudWatch::", "AWS::WAFv2::"))
+}
+OF_STORES = [
+    *(name for secret in SECRETS for name in (secret.upper(), f"{secret.upper()}_ARN")),
+    *("LIVE_ENDPOINT_URL", "S3_ENDPOINT_URL", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"),
+]
+"""Variables with the address or a password of a store, which is the local one."""
 
 
 def _differences(original: object, copy: object, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
@@ -32,21 +44,23 @@ def _differences(original: object, copy: object, path: tuple[str, ...] = ()) -> 
 
 
 def _expected() -> set[tuple[str, ...]]:
-    paths: set[tuple[str, ...]] = {("Globals", "Function", "Environment", "Variables", "LIVE_ENDPOINT_URL")}
+    paths: set[tuple[str, ...]] = {("Globals", "Function", "Environment", "Variables", name) for name in OF_STORES}
+    paths.add(("Parameters", "Architecture", "AllowedValues"))
     for name, resource in ORIGINAL["Resources"].items():
         place = ("Resources", name)
         if name in UNSUPPORTED:
             paths.add(place)
         elif resource["Type"] == "AWS::Serverless::LayerVersion":
-            paths |= {(*place, "Metadata"), (*place, "Properties", "ContentUri")}
+            paths |= {(*place, "Metadata", "BuildMethod"), (*place, "Properties", "ContentUri")}
         elif resource["Type"] == "AWS::Serverless::Function":
+            paths |= {(*place, "Metadata", "BuildMethod"), (*place, "Metadata", "ContextPath")}
             paths.add((*place, "Properties", "CodeUri"))
             events = resource["Properties"].get("Events", {})
             paths |= {(*place, "Properties", "Events", key) for key, event in events.items() if event["Type"] == "MQ"}
     return paths
 
 
-def test_only_queues_and_live_connections_are_removed() -> None:
+def test_only_what_is_unsupported_and_the_addresses_of_stores_differ() -> None:
     differences = _differences(ORIGINAL, COPY)
     references = {place for place in differences if "Fn::Sub" in place}
 
@@ -54,7 +68,14 @@ def test_only_queues_and_live_connections_are_removed() -> None:
     assert len(UNSUPPORTED) > 5
     for *place, _ in references:
         assert "${LiveApi}" in _at(ORIGINAL, place)["Fn::Sub"]
-        assert _at(COPY, place)["Fn::Sub"] == _at(ORIGINAL, place)["Fn::Sub"].replace("${LiveApi}", "local")
+        assert _at(COPY, place)["Fn::Sub"] == re.sub(r"\$\{Live\w+\}", "local", _at(ORIGINAL, place)["Fn::Sub"])
+
+
+def test_functions_get_passwords_in_variables() -> None:
+    variables = COPY["Globals"]["Function"]["Environment"]["Variables"]
+
+    assert {name: variables[name.upper()] for name in SECRETS} == dict.fromkeys(SECRETS, "http://127.0.0.1:1")
+    assert "SecretArn" not in json.dumps(COPY["Globals"])
 
 
 def _at(template: Any, place: list[str]) -> Any:
@@ -78,10 +99,9 @@ def test_every_route_and_schedule_is_in_the_copy(kind: str) -> None:
 
 
 def test_each_setting_of_the_stack_becomes_a_parameter() -> None:
-    variables = ORIGINAL["Globals"]["Function"]["Environment"]["Variables"]
-    settings = dict.fromkeys(variables, "value")
+    given = {each["ParameterKey"]: each["ParameterValue"] for each in deployed_template.parameters(COPY, SETTINGS)}
+    variables = COPY["Globals"]["Function"]["Environment"]["Variables"].values()
 
-    given = deployed_template.parameters(COPY, settings)
-
-    assert {each["ParameterKey"] for each in given} == set(ORIGINAL["Parameters"]) - {"BrokerArn", "BrokerSecretArn"}
-    assert all(each["ParameterValue"] == "value" for each in given)
+    assert {each["Ref"] for each in variables if isinstance(each, dict) and "Ref" in each} <= set(given)
+    assert {name for name, each in ORIGINAL["Parameters"].items() if "Default" not in each} <= set(given)
+    assert given["S3Bucket"] == given["AllowedOrigins"] == "http://127.0.0.1:1"

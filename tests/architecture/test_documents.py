@@ -16,9 +16,9 @@ import grimp
 import pytest
 import yaml
 
-from infra import template_map
+from infra import check_template, template_map
 from infra.stack.profiles import profile
-from layers.core.settings import Settings
+from layers.core.settings import SECRETS, Settings
 
 ROOT: Final = Path(__file__).parents[2]
 README_BYTES: Final = 8_000
@@ -135,6 +135,7 @@ def test_the_readme_is_short() -> None:
 
 
 OPERATIONS: Final = ROOT / "docs" / "operations.md"
+DEPLOYMENT: Final = ROOT / "docs" / "deployment.md"
 
 
 def _written(value: object) -> str:
@@ -147,14 +148,22 @@ def _written(value: object) -> str:
 
 def test_every_setting_is_described_with_its_default() -> None:
     described = {row[0].strip("`"): row[1] for row in _rows(OPERATIONS, "## Settings")}
-    declared = {name.upper(): _written(getattr(Settings(), name)) for name in Settings.__struct_fields__}
+    defaults = {name: getattr(Settings(), name) for name in Settings.__struct_fields__} | SECRETS
+    declared = {name.upper(): _written(value) for name, value in defaults.items()}
 
     assert described == declared
 
 
 def test_every_parameter_of_the_template_is_described() -> None:
-    described = {name for row in _rows(OPERATIONS, "## On AWS") for name in _CODE.findall(row[1])}
+    described = {name for row in _rows(DEPLOYMENT, "## What must exist") for name in _CODE.findall(row[1])}
     assert described == set(template_map.template()["Parameters"])
+
+
+def test_the_number_of_resources_is_that_of_the_template() -> None:
+    resources = len(check_template.translate().document["Resources"])
+    assert [row[2] for row in _rows(DEPLOYMENT, "## Quotas") if row[0].startswith("CloudFormation")] == [
+        f"the template has {resources}; an endpoint adds three"
+    ]
 
 
 def test_the_ports_are_those_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,11 +242,17 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("!", lambda loader, _, node: loader.construct_scalar(node))
 
 
-def _entry() -> dict[str, Any]:
+def _resource() -> dict[str, Any]:
     """The guide's entry of the template."""
     [block] = _blocks(GUIDE, "yaml")
-    entry: dict[str, Any] = yaml.load(block, Loader=_Loader)["CountPosts"]["Properties"]  # noqa: S506 (a SafeLoader)
-    return entry
+    resource: dict[str, Any] = yaml.load(block, Loader=_Loader)["CountPosts"]  # noqa: S506 (a SafeLoader)
+    return resource
+
+
+def _entry() -> dict[str, Any]:
+    """Its properties."""
+    properties: dict[str, Any] = _resource()["Properties"]
+    return properties
 
 
 def test_the_guides_function_answers_the_trigger_that_its_entry_names(sample: ModuleType) -> None:
@@ -262,6 +277,13 @@ def test_the_guides_entry_lists_the_layers_that_its_function_stands_on() -> None
     packages = {module.split(".")[1] for module in reached} - {"core", "services", "entrypoints"}
 
     assert set(_entry()["Layers"]) == {"CoreLayer", *(f"{package.title()}Layer" for package in packages)}
+
+
+def test_the_guides_entry_has_the_rights_of_a_function_like_it() -> None:
+    [neighbour] = [each for each in template_map.template()["Resources"].items() if each[0] == "GetProfile"]
+
+    assert _entry()["Policies"] == neighbour[1]["Properties"]["Policies"]
+    assert _resource()["Metadata"] == neighbour[1]["Metadata"]
 
 
 def test_the_guides_function_is_named_as_its_entry_says() -> None:

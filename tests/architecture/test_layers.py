@@ -128,8 +128,9 @@ def _files(layer: str) -> Iterator[Path]:
 
 
 def _required(layer: str) -> dict[str, str]:
-    lines = (ROOT / "layers" / layer / "requirements.txt").read_text().split()
-    return {_plain(name): version for name, _, version in (line.partition("==") for line in lines)}
+    lines = (ROOT / "layers" / layer / "requirements.txt").read_text().splitlines()
+    pinned = (line.partition(" ;")[0].partition("==") for line in lines)
+    return {_plain(name): version for name, _, version in pinned}
 
 
 def _plain(name: str) -> str:

@@ -15,7 +15,7 @@ from infra.events import rest
 from infra.events.schedule import next_time
 from infra.template_map import Function, Route
 from layers.core.events import QUEUES
-from layers.core.settings import Settings
+from layers.core.settings import SECRETS, Settings
 from layers.entrypoints.declarations import declared_fields
 
 ROOT = Path(__file__).parents[2]
@@ -180,7 +180,7 @@ def test_the_template_sets_only_known_settings() -> None:
     variables = template_map.template()["Globals"]["Function"]["Environment"]["Variables"]
 
     assert variables
-    assert {name.lower() for name in variables} <= set(Settings.__struct_fields__)
+    assert {name.lower().removesuffix("_arn") for name in variables} <= {*Settings.__struct_fields__, *SECRETS}
 
 
 def test_the_template_passes_the_sam_translator_and_fits_cloudformation() -> None:

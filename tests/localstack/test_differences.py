@@ -41,7 +41,15 @@ def test_head(both: tuple[httpx.Client, httpx.Client]) -> None:
 
 def test_preflights(both: tuple[httpx.Client, httpx.Client]) -> None:
     headers = {"origin": "http://localhost:5173", "access-control-request-method": "POST"}
-    assert _statuses(both, "OPTIONS", "/api/v1/posts", **headers) == (204, 403)
+    assert _statuses(both, "OPTIONS", "/api/v1/posts", **headers) == (204, 200)
+    allowed, first = (client.options("/api/v1/posts", headers=headers).headers for client in both)
+    for name in ("origin", "methods", "credentials"):
+        assert allowed[f"access-control-allow-{name}"] == first[f"access-control-allow-{name}"]
+
+    headers["origin"] = "http://127.0.0.1:5173"
+    allowed, first = (client.options("/api/v1/posts", headers=headers).headers for client in both)
+    assert allowed["access-control-allow-origin"] == "http://127.0.0.1:5173"
+    assert first["access-control-allow-origin"] == "http://localhost:5173"
 
 
 def test_bodies_above_six_megabytes() -> None:

@@ -1,5 +1,6 @@
 """The zip files and the template of `make package`, and the package of the process executor."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 
 from infra import package, template_map
 from tests.support.stack import ROOT
+
+ELF_AARCH64 = 183
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def test_a_layer_that_is_built_again_has_the_same_bytes(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PHOTOGRAM_CACHE", str(tmp_path))
-    package.write_layer("ValkeyLayer", tmp_path / "again.zip")
+    package.write_layer("ValkeyLayer", tmp_path / "again.zip", architecture="x86_64")
 
     assert (tmp_path / "again.zip").read_bytes() == (built / "layers" / "ValkeyLayer.zip").read_bytes()
     shutil.rmtree(tmp_path)
@@ -66,3 +69,33 @@ def test_the_wheel_of_the_process_executor_contains_its_licence_and_its_entry_po
     assert files["licenses/LICENSE"] == (source / "LICENSE").read_text()
     assert "License-Expression: Apache-2.0" in files["METADATA"]
     assert "localstack.lambda.runtime_executor" in files["entry_points.txt"]
+
+
+@pytest.mark.parametrize("logical_id", template_map.layer_folders())
+def test_a_layer_for_arm_contains_libraries_for_arm(tmp_path: Path, logical_id: str) -> None:
+    package.write_layer(logical_id, tmp_path / "layer.zip", architecture="arm64")
+    with zipfile.ZipFile(tmp_path / "layer.zip") as archive:
+        libraries = [archive.read(name) for name in archive.namelist() if ".so" in name]
+
+    assert {content[:4] for content in libraries} <= {b"\x7fELF"}
+    assert {int.from_bytes(content[18:20], "little") for content in libraries} <= {ELF_AARCH64}
+    assert bool(libraries) == (logical_id != "RabbitmqLayer")  # pika is Python alone
+
+
+def test_a_layer_takes_no_package_that_differs_from_the_lock(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT / "layers", clone / "layers")
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    hashes = (ROOT / "requirements.lock").read_text()
+    for lock, succeeds in ((hashes, True), (re.sub(r"sha256:\w{8}", "sha256:00000000", hashes), False)):
+        (clone / "requirements.lock").write_text(lock)
+        command = [
+            "make",
+            "-C",
+            str(clone / "layers"),
+            "build-ValkeyLayer",
+            f"ARTIFACTS_DIR={tmp_path / str(succeeds)}",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == succeeds, done.stderr
+    assert "hash" in done.stderr.lower()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import hypothesis
 import pytest
@@ -19,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from layers.core.settings import settings
-from layers.media import object_requests
+from layers.media import connection, object_requests
 from layers.media.object_requests import Answer, Credentials, Request, Requests, Store
 
 _NAMES: Final = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
@@ -34,18 +34,24 @@ _VALUES: Final = st.text(st.characters(min_codepoint=33, max_codepoint=126), min
         st.sampled_from(["127.0.0.1:9000", "s3.us-east-1.amazonaws.com"]),
         st.text("abcXYZ019-_.~/ +%é", min_size=1, max_size=30).map(quote),
     ),
+    region=st.sampled_from(["us-east-1", "eu-central-1"]),
     metadata=st.dictionaries(_NAMES.map("x-amz-meta-{}".format), _VALUES, max_size=3),
     body=st.binary(max_size=100),
     token=st.none() | _VALUES,
 )
 def test_a_signature_is_that_of_boto3(
-    method: str, url: str, metadata: dict[str, str], body: bytes, token: str | None
+    *, method: str, url: str, region: str, metadata: dict[str, str], body: bytes, token: str | None
 ) -> None:
     expected = AWSRequest(method=method, url=url, data=body, headers=dict(metadata))
-    S3SigV4Auth(BotocoreCredentials("AKID", "secret/+", token), "s3", "us-east-1").add_auth(expected)
+    S3SigV4Auth(BotocoreCredentials("AKID", "secret/+", token), "s3", region).add_auth(expected)
     parts = urlsplit(url)
     store = Store(
-        host=parts.netloc, name="", port=0, is_secure=False, credentials=Credentials("AKID", "secret/+", token)
+        host=parts.netloc,
+        name="",
+        port=0,
+        is_secure=False,
+        region=region,
+        credentials=Credentials("AKID", "secret/+", token),
     )
     signed = store.sign(method, parts.path, metadata, body, stamp=expected.headers["X-Amz-Date"])
 
@@ -53,7 +59,7 @@ def test_a_signature_is_that_of_boto3(
 
 
 def test_the_time_of_a_signature_is_now() -> None:
-    store = Store(host="h", name="", port=0, is_secure=False, credentials=Credentials("a", "b"))
+    store = Store(host="h", name="", port=0, is_secure=False, region="r", credentials=Credentials("a", "b"))
     stamp = store.sign("GET", "/", {}, b"")["x-amz-date"]
     signed_at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
@@ -228,3 +234,47 @@ def test_an_answer_of_any_bytes_is_read_or_is_an_error_of_the_connection(answer:
         except OSError:
             return
     assert str(read.error(request)).startswith("An error occurred (")
+
+
+@pytest.fixture
+def in_a_role(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The settings have no credentials; the environment has those of the function's role, as in Lambda."""
+    for name in ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ROLEKEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "role's secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "role's token")
+    monkeypatch.setenv("S3_REGION", "eu-central-1")
+    _forget()
+    yield monkeypatch
+    monkeypatch.undo()
+    _forget()
+
+
+def _forget() -> None:
+    settings.cache_clear()
+    connection.close()
+    connection._session.cache_clear()
+    object_requests._role.cache_clear()
+
+
+def test_without_credentials_requests_are_signed_by_the_functions_role(in_a_role: pytest.MonkeyPatch) -> None:
+    in_a_role.delenv("S3_ENDPOINT_URL", raising=False)
+    store = object_requests._store()
+    signed = store.sign("GET", "/bucket/key", {}, b"", stamp="20261127T000000Z")
+
+    assert (store.host, store.is_secure) == ("s3.eu-central-1.amazonaws.com", True)
+    assert signed["x-amz-security-token"] == "role's token"
+    assert "Credential=ROLEKEY/20261127/eu-central-1/s3/aws4_request" in signed["authorization"]
+    assert "x-amz-security-token" in signed["authorization"]
+
+
+def test_without_credentials_uploads_are_presigned_by_the_functions_role(in_a_role: pytest.MonkeyPatch) -> None:
+    in_a_role.setenv("UPLOADS_URL", "https://s3.eu-central-1.amazonaws.com")
+    url = urlsplit(connection.presign_put("uploads/key", size=5, media_type="image/jpeg", seconds=60))
+    query = dict(parse_qsl(url.query))
+
+    assert (url.netloc, url.path) == ("s3.eu-central-1.amazonaws.com", f"/{settings().s3_bucket}/uploads/key")
+    assert query["X-Amz-Security-Token"] == "role's token"
+    assert query["X-Amz-Credential"].startswith("ROLEKEY/")
+    assert query["X-Amz-Credential"].endswith("/eu-central-1/s3/aws4_request")

@@ -1,0 +1,1 @@
+"""Checks what would be deployed to AWS with the tools of others."""
