@@ -81,11 +81,11 @@ dlq: ## list the dead letters, or SHOW=id, REPLAY=id|all, DISCARD=id|all; of one
 		$(if $(REPLAY),replay '$(REPLAY)') $(if $(DISCARD),discard '$(DISCARD)')),list) $(if $(QUEUE),--queue '$(QUEUE)')
 
 invoke: ## run one function: FN=posts/like_post [EVENT=file|last] [WHO=grace|anonymous] [PATH_post_id=…] [HOST=localstack] [LIVE=yes]
-	@$(WITH_SETTINGS) infra.invoke '$(FN)' $(if $(EVENT),'$(EVENT)') $(if $(WHO),--as '$(WHO)') \
+	@$(WITH_SETTINGS) infra.invoke --profile $(PROFILE) '$(FN)' $(if $(EVENT),'$(EVENT)') $(if $(WHO),--as '$(WHO)') \
 		$(if $(HOST),--host '$(HOST)') $(if $(filter yes,$(LIVE)),--live)
 
 events: ## list the recorded events of one function: FN=posts/like_post, or show one: SHOW=id|last|sample
-	@$(WITH_SETTINGS) infra.invoke.recordings '$(FN)' $(if $(SHOW),--show '$(SHOW)') $(if $(WHO),--as '$(WHO)')
+	@$(WITH_SETTINGS) infra.invoke.recordings --profile $(PROFILE) '$(FN)' $(if $(SHOW),--show '$(SHOW)') $(if $(WHO),--as '$(WHO)')
 
 backup: ## make a base backup of the running stack now; it needs PHOTOGRAM_BACKUP, see docs/operations.md
 	@$(PYTHON) -m infra.backup base --profile $(PROFILE)

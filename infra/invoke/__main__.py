@@ -1,6 +1,6 @@
 """Runs one function with its sample event, an event from a file or standard input, or one that a host has recorded.
 
-python -m infra.invoke posts/like_post [event.json | - | last] [--as ada] [--path post_id=…] [--host localstack] [--live]
+python -m infra.invoke posts/like_post [event.json | - | last] [--as ada] [--path post_id=…] [--host localstack]
 
 The result goes to standard output, the log and the figures to standard error. A sample is sent by the demo's account
 `ada`, or by the admin where the function wants one, and its ids stand for what the demo has (infra/invoke/samples.py).
@@ -17,6 +17,7 @@ from infra.invoke.accounts import Accounts
 from infra.invoke.assembly import ANONYMOUS, assemble
 from infra.invoke.hosts import LocalHost, LocalStackHost
 from infra.stack import env_file
+from infra.stack.profiles import Name, profile
 
 _PATH = "PATH_"
 _FAILED, _NOT_RUN = 1, 2
@@ -28,17 +29,22 @@ def main() -> int:
         prog="python -m infra.invoke", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("function", nargs="?", default="", help="for example posts/like_post")
-    parser.add_argument("event", nargs="?", help="a file, - for standard input; by default the sample in events/")
+    parser.add_argument(
+        "event",
+        nargs="?",
+        help="a file, - for standard input, last or the id of a recorded event; by default the sample in events/",
+    )
     parser.add_argument("--as", dest="sender", metavar="USERNAME", help=f"who sends it, or {ANONYMOUS}")
     parser.add_argument("--path", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the path")
     parser.add_argument("--host", choices=["local", "localstack"], default="local", help="where to run it")
+    parser.add_argument("--profile", choices=["run", "test"], default="run", help="in which stack")
     parser.add_argument("--live", action="store_true", help="let a queue's function publish its messages")
     arguments = parser.parse_args()
     output = _take_standard_output()
     try:
         function = names.find_function(arguments.function)
         host = LocalStackHost(function) if arguments.host == "localstack" else LocalHost(function)
-        _load_settings()
+        _load_settings(arguments.profile)
         variables = _path_variables() | dict(each.partition("=")[::2] for each in arguments.path)
         with Accounts() as signed_in:
             request = assemble(
@@ -46,6 +52,7 @@ def main() -> int:
                 host.load(),
                 signed_in,
                 source=arguments.event,
+                recordings=profile(arguments.profile).recordings,
                 sender=arguments.sender,
                 variables=variables,
                 publishes=arguments.live,
@@ -83,10 +90,10 @@ def _path_variables() -> dict[str, str]:
     }
 
 
-def _load_settings() -> None:
-    """The settings of `make run`, if the stack was ever started; some functions need no store."""
+def _load_settings(name: Name) -> None:
+    """The settings of the stack, if it was ever started; some functions need no store."""
     try:
-        env_file.apply("run")
+        env_file.apply(name)
     except env_file.NeverStarted as error:
         print(f"{error}\nContinuing without its settings.", file=sys.stderr)
 

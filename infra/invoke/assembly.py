@@ -1,11 +1,13 @@
 """Puts the event of an invocation together from all that was asked for."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from infra.environments.handlers import Handler
+from infra.events import redaction
 from infra.invoke import events, samples
 from infra.invoke.accounts import Accounts
 from infra.invoke.names import UsageError
@@ -29,20 +31,26 @@ def assemble(
     accounts: Accounts,
     *,
     source: str | None = None,
+    recordings: Path | None = None,
     sender: str | None = None,
     variables: Mapping[str, str] | None = None,
     publishes: bool = False,
 ) -> Request:
     """The event of a source, filled and prepared, with a session. Raises `accounts.ERRORS`.
 
-    Without a `sender`, a sample is sent by the account that it is meant for, and another event with a session as it is.
+    The source is a file, `-`, `last` or the id of a recording in the folder `recordings`, or None for the sample.
+    Without a `sender`, a sample is sent by the account that it is meant for, a recorded event by the account that sent
+    it, and another event with a session as it is.
     """
-    event = events.read_event(source, function)
+    event = events.with_password(events.read_event(source, function, recordings))
     is_sample = source is None
     if sender is not None and "headers" not in event:
         raise UsageError(f"The event of {function.name} has no headers, so nobody can be signed in.")
     if variables:
         event = events.with_path(event, variables)
+    recorded_account = redaction.account_in(events.cookie(event))
+    if sender is None and recorded_account:
+        sender = str(recorded_account)
     keeps_session = sender is None and not is_sample and bool(events.cookie(event))
     if sender is None and not keeps_session:
         sender = samples.default_sender(function, event, handler)

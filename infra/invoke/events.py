@@ -1,5 +1,6 @@
 """The event of an invocation: where it comes from, and what is laid over it."""
 
+import contextlib
 import json
 import re
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from infra import demo
+from infra.events import recorded, redaction
 from infra.events.rest import STAGE
 from infra.invoke.names import UsageError
 from infra.template_map import Function
@@ -17,8 +20,13 @@ from layers.rabbitmq.messages import WITHHOLD
 EVENTS = Path(__file__).parents[2] / "events"
 
 
-def read_event(source: str | None, function: Function) -> dict[str, Any]:
-    """The event in a file, in standard input (`-`), or the function's sample (None); raises `UsageError`."""
+def read_event(source: str | None, function: Function, recordings: Path | None = None) -> dict[str, Any]:
+    """The event in a file, in standard input (`-`), or the function's sample (None); raises `UsageError`.
+
+    `last`, and the name of no file, is that of a recording in the folder `recordings`, if it is given.
+    """
+    if recordings and source and source != "-" and not Path(source).is_file():
+        return _read_recording(recordings, function, source)
     path = EVENTS / f"{function.name}.json" if source is None else Path(source)
     try:
         text = sys.stdin.read() if source == "-" else path.read_text()
@@ -30,6 +38,37 @@ def read_event(source: str | None, function: Function) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise UsageError("An event must be a JSON object.")
     return event
+
+
+def _read_recording(recordings: Path, function: Function, wanted: str) -> dict[str, Any]:
+    try:
+        recording = recorded.read_event(recordings, function.name, wanted)
+    except LookupError as error:
+        raise UsageError(f"{error.args[0]}\nThere is no file {wanted} either.") from None
+    return recording.event
+
+
+def with_password(event: dict[str, Any]) -> dict[str, Any]:
+    """The event with the password of a demo account that was removed from its body when it was recorded.
+
+    Raises `UsageError` for anything else that its body lacks.
+    """
+    body = event.get("body") or ""
+    if body == redaction.CUT:
+        raise UsageError("The body of this event was too long to be kept, so it cannot be repeated.")
+    if redaction.REMOVED not in body:
+        return event
+    members = {}
+    with contextlib.suppress(ValueError):
+        members = json.loads(body)
+    if members.get("username") in [each.username for each in demo.MEMBERS] and "password" in members:
+        body = json.dumps(members | {"password": demo.PASSWORD})
+    if redaction.REMOVED in body:
+        raise UsageError(
+            f"A password or an e-mail address was removed from the body of this event: save it with `make events`, "
+            f"replace {redaction.REMOVED}, and give the file to EVENT."
+        )
+    return {**event, "body": body}
 
 
 def is_http(event: Mapping[str, Any]) -> bool:

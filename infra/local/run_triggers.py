@@ -11,6 +11,7 @@ import threading
 
 from infra import template_map
 from infra.environments.child_process import ChildProcessEnvironment
+from infra.events import recorded
 from infra.local import consume_queues, reloading, run_schedules
 
 
@@ -27,6 +28,7 @@ def main() -> None:
         schedules.start()
         consume_queues.consume(queues, stopping)
         schedules.join()
+        recorded.write_now()
 
     reloading.run("infra.local.run_triggers", work, reloads=arguments.reload)
 

@@ -68,6 +68,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """After how many days a line of a log is removed."""
     address: str
     """The address on which nginx listens."""
+    events: int
+    """How many events of each function are recorded; 0 for none."""
+    event_kilobytes: int
+    """How many KiB they may take together, of each function."""
+    event_days: int
+    """After how many days one is removed."""
     tls: Tls | None = None
     """None: nginx serves HTTP."""
     host: str = "localhost"
@@ -103,6 +109,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return _MEMORY / self.label if os.access(_MEMORY, os.W_OK) else self.state / "metrics"
 
     @property
+    def recordings(self) -> Path:
+        """The folder of the recorded events."""
+        return self.state / "events"
+
+    @property
     def start_command(self) -> str:
         """The command that starts this stack, for messages."""
         return "make run" if self.name == "run" else "make test-stack"
@@ -119,8 +130,10 @@ def profile(name: Name) -> Profile:
     PHOTOGRAM_STATE is the parent of the state folders, PHOTOGRAM_PORT nginx's first port, PHOTOGRAM_STORE_PORTS the
     first of the private ports, PHOTOGRAM_ADDRESS nginx's address; PHOTOGRAM_READERS, PHOTOGRAM_WRITERS and
     PHOTOGRAM_HEAVY are the numbers of HTTP hosts; PHOTOGRAM_UPLOADS and PHOTOGRAM_CONNECTIONS limit what nginx takes at
-    the same time, and PHOTOGRAM_LOG_DAYS ends logs. With PHOTOGRAM_TLS_CERTIFICATE and PHOTOGRAM_TLS_KEY nginx serves
-    HTTPS, under the name PHOTOGRAM_HOST. The test profile adds 1000 to every port.
+    the same time, and PHOTOGRAM_LOG_DAYS ends logs. PHOTOGRAM_EVENTS, PHOTOGRAM_EVENTS_KB and PHOTOGRAM_EVENTS_DAYS
+    bound the recorded events; a stack that serves HTTPS, which is not for development, records none by default. With
+    PHOTOGRAM_TLS_CERTIFICATE and PHOTOGRAM_TLS_KEY nginx serves HTTPS, under the name PHOTOGRAM_HOST. The test profile
+    adds 1000 to every port.
     """
     public = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC_PORT) + _PORT_OFFSETS[name]
     private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE_PORT) + _PORT_OFFSETS[name]
@@ -149,6 +162,9 @@ def profile(name: Name) -> Profile:
         connections=int(os.environ.get("PHOTOGRAM_CONNECTIONS") or 512),
         log_days=int(os.environ.get("PHOTOGRAM_LOG_DAYS") or 30),
         address=os.environ.get("PHOTOGRAM_ADDRESS") or "127.0.0.1",
+        events=int(os.environ.get("PHOTOGRAM_EVENTS") or (0 if _tls() else 20)),
+        event_kilobytes=int(os.environ.get("PHOTOGRAM_EVENTS_KB") or 1024),
+        event_days=int(os.environ.get("PHOTOGRAM_EVENTS_DAYS") or 7),
         tls=_tls(),
         host=os.environ.get("PHOTOGRAM_HOST") or "localhost",
     )
