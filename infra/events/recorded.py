@@ -96,7 +96,11 @@ class Recorder:
         threading.Thread(target=self._write_repeatedly, name="events", daemon=True).start()
 
     def note(self, function: str, noted: Noted) -> None:
-        """Keep an invocation, until it is written."""
+        """Keep an invocation until it is written, but not a long body: uploads would fill the memory."""
+        body = noted.event.get("body")
+        if body is not None and len(body) > redaction.MAX_BODY:
+            event = {**noted.event, "body": redaction.CUT, "isBase64Encoded": False}
+            noted = msgspec.structs.replace(noted, event=event)
         self._noted[function].append(noted)
         if not self._has_noted.is_set():
             self._has_noted.set()
@@ -130,9 +134,6 @@ def record(
     recorder = _recorder()
     if recorder is None:
         return
-    body = event.get("body")
-    if body is not None and len(body) > redaction.MAX_BODY:
-        event = {**event, "body": redaction.CUT, "isBase64Encoded": False}
     recorder.note(function, Noted(time.time(), host, event, result, seconds, error))
 
 
