@@ -9,6 +9,7 @@ import pytest
 from infra import demo, template_map
 from infra.invoke.hosts import LocalStackHost
 from infra.template_map import Function
+from tests.support.commands import invoke_commands, run
 from tests.support.http import nginx_origin
 from tests.support.queues import count_ready
 from tests.support.samples import invoke_sample, restore_demo
@@ -29,6 +30,13 @@ def test_a_sample_succeeds(function: Function) -> None:
 
     assert not invoked.has_failed, invoked
     assert invoked.memory_mb > 0
+
+
+@pytest.mark.parametrize("command", invoke_commands(in_localstack=True))
+def test_a_command_of_the_documents_succeeds(command: str) -> None:
+    done = run(command)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_message_that_fails_is_shown_and_not_published() -> None:
