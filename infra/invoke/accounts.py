@@ -34,15 +34,23 @@ class Accounts:
 
     def __init__(self) -> None:
         self._sessions: dict[str, str] = {}
-        self._http = httpx.Client(base_url=settings().own_origins.split(",")[0], timeout=_REQUEST_SECONDS)
+        self._opened: httpx.Client | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        if self._opened:
+            self._opened.close()
         for session_id in self._sessions.values():
             session_service.end(session_id)
+
+    @property
+    def _http(self) -> httpx.Client:
+        """A client of the running API, created at first use: that takes longer than most invocations."""
+        if self._opened is None:
+            self._opened = httpx.Client(base_url=settings().own_origins.split(",")[0], timeout=_REQUEST_SECONDS)
+        return self._opened
 
     def sign_in(self, account: str) -> str:
         """The id of a session of this account; raises `UsageError` for an unknown one."""

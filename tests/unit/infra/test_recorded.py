@@ -3,17 +3,22 @@
 import base64
 import json
 import os
+import secrets
+import shutil
 import time
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from infra.events import redaction
+from infra.events import recorded, redaction
 from infra.events.recorded import Bounds, Noted, Recorder, Recording, list_events, prune_all, read_event
 from infra.invoke import events, names
 from infra.invoke.names import UsageError
+from infra.stack import provision
+from infra.stack.profiles import profile
 
 NAME: Final = "posts/like_post"
 ACCOUNT: Final = UUID("01a21a69-9479-7768-840c-5afc5ab25b6f")
@@ -105,6 +110,48 @@ def test_a_disk_that_refuses_files_does_no_harm(tmp_path: Path, monkeypatch: pyt
     recorder.write()
 
     assert list_events(tmp_path, NAME) == []
+
+
+def test_a_stack_that_serves_https_records_nothing_unless_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PHOTOGRAM_EVENTS", "PHOTOGRAM_TLS_CERTIFICATE", "PHOTOGRAM_TLS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for_development = profile("run").events
+    monkeypatch.setenv("PHOTOGRAM_TLS_CERTIFICATE", "certificate.pem")
+    monkeypatch.setenv("PHOTOGRAM_TLS_KEY", "key.pem")
+    with_https = profile("run").events
+    monkeypatch.setenv("PHOTOGRAM_EVENTS", "5")
+
+    assert (for_development, with_https, profile("run").events) == (20, 0, 5)
+
+
+def test_recordings_end_when_none_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = msgspec.structs.replace(profile("test"), state=tmp_path / f"state-{secrets.token_hex(4)}")
+    provision.create_folders(chosen)
+    (chosen.recordings / "old.json").write_text("{}")
+    provision.create_folders(msgspec.structs.replace(chosen, events=0))
+    shutil.rmtree(chosen.metrics)
+
+    assert not chosen.recordings.exists()
+
+
+def test_a_host_records_nothing_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(recorded.FOLDER, raising=False)
+    recorded._recorder.cache_clear()
+    recorded.record(NAME, "http", _event(), {"statusCode": 200}, seconds=0.01)
+    recorded.write_now()
+    nothing = recorded._recorder()
+    monkeypatch.setenv(recorded.FOLDER, str(tmp_path))
+    monkeypatch.setenv(recorded.COUNT, "0")
+    recorded._recorder.cache_clear()
+    none_wanted = recorded._recorder()
+    monkeypatch.setenv(recorded.COUNT, "2")
+    recorded._recorder.cache_clear()
+    recorded.record(NAME, "http", _event(), {"statusCode": 200}, seconds=0.01)
+    recorded.write_now()
+    recorded._recorder.cache_clear()
+
+    assert (nothing, none_wanted) == (None, None)
+    assert len(list_events(tmp_path, NAME)) == 1
 
 
 SECRET: Final = "sEcr3t"
