@@ -39,8 +39,9 @@ def whole_demo() -> Iterator[None]:
 
 
 @functools.cache
-def invoke_first(function: Function) -> Invoked:
-    """The outcome of the function's sample in this process, once in this run."""
+def invoke_first(name: str) -> Invoked:
+    """The outcome of a function's sample in this process, once in this run."""
+    function = template_map.function(name)
     return invoke_sample(LocalHost(function), function)
 
 
@@ -58,7 +59,7 @@ def chalice_origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @each_function
 def test_a_sample_succeeds_in_process_also_the_second_time(function: Function) -> None:
-    first, second = invoke_first(function), invoke_sample(LocalHost(function), function)
+    first, second = invoke_first(function.name), invoke_sample(LocalHost(function), function)
 
     assert not first.has_failed, first
     assert not second.has_failed, second
@@ -69,7 +70,7 @@ def test_a_sample_succeeds_in_process_also_the_second_time(function: Function) -
 def test_a_sample_gets_from_each_http_host_what_it_gets_in_process(
     function: Function, host: str, chalice_origin: str
 ) -> None:
-    here = invoke_first(function).result
+    here = invoke_first(function.name).result
     origin = nginx_origin() if host == "front door" else chalice_origin
     with Accounts() as accounts:
         event = assemble(function, LocalHost(function).load(), accounts).event

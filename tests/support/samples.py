@@ -1,9 +1,5 @@
 """Invoking samples in the demo, and restoring the demo after it."""
 
-from typing import Any, Final
-
-import msgspec
-
 from infra import demo
 from infra.invoke.accounts import Accounts
 from infra.invoke.assembly import assemble
@@ -11,29 +7,15 @@ from infra.invoke.hosts import Invoked, LocalHost, LocalStackHost
 from infra.invoke.samples import ADA, GRACE, NEWCOMER
 from infra.template_map import Function
 
-_MADE: Final = {
-    "posts/create_post": ("/posts/{}", "post_id"),
-    "comments/create_comment": ("/comments/{}", "comment", "id"),
-    "stories/create_story": ("/stories/{}", "story", "id"),
-}
-"""By function, where what its sample has made is removed, and the members with its id."""
-
 
 def invoke_sample(host: LocalHost | LocalStackHost, function: Function) -> Invoked:
-    """The outcome of a function's sample; what it has made for others to see in the demo is removed again."""
+    """The outcome of a function's sample."""
     with Accounts() as accounts:
-        invoked = host.invoke(assemble(function, host.load(), accounts).event)
-        if function.name in _MADE and not invoked.has_failed:
-            path, *members = _MADE[function.name]
-            made: Any = msgspec.json.decode(invoked.result["body"])
-            for member in members:
-                made = made[member]
-            accounts.request("DELETE", path.format(made), by=ADA)
-    return invoked
+        return host.invoke(assemble(function, host.load(), accounts).event)
 
 
 def restore_demo() -> None:
-    """Undo what samples have changed."""
+    """Undo what samples have changed, as far as others see it."""
     ada = next(member for member in demo.MEMBERS if member.username == ADA)
     with Accounts() as accounts:
         accounts.request("PUT", "/users/me", by=ADA, json={"displayName": ada.display_name, "bio": ada.bio})
@@ -42,14 +24,30 @@ def restore_demo() -> None:
         newcomer = accounts.request("GET", f"/users/{NEWCOMER}", by=demo.ADMIN, accepts=[404])
         if newcomer:
             accounts.request("DELETE", f"/admin/users/{newcomer['user']['id']}?mode=delete", by=demo.ADMIN)
+        for member in demo.MEMBERS:
+            _remove_posts(accounts, member.username)
+
+
+def _remove_posts(accounts: Accounts, author: str) -> None:
+    """Remove an author's posts that the demo has not made, and such comments on the other ones."""
+    captions = {photo.full_caption for photo in demo.PHOTOS}
+    texts = {comment.text for comment in demo.COMMENTS}
+    for status in ("processing", "published"):
+        for listed in accounts.get(f"/users/{author}/posts?limit=100&status={status}", by=author)["posts"]:
+            path = f"/posts/{listed['id']}"
+            if accounts.get(path, by=author)["post"]["caption"] not in captions:
+                accounts.request("DELETE", path, by=author)
+                continue
+            for comment in accounts.get(f"{path}/comments?limit=100", by=author)["comments"]:
+                if comment["content"] not in texts:
+                    accounts.request("DELETE", f"/comments/{comment['id']}", by=author)
 
 
 def member_names(value: object, path: str = "") -> set[str]:
     """The paths of all members of a JSON value, those of all elements of a list together."""
     if isinstance(value, dict):
-        return {
-            name for key, inner in value.items() for name in {f"{path}.{key}", *member_names(inner, f"{path}.{key}")}
-        }
+        names = {f"{path}.{key}": inner for key, inner in value.items()}
+        return names.keys() | {name for member, inner in names.items() for name in member_names(inner, member)}
     if isinstance(value, list):
         return {name for inner in value for name in member_names(inner, f"{path}[]")}
     return set()
