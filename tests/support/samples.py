@@ -32,15 +32,14 @@ def _remove_posts(accounts: Accounts, author: str) -> None:
     """Remove an author's posts that the demo has not made, and such comments on the other ones."""
     captions = {photo.full_caption for photo in demo.PHOTOS}
     texts = {comment.text for comment in demo.COMMENTS}
-    for status in ("processing", "published"):
-        for listed in accounts.get(f"/users/{author}/posts?limit=100&status={status}", by=author)["posts"]:
-            path = f"/posts/{listed['id']}"
-            if accounts.get(path, by=author)["post"]["caption"] not in captions:
-                accounts.request("DELETE", path, by=author)
-                continue
-            for comment in accounts.get(f"{path}/comments?limit=100", by=author)["comments"]:
-                if comment["content"] not in texts:
-                    accounts.request("DELETE", f"/comments/{comment['id']}", by=author)
+    for listed in accounts.get(f"/users/{author}/posts?limit=100", by=author)["posts"]:
+        path = f"/posts/{listed['id']}"
+        if accounts.get(path, by=author)["post"]["caption"] not in captions:
+            accounts.request("DELETE", path, by=author)
+            continue
+        for comment in accounts.get(f"{path}/comments?limit=100", by=author)["comments"]:
+            if comment["content"] not in texts:
+                accounts.request("DELETE", f"/comments/{comment['id']}", by=author)
 
 
 def member_names(value: object, path: str = "") -> set[str]:
