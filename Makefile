@@ -1,6 +1,6 @@
 # Each target runs one module, which can also be run by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run restart stop status config clean service service-remove package check-deployment audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke openapi test test-stack lint check bench soak schemathesis lock rules
+.PHONY: help install run restart stop status config clean service service-remove package check-deployment audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke events openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -87,8 +87,12 @@ dlq: ## list the dead letters, or SHOW=id, REPLAY=id|all, DISCARD=id|all; of one
 	@$(WITH_SETTINGS) infra.dead_letters $(or $(strip $(if $(SHOW),show '$(SHOW)') \
 		$(if $(REPLAY),replay '$(REPLAY)') $(if $(DISCARD),discard '$(DISCARD)')),list) $(if $(QUEUE),--queue '$(QUEUE)')
 
-invoke: ## run one function with its sample event: FN=posts/like_post [EVENT=file] [HOST=localstack]
-	@$(WITH_SETTINGS) infra.invoke $(FN) $(EVENT) $(if $(HOST),--host $(HOST))
+invoke: ## run one function: FN=posts/like_post [EVENT=file|last] [WHO=grace|anonymous] [PATH_post_id=…] [HOST=localstack] [LIVE=yes]
+	@$(WITH_SETTINGS) infra.invoke --profile $(PROFILE) '$(FN)' $(if $(EVENT),'$(EVENT)') $(if $(WHO),--as '$(WHO)') \
+		$(if $(HOST),--host '$(HOST)') $(if $(filter yes,$(LIVE)),--live)
+
+events: ## list the recorded events of one function: FN=posts/like_post, or show one: SHOW=id|last|sample
+	@$(WITH_SETTINGS) infra.invoke.recordings --profile $(PROFILE) '$(FN)' $(if $(SHOW),--show '$(SHOW)') $(if $(WHO),--as '$(WHO)')
 
 backup: ## make a base backup of the running stack now; it needs PHOTOGRAM_BACKUP, see docs/operations.md
 	@$(PYTHON) -m infra.backup base --profile $(PROFILE)

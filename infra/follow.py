@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.invoke import UsageError, find_function
+from infra.invoke.names import UsageError, find_function
 from infra.localstack import cloud
 from infra.stack.profiles import profile
 from infra.template_map import Function

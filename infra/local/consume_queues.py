@@ -26,6 +26,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
 from infra.environments.invocation import Invocable, InvocationFailed
+from infra.events import recorded
 from infra.events.queue import Delivery, build_event
 from infra.template_map import Function, queues
 from layers.core.errors import StoreUnavailable
@@ -154,6 +155,7 @@ class Poller(threading.Thread):
     def _deliver(self, connection: pika.BlockingConnection, channel: BlockingChannel, batch: list[Delivery]) -> None:
         """Invoke in another thread while this one answers the broker's heartbeats; then acknowledge or requeue."""
         event = build_event(self.source.queue, self._virtual_host, batch)
+        started = time.perf_counter()
         invocation = self._invoker.submit(self.environment.invoke, event, timeout_seconds=self.source.timeout_seconds)
         invocation.add_done_callback(lambda _: _interrupt_wait(connection))
         try:
@@ -163,6 +165,9 @@ class Poller(threading.Thread):
         except UNAVAILABLE_ERRORS:
             concurrent.futures.wait([invocation])  # the broker redelivers the batch: the environment must be free
             raise
+        error_type = type(invocation.exception()).__name__ if invocation.exception() else ""
+        seconds = time.perf_counter() - started
+        recorded.record(self.source.function, "queue", event, None, seconds=seconds, error=error_type)
         try:
             invocation.result()
         except InvocationFailed as error:

@@ -26,6 +26,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from infra.environments.child_process import ChildProcessEnvironment
 from infra.environments.invocation import InvocationFailed
+from infra.events import recorded
 from infra.events.websocket import build_event
 from infra.local import reloading
 from infra.local.listeners import BACKLOG
@@ -55,14 +56,18 @@ class RouteEnvironment:
 
     async def invoke(self, event: Mapping[str, Any]) -> int:
         """The HTTP status that the function returns; 502 if it fails."""
+        started, name = time.perf_counter(), self._function.name
         try:
             reply = await asyncio.get_running_loop().run_in_executor(
                 self._thread,
                 lambda: self._environment.invoke(event, timeout_seconds=self._function.timeout_seconds),
             )
         except InvocationFailed as error:
-            logger().error("live function failed", function=self._function.name, reason=str(error))
+            logger().error("live function failed", function=name, reason=str(error))
+            seconds, outcome = time.perf_counter() - started, type(error).__name__
+            recorded.record(name, "live", event, None, seconds=seconds, error=outcome)
             return web.HTTPBadGateway.status_code
+        recorded.record(name, "live", event, reply, seconds=time.perf_counter() - started)
         status: int = reply["statusCode"]
         return status
 
@@ -228,6 +233,7 @@ async def _serve(
         give_sign()
     for runner in runners:
         await runner.cleanup()
+    recorded.write_now()
 
 
 def serve(management: socket.socket, listener: socket.socket, give_sign: Callable[[], None]) -> None:

@@ -20,6 +20,7 @@ from infra import template_map
 from infra.environments.child_process import ChildProcessEnvironment
 from infra.environments.in_process import InProcessEnvironment
 from infra.environments.invocation import InvocationFailed
+from infra.events import recorded
 from infra.events.schedule import build_event, next_time
 from infra.template_map import Schedule
 from layers.core.errors import StoreUnavailable
@@ -63,13 +64,18 @@ class Timer(threading.Thread):
                 self._environment.kill()
 
     def _fire(self, due: datetime) -> None:
-        function = self._schedule.function
+        function, event = self._schedule.function, build_event(self._schedule.function, due)
+        started, result, outcome = time.perf_counter(), None, ""
         try:
-            self._environment.invoke(build_event(function, due), timeout_seconds=function.timeout_seconds)
+            result = self._environment.invoke(event, timeout_seconds=function.timeout_seconds)
         except InvocationFailed as error:
-            logger().error("schedule failed", function=function.name, outcome=type(error).__name__, reason=str(error))
-        except Exception:  # noqa: BLE001 (the next invocation may succeed)
+            outcome = type(error).__name__
+            logger().error("schedule failed", function=function.name, outcome=outcome, reason=str(error))
+        except Exception as error:  # noqa: BLE001 (the next invocation may succeed)
+            outcome = type(error).__name__
             logger().exception("schedule failed", function=function.name)
+        seconds = time.perf_counter() - started
+        recorded.record(function.name, "schedule", event, result, seconds=seconds, error=outcome)
 
 
 def run(timers: Sequence[Timer], stopping: threading.Event) -> None:

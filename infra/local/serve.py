@@ -22,7 +22,8 @@ from granian.server import MTServer
 from infra.chalice.app import app
 from infra.environments import handlers, shared_memory
 from infra.environments.handlers import HandlerNotLoaded
-from infra.events.rest import Event, Headers, build_event, decode_reply, find_resource
+from infra.events import recorded
+from infra.events.rest import Event, Headers, Resource, build_event, decode_reply, find_resource
 from infra.local.listeners import BACKLOG
 from layers.core import shutdown
 from layers.core.logging import logger
@@ -97,10 +98,19 @@ def application(environ: Environ, start: StartResponse) -> Iterable[bytes]:
             peer=environ.get("REMOTE_ADDR", ""),
             protocol=environ["SERVER_PROTOCOL"],
         )
-        reply = _admit_upload(event) if path == _UPLOAD_ADMISSION else app(event, None)
+        reply = _admit_upload(event) if path == _UPLOAD_ADMISSION else _answer(event, resource)
         status, headers, body = decode_reply(reply)
     start(f"{status} {HTTPStatus(status).phrase}", headers)
     return [body]
+
+
+def _answer(event: Event, resource: Resource | None) -> Reply:
+    """The application's reply; the invocation is recorded if the request has a function."""
+    started = time.perf_counter()
+    reply = app(event, None)
+    if resource and (route := resource.routes.get(event["httpMethod"])):
+        recorded.record(route.function.name, "http", event, reply, seconds=time.perf_counter() - started)
+    return reply
 
 
 def _admit_upload(event: Event) -> Reply:
@@ -172,6 +182,7 @@ def run_server(server: _Server, give_sign: Callable[[], None] = lambda: None) ->
     """Serve until SIGTERM; a running request is finished first. `give_sign` is called every second."""
     threading.Thread(target=_watch, args=[give_sign], daemon=True).start()
     server.serve(target_loader=lambda: application, wrap_loader=False)
+    recorded.write_now()
 
 
 def main() -> None:

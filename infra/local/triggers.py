@@ -8,6 +8,7 @@ from infra import template_map
 from infra.environments import handlers
 from infra.environments.child_process import ChildProcessEnvironment
 from infra.environments.handlers import HandlerNotLoaded
+from infra.events import recorded
 from infra.local import consume_queues, reloading, run_schedules
 from infra.local.process_lock import ProcessLock
 
@@ -44,3 +45,4 @@ def run(schedules_lock: ProcessLock, is_ready: Callable[[], None] = lambda: None
     schedules.start()
     consume_queues.consume(queues, stopping)
     schedules.join()
+    recorded.write_now()

@@ -72,6 +72,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """After how many days a line of a log is removed."""
     address: str
     """The address on which nginx listens."""
+    events: int
+    """How many events of each function are recorded; 0 for none."""
+    event_kilobytes: int
+    """How many KiB they may take together, of each function."""
+    event_days: int
+    """After how many days one is removed."""
     tls: Tls | None = None
     """None: nginx serves HTTP."""
     host: str = "localhost"
@@ -107,6 +113,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return _MEMORY / self.label if os.access(_MEMORY, os.W_OK) else self.state / "metrics"
 
     @property
+    def recordings(self) -> Path:
+        """The folder of the recorded events."""
+        return self.state / "events"
+
+    @property
     def start_command(self) -> str:
         """The command that starts this stack, for messages."""
         return "make run" if self.name == "run" else "make test-stack"
@@ -120,12 +131,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 def profile(name: Name) -> Profile:
     """The profile, with the settings that `.env.example` describes; the test profile adds 1000 to every port.
 
-    Raises `InvalidSetting`.
+    Raises `InvalidSetting`. A stack that serves HTTPS, which is not for development, records no events by default.
     """
     option = functools.partial(options.value, is_test=name == "test")
     number = functools.partial(options.number, is_test=name == "test")
     public = number("PHOTOGRAM_PORT") + _PORT_OFFSETS[name]
     private = number("PHOTOGRAM_STORE_PORTS") + _PORT_OFFSETS[name]
+    tls = _tls(option("PHOTOGRAM_TLS_CERTIFICATE"), option("PHOTOGRAM_TLS_KEY"))
     cores = os.cpu_count() or 1
     return Profile(
         name=name,
@@ -150,8 +162,11 @@ def profile(name: Name) -> Profile:
         uploads=number("PHOTOGRAM_UPLOADS"),
         connections=number("PHOTOGRAM_CONNECTIONS"),
         log_days=number("PHOTOGRAM_LOG_DAYS"),
+        events=number("PHOTOGRAM_EVENTS") if option("PHOTOGRAM_EVENTS") else 0 if tls else 20,
+        event_kilobytes=number("PHOTOGRAM_EVENTS_KB"),
+        event_days=number("PHOTOGRAM_EVENTS_DAYS"),
         address=option("PHOTOGRAM_ADDRESS"),
-        tls=_tls(option("PHOTOGRAM_TLS_CERTIFICATE"), option("PHOTOGRAM_TLS_KEY")),
+        tls=tls,
         host=option("PHOTOGRAM_HOST") or _host(option("PHOTOGRAM_ADDRESS")),
     )
 

@@ -139,6 +139,10 @@ def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = Fals
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "",  # processes share the compiled files
         "MALLOC_ARENA_MAX": "2",  # more would keep freed memory apart, for threads that rarely allocate
+        "PHOTOGRAM_EVENTS_FOLDER": str(profile.recordings),
+        "PHOTOGRAM_EVENTS": str(profile.events),
+        "PHOTOGRAM_EVENTS_KB": str(profile.event_kilobytes),
+        "PHOTOGRAM_EVENTS_DAYS": str(profile.event_days),
     }
     return [
         Program(

@@ -33,6 +33,10 @@ def create_folders(profile: Profile) -> None:
     (profile.state / "localstack" / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in ("minio", "cassandra", "rabbitmq"):
         (profile.state / folder).chmod(0o700)
+    if profile.events:
+        profile.recordings.mkdir(mode=0o700, exist_ok=True)
+    else:
+        shutil.rmtree(profile.recordings, ignore_errors=True)
     sockets = profile.state / "hosts"
     sockets.mkdir(mode=0o700, exist_ok=True)
     if is_root():

@@ -94,3 +94,6 @@ COMMENT = Limit("comment", 50, 3600)
 FOLLOW = Limit("follow", 30, 3600)
 FEED = Limit("feed", 60, 60)
 STORY_CREATE = Limit("story_create", 20, 3600)
+
+OF_ACCOUNTS = (GENERAL, POST_CREATE, LIKE, COMMENT, FOLLOW, FEED, STORY_CREATE)
+"""The limits that are counted by user."""

@@ -64,6 +64,11 @@ def admit(
     return admitted
 
 
+def known_user(session_id: str) -> UUID | None:
+    """The user of a session that this process has admitted, which may have ended since; None for any other one."""
+    return _known.get(session_id)
+
+
 def refund(count: LimitDecision, address: str) -> None:
     """Un-count a request that was counted by address."""
     admission.refund(count.limit, address, count.entry)

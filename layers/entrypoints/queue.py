@@ -6,16 +6,20 @@ message waits until it is back. Only if RabbitMQ does not accept it there, the i
 delivered again (docs/decisions/0012).
 """
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from layers.core import trace, untrusted_json
 from layers.core.errors import Postponed, StoreUnavailable
 from layers.core.logging import function_name, logger
-from layers.rabbitmq import retries
-from layers.rabbitmq.messages import TRACE_HEADER, QueueMessage, read_messages
+from layers.rabbitmq import connection, retries
+from layers.rabbitmq.messages import TRACE_HEADER, WITHHOLD, QueueMessage, read_messages
+
+_SHOWN_CHARACTERS: Final = 1000
+"""How much of a message that is not published is logged."""
 
 
 def on_message[Body](
@@ -25,7 +29,7 @@ def on_message[Body](
 
     A message for which the function raises an error is tried again; if no retry can help, the function records the
     failure and returns. When the last attempt fails, `give_up` is called with the message and the error before the
-    message becomes a dead letter.
+    message becomes a dead letter. An event with `withholdMessages` publishes nothing, its retries included.
     """
 
     def decorate(handler: Callable[[Body], object]) -> Callable[[Mapping[str, Any], object], None]:
@@ -33,8 +37,10 @@ def on_message[Body](
 
         @functools.wraps(handler)
         def deliver(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001 (Lambda's form)
-            for message in read_messages(event):
-                _process(name, handler, give_up, kind, message)
+            show = functools.partial(_log_withheld, name)
+            with connection.withhold(show) if event.get(WITHHOLD) else contextlib.nullcontext():
+                for message in read_messages(event):
+                    _process(name, handler, give_up, kind, message)
 
         return deliver
 
@@ -77,6 +83,11 @@ def _process[Body](
         outcome=outcome,
         duration_ms=round((time.perf_counter() - started) * 1000, 2),
     )
+
+
+def _log_withheld(name: str, queue: str, body: bytes, headers: Mapping[str, Any]) -> None:
+    text = body.decode(errors="replace")[:_SHOWN_CHARACTERS]
+    logger().info("not published", function=name, queue=queue, headers=headers, body=text)
 
 
 def _give_up[Body](give_up: Callable[[Body, Exception], object], body: Body, error: Exception) -> None:

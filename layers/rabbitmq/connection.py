@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import cast
+from contextvars import ContextVar
+from typing import Any, cast
 
 import msgspec
 import pika
@@ -26,8 +27,12 @@ minutes. This is intended: no dead connections remain, and the next publish open
 UNAVAILABLE_ERRORS = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
 """What pika raises if the broker is unavailable, refuses or does not answer (`TimeoutError` is an `OSError`)."""
 
+type Show = Callable[[str, bytes, Mapping[str, Any]], object]
+"""Gets the queue, the body and the headers of a message that is not published."""
+
 _breaker = Breaker("rabbitmq", failure_ratio=0.5, volume=3, reset_seconds=2)
 _local = threading.local()
+_show: ContextVar[Show | None] = ContextVar("show", default=None)
 
 
 class _OpenChannel(msgspec.Struct, frozen=True):
@@ -37,13 +42,16 @@ class _OpenChannel(msgspec.Struct, frozen=True):
     channel: BlockingChannel
 
 
-def publish(*, queue: str, body: bytes, properties: pika.BasicProperties) -> None:
-    """Publish a message to a queue; returns after the broker has confirmed it.
+def publish(*, queue: str, body: bytes, properties: pika.BasicProperties) -> bool:
+    """Publish a message to a queue; True after the broker has confirmed it, False if it was withheld (`withhold`).
 
     Raises `StoreUnavailable` if the broker is unavailable, does not answer within 2 s, refuses, or has no such queue. A
     request waits for it no longer than half of the time that it has left, as what follows may not need the message. If
     the connection was closed while idle, the message is published again on a new one, and may arrive twice.
     """
+    if show := _show.get():
+        show(queue, body, properties.headers or {})
+        return False
     waiting.check("rabbitmq")
     with waiting.half(), _breaker.guard(), _driver_errors():
         open_channel, is_new = _open()
@@ -54,6 +62,17 @@ def publish(*, queue: str, body: bytes, properties: pika.BasicProperties) -> Non
                 raise
             _drop()
             _publish(_open()[0], queue, body, properties)
+    return True
+
+
+@contextmanager
+def withhold(show: Show) -> Iterator[None]:
+    """Show what this thread would publish in the context, and publish nothing."""
+    token = _show.set(show)
+    try:
+        yield
+    finally:
+        _show.reset(token)
 
 
 def queue_depth(queue: str) -> int:

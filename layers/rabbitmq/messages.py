@@ -10,6 +10,9 @@ ATTEMPT_HEADER: Final = "x-attempt"
 OUTAGE_HEADER: Final = "x-outage"
 TRACE_HEADER: Final = "x-trace-id"
 ERROR_HEADER: Final = "x-error"
+WITHHOLD: Final = "withholdMessages"
+"""A member of an event: if it is true, what the function would publish is logged, not published. Only who invokes a
+function by hand sets it; no trigger of AWS and no local host does."""
 WAITS_MS: Final = (1000, 2000, 4000)
 """The delays before the second, third and fourth attempt, in milliseconds."""
 

@@ -11,7 +11,7 @@ from layers.rabbitmq.messages import TRACE_HEADER
 
 
 def publish(event: OutboxEvent) -> bool:
-    """Publish an event; False if the broker has not confirmed it, and then it must be published later."""
+    """Publish an event; False if it was withheld or not confirmed, and then it must be published later."""
     properties = pika.BasicProperties(
         content_type="application/json",
         delivery_mode=pika.spec.PERSISTENT_DELIVERY_MODE,
@@ -19,8 +19,7 @@ def publish(event: OutboxEvent) -> bool:
         headers={TRACE_HEADER: event.trace_id} if event.trace_id else None,
     )
     try:
-        connection.publish(queue=event.queue, body=event.body, properties=properties)
+        return connection.publish(queue=event.queue, body=event.body, properties=properties)
     except StoreUnavailable as error:
         logger().warning("event not published", queue=event.queue, event_id=str(event.id), reason=str(error))
         return False
-    return True

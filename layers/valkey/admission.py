@@ -6,7 +6,7 @@ accepted within the window: the algorithm "sliding window log". Every key has an
 (docs/decisions/0045-no-eviction-of-sessions.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -110,6 +110,14 @@ def refund(limit: Limit, key: str, entry: bytes) -> None:
         REFUND(f"ratelimit:{key}:{limit.action}", entry)
     except StoreUnavailable:
         return
+
+
+FORGET_COUNTS: Final = Script("deadlines", "forget_counts")
+
+
+def forget_counts(user_id: UUID, actions: Iterable[str]) -> None:
+    """Un-count all requests of a user under these limits. Raises `StoreUnavailable`."""
+    FORGET_COUNTS(*(f"ratelimit:{user_id}:{action}" for action in actions))
 
 
 APPLY_REVOCATIONS: Final = Script("deadlines", "revoke")

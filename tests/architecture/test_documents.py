@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from infra import check_template, template_map
+from infra.invoke.samples import STAND_INS
 from infra.stack.profiles import profile
 from layers.core.settings import SECRETS, Settings
 
@@ -214,6 +215,12 @@ def test_the_number_of_followers_is_the_settings() -> None:
 
 
 GUIDE: Final = ROOT / "docs" / "development.md"
+
+
+def test_what_samples_stand_for_is_described() -> None:
+    described = [row[0].strip("`") for row in _rows(GUIDE, "### What samples stand for")]
+
+    assert described == list(STAND_INS)
 
 
 @each_own_document

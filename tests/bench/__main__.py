@@ -35,6 +35,7 @@ BENCHMARKS: Final = (
     "small_writes",
     "cold_start",
     "lambda_hosts",
+    "recorded_events",
 )
 
 

@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from infra import package, template_map
-from infra.invoke import read_event
+from infra.invoke.events import read_event
 from infra.stack import env_file, venvs
 from infra.stack.profiles import profile
 from infra.template_map import Function

@@ -25,7 +25,7 @@ from typing import Any, Final
 import httpx
 
 from infra import template_map
-from infra.invoke import read_event
+from infra.invoke.events import read_event
 from infra.localstack import cloud, deploy, functions
 from infra.stack.profiles import profile
 from infra.template_map import Function

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -74,9 +75,12 @@ def test_a_function_is_invoked_by_name_with_its_sample_event() -> None:
     done = _run("infra.invoke", "health/get_health", "--host", "localstack")
 
     assert done.returncode == 0, done.stderr
-    assert "START RequestId:" in done.stdout
-    assert '"statusCode": 200' in done.stdout
-    assert "took" in done.stderr
+    assert json.loads(done.stdout)["statusCode"] == 200
+    assert done.stderr.startswith("START   health/get_health in LocalStack")
+    assert '"function":"get_health"' in done.stderr
+    assert re.search(
+        r"REPORT  duration [\d.]+ ms; (warm|cold, [\d.]+ ms to import); memory [1-9]\d* MB of", done.stderr
+    )
 
 
 def test_its_log_is_followed_by_name() -> None:

@@ -4,13 +4,11 @@ Each way has its own accounts and posts, created in the same way, and gets the s
 answers are compared after ids, times, names and links have been replaced.
 """
 
-import base64
 import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -20,11 +18,12 @@ from chalice.test import Client
 from infra import template_map
 from infra.chalice.app import app
 from infra.environments.in_process import InProcessEnvironment
-from infra.events.rest import decode_reply
-from infra.invoke import read_event, with_path
+from infra.invoke.events import read_event, with_path
 from infra.localstack import functions
 from infra.template_map import Function
 from tests.integration.visibility.world import Owned, make_owned
+from tests.support import answers
+from tests.support.answers import Answer
 from tests.support.http import nginx_origin
 
 ROUTES = sorted(
@@ -33,48 +32,36 @@ ROUTES = sorted(
 """All routes, logout last, because it ends the session that the others need."""
 OTHERS = [each for each in template_map.functions() if each not in [route.function for route in ROUTES]]
 SAMPLE_ID = re.compile(r"0{8}-0000-7000-8000-\d{12}")
-REPLACEMENTS = (
-    (re.compile(r"https?://[^\"\s]+/(media|uploads)/[^\"\s]*"), "<link>"),
-    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
-    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
-    (re.compile(r"\b[a-z_]+_[0-9a-f]{8,}\b"), "<name>"),
-    (re.compile(r"\b(caption|comment|reply|message)-[0-9a-f]{8}\b"), "<text>"),
-    (re.compile(r"\"(\w+M[sB]|uptime)\":[\d.]+"), "<measure>"),
-    (re.compile(r"\"(nextCursor|lastId|sessionId)\":\"[^\"]+\""), "<cursor>"),
-)
-VARYING_HEADERS = {"x-trace-id", "ratelimit-remaining", "ratelimit-reset", "content-length", "date"}
-
-type Answer = tuple[int, dict[str, str], str]
 type Way = Callable[[Function, dict[str, Any]], Answer]
 
 
 def _invoke(function: Function, event: dict[str, Any]) -> Answer:
-    return _decode(InProcessEnvironment(function).invoke(event))
+    return answers.decode(InProcessEnvironment(function).invoke(event))
 
 
 def _invoke_in_localstack(function: Function, event: dict[str, Any]) -> Answer:
     outcome = functions.invoke(function, event)
     assert outcome.error is None, outcome
-    return _decode(outcome.payload)
+    return answers.decode(outcome.payload)
 
 
 def _request_gateway(_: Function, event: dict[str, Any]) -> Answer:
     answer = httpx.request(
         event["httpMethod"],
-        f"{nginx_origin()}{_target(event)}",
+        f"{nginx_origin()}{answers.target(event)}",
         headers=event["headers"],
-        content=_body(event),
+        content=answers.body(event),
         timeout=30,
     )
-    return _normalize(answer.status_code, answer.headers, answer.content)
+    return answers.normalize(answer.status_code, answer.headers, answer.content)
 
 
 def _request_chalice_client(_: Function, event: dict[str, Any]) -> Answer:
     with Client(app) as client:
         answer = client.http.request(
-            event["httpMethod"], _target(event), headers=dict(event["headers"]), body=_body(event)
+            event["httpMethod"], answers.target(event), headers=dict(event["headers"]), body=answers.body(event)
         )
-    return _normalize(answer.status_code, answer.headers, answer.body)
+    return answers.normalize(answer.status_code, answer.headers, answer.body)
 
 
 WAYS: Mapping[str, Way] = {
@@ -82,33 +69,6 @@ WAYS: Mapping[str, Way] = {
     "gateway": _request_gateway,
     "chalice": _request_chalice_client,
 }
-
-
-def _target(event: Mapping[str, Any]) -> str:
-    parameters = event.get("multiValueQueryStringParameters")
-    return quote(event["path"]) + (f"?{urlencode(parameters, doseq=True)}" if parameters else "")
-
-
-def _body(event: Mapping[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
-
-
-def _decode(reply: Mapping[str, Any]) -> Answer:
-    status, headers, body = decode_reply(reply)
-    return _normalize(status, dict(headers), body)
-
-
-def _normalize(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    """The answer without what differs between two accounts."""
-    text = body.decode()
-    lower = {name.lower(): value for name, value in headers.items()}
-    for pattern, replacement in REPLACEMENTS:
-        text = pattern.sub(replacement, text)
-        lower = {name: pattern.sub(replacement, value) for name, value in lower.items()}
-    if "set-cookie" in lower:
-        lower["set-cookie"] = re.sub(r"session_id=[^;]+", "session_id=<session>", lower["set-cookie"])
-    return status, {name: value for name, value in lower.items() if name not in VARYING_HEADERS}, text
 
 
 def _event(function: Function, world: Owned) -> dict[str, Any]:

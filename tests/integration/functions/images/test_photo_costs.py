@@ -42,11 +42,11 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def messages(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """The messages published from now on, by queue."""
     counts: Counter[str] = Counter()
-    publish: Callable[..., None] = broker.publish
+    publish: Callable[..., bool] = broker.publish
 
-    def counting(*, queue: str, **rest: Any) -> None:
+    def counting(*, queue: str, **rest: Any) -> bool:
         counts[queue] += 1
-        publish(queue=queue, **rest)
+        return publish(queue=queue, **rest)
 
     monkeypatch.setattr(broker, "publish", counting)
     return counts

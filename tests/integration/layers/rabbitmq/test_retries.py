@@ -9,9 +9,11 @@ import pytest
 from infra.events.queue import Delivery, build_event
 from layers.core import trace
 from layers.core.errors import StoreUnavailable
+from layers.core.events import OutboxEvent
+from layers.core.ids import new_id
 from layers.core.settings import settings
 from layers.entrypoints.queue import on_message
-from layers.rabbitmq import connection
+from layers.rabbitmq import connection, publishing
 from tests.support.queues import Letter, count_ready, publish, take
 
 
@@ -150,3 +152,32 @@ def test_without_the_broker_the_invocation_fails_so_that_the_batch_comes_back(
     finally:
         monkeypatch.undo()
         settings.cache_clear()
+
+
+def test_an_event_can_withhold_what_its_function_publishes(queue: str, capfd: pytest.CaptureFixture[str]) -> None:
+    @on_message(Job)
+    def handler(job: Job) -> None:
+        raise RuntimeError("no luck")
+
+    sent = taken(queue, "a")
+    handler({**sent, "withholdMessages": True}, None)
+    withheld = [line for line in capfd.readouterr().out.splitlines() if '"not published"' in line]
+    after_withholding = count_ready(f"{queue}.wait-1000")
+    handler(sent, None)
+
+    assert [msgspec.json.decode(line)["queue"] for line in withheld] == [f"{queue}.wait-1000"]
+    assert after_withholding == 0
+    assert count_ready(f"{queue}.wait-1000") == 1
+
+
+def test_an_event_of_the_outbox_that_is_withheld_is_not_published(queue: str) -> None:
+    event = OutboxEvent(id=new_id(), queue=queue, body=b"{}", trace_id=None)
+    shown: list[tuple[str, bytes]] = []
+    with connection.withhold(lambda name, body, _: shown.append((name, body))):
+        is_published = publishing.publish(event)
+
+    assert not is_published
+    assert shown == [(queue, b"{}")]
+    assert count_ready(queue) == 0
+    assert publishing.publish(event)
+    assert take(queue).body == b"{}"
