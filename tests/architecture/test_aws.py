@@ -233,6 +233,16 @@ def test_every_path_answers_preflights() -> None:
         assert "AllowedOrigins" in json.dumps(given["access-control-allow-origin"])
 
 
+def test_pages_of_other_origins_can_read_the_errors_of_api_gateway() -> None:
+    body = _of_type("AWS::ApiGateway::RestApi")["ServerlessRestApi"]["Body"]
+    allowed = body["paths"]["/api/v1/posts"]["options"]["x-amazon-apigateway-integration"]["responses"]["default"]
+    origin = allowed["responseParameters"]["method.response.header.Access-Control-Allow-Origin"]
+    for name in ("DEFAULT_4XX", "DEFAULT_5XX"):
+        headers = body["x-amazon-apigateway-gateway-responses"][name]["responseParameters"]
+        assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == origin
+        assert headers["gatewayresponse.header.Access-Control-Allow-Credentials"] == "'true'"
+
+
 def test_stages_have_limits_and_access_logs() -> None:
     api = _of_type("AWS::ApiGateway::Stage")["ServerlessRestApiProdStage"]
     live = _of_type("AWS::ApiGatewayV2::Stage")["LiveStage"]
