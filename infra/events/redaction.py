@@ -108,10 +108,9 @@ def _text_body(text: str, content_type: str, function: str) -> str:
     if content_type.startswith("application/x-www-form-urlencoded"):
         return urlencode([(name, _value(name, value)) for name, value in parse_qsl(text, keep_blank_values=True)])
     try:
-        members = json.loads(text)
-    except ValueError:
+        return redact_text(json.dumps(_walk(json.loads(text)), ensure_ascii=False))
+    except (ValueError, RecursionError):  # it is not JSON, or nested deeper than anything that a function reads
         return REMOVED if function.startswith(_CREDENTIALS) else redact_text(text)
-    return redact_text(json.dumps(_walk(members), ensure_ascii=False))
 
 
 def _walk(value: Any) -> Any:
