@@ -28,7 +28,7 @@ _ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _CREDENTIALS: Final = "auth/"
 """The area whose bodies hold credentials: one that cannot be read is removed as a whole."""
 _IN_TEXT: Final = (
-    (re.compile(r"/media/[^/\s\"?]+/(?=\d+/)"), f"/media/{REMOVED}/"),
+    (re.compile(r"/media/[^/\s\"?\\]+"), f"/media/{REMOVED}"),
     (
         re.compile(r"(X-Amz-(?:Signature|Credential|Security-Token)(?:=|%3D))[^&\s\"\\]+", re.IGNORECASE),
         rf"\1{REMOVED}",

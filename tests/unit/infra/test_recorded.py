@@ -210,8 +210,10 @@ def test_no_secret_of_a_request_is_kept(given: dict[str, Any]) -> None:
         {"body": json.dumps({"mediaUrl": f"http://localhost:3000/media/{SECRET}/1795759200/posts/1.jpg"})},
         {"body": json.dumps({"url": f"http://x/?X-Amz-Signature={SECRET}"})},
         {"body": "a" * redaction.MAX_RESULT + SECRET},
+        {"body": "a" * (redaction.MAX_RESULT - 13) + f"/media/{SECRET}/1795759200/1.jpg"},
+        {"body": "a" * (redaction.MAX_RESULT - 16) + f'"email":"{SECRET}@example.org"'},
     ],
-    ids=str,
+    ids=lambda result: str(result)[-80:],
 )
 def test_no_secret_of_an_answer_is_kept(result: dict[str, Any]) -> None:
     assert SECRET not in json.dumps(redaction.redact_result({"statusCode": 200, **result}))
