@@ -21,6 +21,7 @@ from uuid import UUID
 import msgspec
 
 from infra.events import redaction
+from layers.core.logging import logger
 
 type Host = Literal["http", "queue", "schedule", "live"]
 
@@ -109,12 +110,16 @@ class Recorder:
         """Write what was noted; a full disk or a file that is away loses it."""
         with self._writing:
             for function, noted in list(self._noted.items()):
-                with contextlib.suppress(OSError):
+                try:
                     folder = self._folder / function
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     while noted:
                         _write(folder, _recording(function, noted.popleft()))
                     prune(folder, self._bounds)
+                except OSError:
+                    noted.clear()
+                except Exception:  # noqa: BLE001 (one event must not end the recording of all others)
+                    logger().exception("event not recorded", function=function)
 
     def _write_repeatedly(self) -> None:
         while True:
@@ -123,7 +128,8 @@ class Recorder:
             self.write()
             if time.monotonic() > self._pruned_at + _PRUNE_SECONDS:
                 self._pruned_at = time.monotonic()
-                prune_all(self._folder, self._bounds)
+                with contextlib.suppress(OSError):
+                    prune_all(self._folder, self._bounds)
             time.sleep(_PAUSE_SECONDS)
 
 

@@ -28,7 +28,7 @@ _ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _CREDENTIALS: Final = "auth/"
 """The area whose bodies hold credentials: one that cannot be read is removed as a whole."""
 _IN_TEXT: Final = (
-    (re.compile(r"/media/[^/\s\"?]+/(?=\d+/)"), f"/media/{REMOVED}/"),
+    (re.compile(r"/media/[^/\s\"?\\]+"), f"/media/{REMOVED}"),
     (
         re.compile(r"(X-Amz-(?:Signature|Credential|Security-Token)(?:=|%3D))[^&\s\"\\]+", re.IGNORECASE),
         rf"\1{REMOVED}",
@@ -108,10 +108,9 @@ def _text_body(text: str, content_type: str, function: str) -> str:
     if content_type.startswith("application/x-www-form-urlencoded"):
         return urlencode([(name, _value(name, value)) for name, value in parse_qsl(text, keep_blank_values=True)])
     try:
-        members = json.loads(text)
-    except ValueError:
+        return redact_text(json.dumps(_walk(json.loads(text)), ensure_ascii=False))
+    except (ValueError, RecursionError):  # it is not JSON, or nested deeper than anything that a function reads
         return REMOVED if function.startswith(_CREDENTIALS) else redact_text(text)
-    return redact_text(json.dumps(_walk(members), ensure_ascii=False))
 
 
 def _walk(value: Any) -> Any:

@@ -88,6 +88,9 @@ def _event(function: Function, world: Owned) -> dict[str, Any]:
     if event["body"] and not event["isBase64Encoded"]:
         of_messages = function.name in ("messages/mark_read", "messages/send_message")
         event["body"] = SAMPLE_ID.sub(message if of_messages else neighbour, event["body"])
+    if function.name == "auth/register":
+        name = f"newcomer_{secrets.token_hex(5)}"
+        event["body"] = json.dumps({"username": name, "email": f"{name}@example.org", "password": "a good password"})
     if function.name == "auth/login":
         event["body"] = json.dumps({"username": world.owner.username, "password": "not the right one"})
     address = f"192.0.2.{secrets.randbelow(256)}"  # the rate limit of logins is counted by address

@@ -154,6 +154,16 @@ def test_a_host_records_nothing_without_a_folder(tmp_path: Path, monkeypatch: py
     assert len(list_events(tmp_path, NAME)) == 1
 
 
+def test_an_event_that_cannot_be_recorded_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = _recorder(tmp_path, monkeypatch)
+    _note(recorder, event={"httpMethod": "GET", "headers": "none"})
+    recorder.note("posts/save_post", Noted(time.time(), "http", _event(), {"statusCode": 200}, 0.01, ""))
+    recorder.write()
+
+    assert list_events(tmp_path, NAME) == []
+    assert len(list_events(tmp_path, "posts/save_post")) == 1
+
+
 SECRET: Final = "sEcr3t"
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -175,11 +185,12 @@ def _headers(**given: str) -> dict[str, Any]:
         {"body": json.dumps({"users": [{"email": f"{SECRET}@example.org"}]})},
         {"body": json.dumps({"url": f"http://x/?X-Amz-Credential=a&X-Amz-Signature={SECRET}"})},
         {"body": f'{{"password": "{SECRET}"'},
+        {"body": "[" * 20_000 + f'{{"password": "{SECRET}"}}' + "]" * 20_000},
         {"body": f"username=ada&password={SECRET}", **_headers(content_type=FORM)},
         {"body": base64.b64encode(json.dumps({"password": SECRET}).encode()).decode(), "isBase64Encoded": True},
         {"body": base64.b64encode(f"\xff{SECRET}".encode("latin-1")).decode(), "isBase64Encoded": True},
     ],
-    ids=str,
+    ids=lambda given: str(given)[:80],
 )
 def test_no_secret_of_a_request_is_kept(given: dict[str, Any]) -> None:
     redacted = redaction.redact_event(_event(**given), function="auth/login", account=ACCOUNT)
@@ -199,8 +210,10 @@ def test_no_secret_of_a_request_is_kept(given: dict[str, Any]) -> None:
         {"body": json.dumps({"mediaUrl": f"http://localhost:3000/media/{SECRET}/1795759200/posts/1.jpg"})},
         {"body": json.dumps({"url": f"http://x/?X-Amz-Signature={SECRET}"})},
         {"body": "a" * redaction.MAX_RESULT + SECRET},
+        {"body": "a" * (redaction.MAX_RESULT - 13) + f"/media/{SECRET}/1795759200/1.jpg"},
+        {"body": "a" * (redaction.MAX_RESULT - 16) + f'"email":"{SECRET}@example.org"'},
     ],
-    ids=str,
+    ids=lambda result: str(result)[-80:],
 )
 def test_no_secret_of_an_answer_is_kept(result: dict[str, Any]) -> None:
     assert SECRET not in json.dumps(redaction.redact_result({"statusCode": 200, **result}))

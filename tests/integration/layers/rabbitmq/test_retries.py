@@ -1,5 +1,6 @@
 """The retries of queue triggers, through the entry point and the broker."""
 
+import logging
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from layers.core import trace
 from layers.core.errors import StoreUnavailable
 from layers.core.events import OutboxEvent
 from layers.core.ids import new_id
+from layers.core.logging import logger
 from layers.core.settings import settings
 from layers.entrypoints.queue import on_message
 from layers.rabbitmq import connection, publishing
@@ -154,18 +156,33 @@ def test_without_the_broker_the_invocation_fails_so_that_the_batch_comes_back(
         settings.cache_clear()
 
 
-def test_an_event_can_withhold_what_its_function_publishes(queue: str, capfd: pytest.CaptureFixture[str]) -> None:
+class Records(logging.Handler):
+    """Collects what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(record)
+
+
+def test_an_event_can_withhold_what_its_function_publishes(queue: str) -> None:
+    records = Records()
+
     @on_message(Job)
     def handler(job: Job) -> None:
         raise RuntimeError("no luck")
 
     sent = taken(queue, "a")
+    logger().addHandler(records)
     handler({**sent, "withholdMessages": True}, None)
-    withheld = [line for line in capfd.readouterr().out.splitlines() if '"not published"' in line]
+    logging.getLogger("photogram").removeHandler(records)
+    withheld = [vars(each)["queue"] for each in records.found if each.getMessage() == "not published"]
     after_withholding = count_ready(f"{queue}.wait-1000")
     handler(sent, None)
 
-    assert [msgspec.json.decode(line)["queue"] for line in withheld] == [f"{queue}.wait-1000"]
+    assert withheld == [f"{queue}.wait-1000"]
     assert after_withholding == 0
     assert count_ready(f"{queue}.wait-1000") == 1
 
