@@ -32,9 +32,10 @@ def on_message[Body](
         name = function_name(handler)
 
         @functools.wraps(handler)
-        def deliver(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001 (Lambda's form)
-            for message in read_messages(event):
-                _process(name, handler, give_up, kind, message)
+        def deliver(event: Mapping[str, Any], context: object) -> None:
+            with trace.invocation(context):
+                for message in read_messages(event):
+                    _process(name, handler, give_up, kind, message)
 
         return deliver
 
