@@ -51,7 +51,7 @@ class Tls(msgspec.Struct, frozen=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One stack: its name, its state folder, its ports and its number of HTTP hosts."""
 
-    name: str
+    name: Name
     state: Path
     ports: Ports
     readers: int
@@ -64,6 +64,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """How many uploads nginx receives at the same time; each may take 110 MB of the disk meanwhile."""
     connections: int
     """How many requests and live connections one address may have at the same time."""
+    lambdas: int | None
+    """How many environments LocalStack may keep, over all functions; None: as many as fit into half of the memory."""
     log_days: int
     """After how many days a line of a log is removed."""
     address: str
@@ -118,9 +120,10 @@ def profile(name: Name) -> Profile:
 
     PHOTOGRAM_STATE is the parent of the state folders, PHOTOGRAM_PORT nginx's first port, PHOTOGRAM_STORE_PORTS the
     first of the private ports, PHOTOGRAM_ADDRESS nginx's address; PHOTOGRAM_READERS, PHOTOGRAM_WRITERS and
-    PHOTOGRAM_HEAVY are the numbers of HTTP hosts; PHOTOGRAM_UPLOADS and PHOTOGRAM_CONNECTIONS limit what nginx takes at
-    the same time, and PHOTOGRAM_LOG_DAYS ends logs. With PHOTOGRAM_TLS_CERTIFICATE and PHOTOGRAM_TLS_KEY nginx serves
-    HTTPS, under the name PHOTOGRAM_HOST. The test profile adds 1000 to every port.
+    PHOTOGRAM_HEAVY are the numbers of HTTP hosts, PHOTOGRAM_LAMBDAS that of environments in LocalStack;
+    PHOTOGRAM_UPLOADS and PHOTOGRAM_CONNECTIONS limit what nginx takes at the same time, and PHOTOGRAM_LOG_DAYS ends
+    logs. With PHOTOGRAM_TLS_CERTIFICATE and PHOTOGRAM_TLS_KEY nginx serves HTTPS, under the name PHOTOGRAM_HOST. The
+    test profile adds 1000 to every port.
     """
     public = int(os.environ.get("PHOTOGRAM_PORT") or _PUBLIC_PORT) + _PORT_OFFSETS[name]
     private = int(os.environ.get("PHOTOGRAM_STORE_PORTS") or _PRIVATE_PORT) + _PORT_OFFSETS[name]
@@ -147,6 +150,7 @@ def profile(name: Name) -> Profile:
         heavy=int(os.environ.get("PHOTOGRAM_HEAVY") or 3),
         uploads=int(os.environ.get("PHOTOGRAM_UPLOADS") or 32),
         connections=int(os.environ.get("PHOTOGRAM_CONNECTIONS") or 512),
+        lambdas=int(os.environ.get("PHOTOGRAM_LAMBDAS") or 0) or None,
         log_days=int(os.environ.get("PHOTOGRAM_LOG_DAYS") or 30),
         address=os.environ.get("PHOTOGRAM_ADDRESS") or "127.0.0.1",
         tls=_tls(),

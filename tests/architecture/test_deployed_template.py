@@ -1,11 +1,12 @@
 """The template for LocalStack differs from template.yaml only in what its community edition does not support."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from infra import template_map
+from infra import package, template_map
 from infra.localstack import deployed_template
 from infra.template_map import TEMPLATE
 
@@ -15,7 +16,8 @@ PLACES = {
     name: f"s3://bucket/{name}.zip"
     for name in [*template_map.layer_folders(), *(each.logical_id for each in template_map.functions())]
 }
-COPY = deployed_template.copy_with(PLACES, {"LIVE_ENDPOINT_URL": LIVE})
+COPY = deployed_template.copy_of(package.template_with(PLACES), {"LIVE_ENDPOINT_URL": LIVE})
+FUNCTIONS = template_map.functions()
 UNSUPPORTED = {name for name, each in ORIGINAL["Resources"].items() if each["Type"].startswith("AWS::ApiGatewayV2::")}
 
 
@@ -32,7 +34,11 @@ def _differences(original: object, copy: object, path: tuple[str, ...] = ()) -> 
 
 
 def _expected() -> set[tuple[str, ...]]:
-    paths: set[tuple[str, ...]] = {("Globals", "Function", "Environment", "Variables", "LIVE_ENDPOINT_URL")}
+    paths: set[tuple[str, ...]] = {
+        ("Globals", "Function", "Environment", "Variables", "LIVE_ENDPOINT_URL"),
+        ("Resources", "Api"),
+        ("Outputs", "ApiUrl", "Value", "Fn::Sub"),
+    }
     for name, resource in ORIGINAL["Resources"].items():
         place = ("Resources", name)
         if name in UNSUPPORTED:
@@ -40,15 +46,16 @@ def _expected() -> set[tuple[str, ...]]:
         elif resource["Type"] == "AWS::Serverless::LayerVersion":
             paths |= {(*place, "Metadata"), (*place, "Properties", "ContentUri")}
         elif resource["Type"] == "AWS::Serverless::Function":
-            paths.add((*place, "Properties", "CodeUri"))
-            events = resource["Properties"].get("Events", {})
-            paths |= {(*place, "Properties", "Events", key) for key, event in events.items() if event["Type"] == "MQ"}
+            paths |= {(*place, "Properties", "CodeUri"), (*place, "Properties", "FunctionName")}
+            events = [(*place, "Properties", "Events", key) for key in resource["Properties"].get("Events", {})]
+            paths |= {event for event in events if _at(ORIGINAL, event)["Type"] == "MQ"}
+            paths |= {(*event, "Properties", "RestApiId") for event in events if _at(ORIGINAL, event)["Type"] == "Api"}
     return paths
 
 
-def test_only_queues_and_live_connections_are_removed() -> None:
+def test_only_queues_and_live_connections_are_removed_and_only_names_are_added() -> None:
     differences = _differences(ORIGINAL, COPY)
-    references = {place for place in differences if "Fn::Sub" in place}
+    references = {place for place in differences if "Fn::Sub" in place and place[0] == "Resources"}
 
     assert differences - references == _expected()
     assert len(UNSUPPORTED) > 5
@@ -57,7 +64,7 @@ def test_only_queues_and_live_connections_are_removed() -> None:
         assert _at(COPY, place)["Fn::Sub"] == _at(ORIGINAL, place)["Fn::Sub"].replace("${LiveApi}", "local")
 
 
-def _at(template: Any, place: list[str]) -> Any:
+def _at(template: Any, place: Sequence[str]) -> Any:
     for name in place:
         template = template[int(name) if isinstance(template, list) else name]
     return template
@@ -85,3 +92,13 @@ def test_each_setting_of_the_stack_becomes_a_parameter() -> None:
 
     assert {each["ParameterKey"] for each in given} == set(ORIGINAL["Parameters"]) - {"BrokerArn", "BrokerSecretArn"}
     assert all(each["ParameterValue"] == "value" for each in given)
+
+
+def test_functions_and_api_have_the_same_names_in_each_deployment() -> None:
+    names = {
+        each.logical_id: _at(COPY, ["Resources", each.logical_id, "Properties", "FunctionName"]) for each in FUNCTIONS
+    }
+
+    assert names == {logical_id: f"photogram-{logical_id}" for logical_id in names}
+    assert _at(COPY, ["Resources", "Api", "Properties", "Tags"]) == {"_custom_id_": "photogram"}
+    assert "${Api}" in _at(COPY, ["Outputs", "ApiUrl", "Value", "Fn::Sub"])
