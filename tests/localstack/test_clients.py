@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,24 +18,41 @@ PROGRAM = "import boto3; print(boto3.client('lambda').get_function(FunctionName=
 ARN = f"arn:aws:lambda:{cloud.REGION}:000000000000:function:{HEALTH}"
 
 
-def _in_a_shell(command: str) -> str:
-    """The output of a command in a shell that has the exports and no other variable of the stack or of AWS."""
-    variables = {"PATH": os.environ["PATH"]}
+def _in_a_shell(script: str) -> str:
+    """The output of commands in a shell that has no variable of the stack or of AWS."""
+    programs = [Path(sys.executable).parent, venvs.LOCALSTACK.python.parent]
+    variables = {"PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]])}
     variables |= {name: value for name, value in os.environ.items() if name.startswith("PHOTOGRAM_")}
-    script = f'eval "$(make -s localstack-env PROFILE=test)"\n{command}'
-    done = subprocess.run(["sh", "-c", script], cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-e", "-c", script], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+def _with_exports(command: str) -> str:
+    return _in_a_shell(f'eval "$(make -s localstack-env PROFILE=test)"\n{command}')
+
+
 @pytest.mark.parametrize("program", ["awslocal", "aws"])
 def test_a_command_line_client_finds_a_function(program: str) -> None:
-    path = venvs.LOCALSTACK.python.with_name(program)
-
-    found = json.loads(_in_a_shell(f"{path} lambda get-function-configuration --function-name {HEALTH}"))
+    found = json.loads(_with_exports(f"{program} lambda get-function-configuration --function-name {HEALTH}"))
 
     assert found["FunctionArn"] == ARN
 
 
 def test_boto3_finds_a_function() -> None:
-    assert _in_a_shell(f'{sys.executable} -c "{PROGRAM.format(HEALTH)}"').strip() == ARN
+    assert _with_exports(f'python -c "{PROGRAM.format(HEALTH)}"').strip() == ARN
+
+
+def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "infra/localstack/README.md").read_text().partition("## AWS's clients")[2]
+    block = text.partition("```sh\n")[2].partition("```")[0]
+    answer = tmp_path / "answer.json"
+
+    script = block.replace("localstack-env", "localstack-env PROFILE=test").replace(" answer.json", f" {answer}")
+    printed = _in_a_shell(script)
+
+    assert HEALTH in printed
+    assert printed.splitlines()[-1] == cloud.API_ID
+    assert json.loads(answer.read_text())["statusCode"] == 200
