@@ -1,6 +1,6 @@
 # Each target runs one module, which can also be run by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install run restart stop status config clean service service-remove package check-deployment audit localstack localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke events openapi test test-stack lint check bench soak schemathesis lock rules
+.PHONY: help install run restart stop status config clean service service-remove package check-deployment audit localstack localstack-env localstack-stop logs dev migrate demo grant dlq backup restore check-files invoke events openapi test test-stack lint check bench soak schemathesis lock rules
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m infra.stack
@@ -24,8 +24,9 @@ restart: ## let the running stack use the current code, without refusing a reque
 stop: ## stop everything; the data are kept
 	@$(STACK) down --profile $(PROFILE)
 
-status: ## print the state of each program, and the log of each that failed
-	@$(STACK) status --profile $(PROFILE)
+status: ## print the state of each program, the log of each that failed, and what is deployed in LocalStack
+	@$(STACK) status --profile $(PROFILE); status=$$?; \
+		$(PYTHON) -m infra.localstack status --profile $(PROFILE) && exit $$status
 
 config: ## print every setting, its value and where it comes from; they are described in .env.example
 	@$(PYTHON) -m infra.stack.config
@@ -49,7 +50,7 @@ endif
 dev: ## like run, but code changes take effect at once; HOST=localstack for LocalStack
 ifeq ($(HOST),localstack)
 	@$(MAKE) localstack
-	@$(WITH_SETTINGS) infra.localstack.watch
+	@$(PYTHON) -m infra.localstack.watch --profile $(PROFILE)
 else
 	@$(MAKE) install
 	@$(STACK) up --profile run --reload
@@ -70,6 +71,9 @@ check-deployment: ## check the template with checkov, and that sam build gives w
 localstack: ## start LocalStack without Docker, deploy the functions to it, and print the API's address
 	@infra/stack/install.sh --profile $(PROFILE) --localstack
 	@$(PYTHON) -m infra.localstack up --profile $(PROFILE)
+
+localstack-env: ## print the exports with which awslocal, the AWS CLI and boto3 reach LocalStack
+	@$(PYTHON) -m infra.localstack env --profile $(PROFILE)
 
 localstack-stop: ## stop LocalStack; the rest keeps running
 	@$(PYTHON) -m infra.localstack down --profile $(PROFILE)

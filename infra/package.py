@@ -23,7 +23,7 @@ import yaml
 from samtranslator.yaml_helper import yaml_parse
 
 from infra import sbom, template_map
-from infra.stack import fingerprints
+from infra.stack import fingerprints, venvs
 from infra.stack.commands import CommandFailed, run
 from infra.stack.profiles import CLONE, cache
 from infra.template_map import FUNCTION, LAYER, TEMPLATE
@@ -139,6 +139,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         archives = write_archives(target, architecture=architecture)
+        wheel = venvs.write_executor_wheel(target)
     except CommandFailed as error:
         print(error, file=sys.stderr)
         return 1
@@ -159,6 +160,7 @@ def main() -> int:
     print(
         f"{len(archives)} zip files for {architecture} with {sum(zipped) >> 20} MB in {target} "
         f"({time.monotonic() - started:.1f} s). Unzipped, the largest function has {largest >> 20} MB with layers.\n"
+        f"The wheel of LocalStack's process executor is {wheel}\n"
         f"The bill of materials is {target / 'sbom.json'}; check it for known vulnerabilities with: make audit\n"
         f"Deploy them with: sam deploy --guided --template-file {target / 'template.yaml'}"
     )

@@ -8,6 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localstack_client.session import Session
 
 STACK = "photogram"
+API_ID = "photogram"
+"""The id of the REST API."""
 REGION = "eu-central-1"
 ERRORS = (BotoCoreError, ClientError)
 """What its clients raise when it does not answer or refuses."""
@@ -33,26 +35,10 @@ def client(service: str) -> Any:
 
 
 def function_name(logical_id: str) -> str:
-    """The name that CloudFormation gave to a function; raises `NotDeployed`."""
-    return _physical_id(logical_id)
+    """The name of a function in LocalStack, which is the same after each deployment."""
+    return f"{STACK}-{logical_id}"
 
 
 def api_url() -> str:
-    """The URL of the REST API, to which a path such as `/api/health` is appended; raises `NotDeployed`."""
-    endpoint = client("apigateway").meta.endpoint_url
-    return f"{endpoint}/_aws/execute-api/{_physical_id('ServerlessRestApi')}/Prod"
-
-
-def clear_names() -> None:
-    """Discard the cached names, because the stack was deleted or created again."""
-    _physical_id.cache_clear()
-
-
-@functools.cache
-def _physical_id(logical_id: str) -> str:
-    try:
-        found = client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id)
-    except ERRORS as error:
-        raise NotDeployed(f"Photogram is not deployed in LocalStack ({error}). Run: make localstack") from error
-    physical_id: str = found["StackResourceDetail"]["PhysicalResourceId"]
-    return physical_id
+    """The URL of the REST API, to which a path such as `/api/health` is appended; the same after each deployment."""
+    return f"{client('apigateway').meta.endpoint_url}/_aws/execute-api/{API_ID}/Prod"

@@ -1,19 +1,23 @@
-"""Deploys the template to a running LocalStack; later deployments update only what has changed."""
+"""Deploys the template to a running LocalStack; later deployments update only what has changed or differs."""
 
-import base64
 import contextlib
 import hashlib
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
-
-import msgspec
+from typing import Any
 
 from infra import package, template_map
-from infra.localstack import cloud, deployed_template
+from infra.localstack import cloud, deployed_template, deployment
+from infra.localstack.deployment import Artifacts, Deployment
+from infra.localstack.observed import CODE, Observed
+from infra.stack import env_file
+from infra.stack.profiles import Profile
+from infra.template_map import FUNCTION, LAYER
 
 BUCKET = "photogram-artifacts"
 _TAG = "photogram-fingerprint"
@@ -21,6 +25,8 @@ _DEADLINE_SECONDS = 240
 _PAUSE_SECONDS = 0.2
 _REPORT_SECONDS = 5
 _ROUTE = "/api/health"
+_UPDATES = 8
+"""How many functions are updated at the same time."""
 
 type Report = Callable[[str], None]
 """Takes a line about the progress."""
@@ -30,58 +36,73 @@ class DeploymentFailed(Exception):
     """The stack could not be deployed; the message contains CloudFormation's reasons."""
 
 
-class Artifacts(msgspec.Struct, frozen=True):
-    """The zip files of functions and layers."""
-
-    paths: Mapping[str, Path]
-    """By logical id."""
-    digests: Mapping[str, str]
-    """SHA-256 in hexadecimal."""
-
-    @classmethod
-    def of(cls, paths: Mapping[str, Path]) -> Self:
-        """The artifacts in these files, by logical id."""
-        return cls(paths, {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()})
-
-    def key(self, logical_id: str) -> str:
-        """The zip file's key in the bucket; it contains the digest, so that a key never changes its content."""
-        return f"{logical_id}-{self.digests[logical_id]}.zip"
-
-    def sha256(self, logical_id: str) -> str:
-        """The digest in base64, as Lambda's API returns it."""
-        return base64.b64encode(bytes.fromhex(self.digests[logical_id])).decode()
-
-
 def build_artifacts(folder: Path) -> Artifacts:
     """Build all zip files in the folder; raises `infra.stack.commands.CommandFailed`."""
     return Artifacts.of(package.write_archives(folder))
 
 
-def deploy(artifacts: Artifacts, settings: Mapping[str, str], report: Report) -> None:
-    """Deploy the template with these artifacts and settings, and check that the API answers.
+def deploy(stack: Profile, artifacts: Artifacts, report: Report) -> None:
+    """Deploy template.yaml with these artifacts and the stack's settings, and check that the API answers.
 
-    If only code of functions or layers has changed, only that is updated; otherwise the stack is deleted and created
-    again. Raises `DeploymentFailed` or `cloud.ERRORS`.
+    If nothing but code and configuration of functions, or code of layers, differs, only that is updated; otherwise the
+    stack is deleted and created again. Raises `DeploymentFailed` or `cloud.ERRORS`.
     """
-    places = {name: f"s3://{BUCKET}/{artifacts.key(name)}" for name in artifacts.paths}
-    copy = deployed_template.copy_with(places, settings)
+    _deploy(stack, package.template_with(_places(artifacts)), artifacts, report)
+
+
+def restore(stack: Profile, report: Report) -> None:
+    """Deploy the last deployment if LocalStack has lost it; today's code has no effect. Raises as `deploy`."""
+    last = deployment.load(stack)
+    if last is not None and _deployed_fingerprint() is None:
+        report(f"Deploying again what was deployed at {last.at:%Y-%m-%d %H:%M:%S} UTC…")
+        _deploy(stack, last.template, last.artifacts(stack), report, at=last.at)
+
+
+def is_deployed() -> bool:
+    """Whether LocalStack has a stack whose creation was completed; raises `cloud.ERRORS` if it does not answer."""
+    return bool(_deployed_fingerprint())
+
+
+def _places(artifacts: Artifacts) -> dict[str, str]:
+    return {name: f"s3://{BUCKET}/{artifacts.key(name)}" for name in artifacts.paths}
+
+
+def _deploy(
+    stack: Profile, template: Mapping[str, Any], artifacts: Artifacts, report: Report, at: datetime | None = None
+) -> None:
+    settings = env_file.for_functions(env_file.read(stack))
+    copy = deployed_template.copy_of(template, settings)
     parameters = deployed_template.parameters(copy, settings)
     fingerprint = _fingerprint(copy, parameters, artifacts)
-    deployed = _deployed_fingerprint()
+    last, deployed = deployment.load(stack), _deployed_fingerprint()
     _upload(artifacts)
-    if deployed == fingerprint:
-        layers, functions = _update_layers(artifacts), _update_code(artifacts)
-        for kind, changed in (("Layers", layers), ("Code", functions)):
-            if changed:
-                report(f"{kind} updated: {', '.join(changed)}")
-        if not layers and not functions:
-            report("Nothing has changed")
+    if last is not None and deployed == fingerprint and _can_be_updated(last):
+        layers = _update(copy, artifacts, last, report)
     else:
         if deployed is not None:
-            report("More than code has changed: deleting the stack…")
+            report("More than functions and layers has changed: deleting the stack…")
             _delete()
         _create(copy, parameters, fingerprint, report)
+        layers = {
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
+            for each in _resources()
+            if each["ResourceType"] == "AWS::Lambda::LayerVersion"
+        }
+        layers = {name: next(arn for key, arn in layers.items() if key.startswith(name)) for name in _ids(copy, LAYER)}
+        last = None
     _check_api()
+    if last is None or last.digests != artifacts.digests:
+        deployment.store(
+            stack,
+            Deployment(
+                at=at or datetime.now(UTC),
+                template=template,
+                digests=artifacts.digests,
+                layers=layers,
+                observed=Observed.read(),
+            ),
+            artifacts,
+        )
 
 
 def _fingerprint(copy: Mapping[str, Any], parameters: object, artifacts: Artifacts) -> str:
@@ -97,14 +118,22 @@ def _fingerprint(copy: Mapping[str, Any], parameters: object, artifacts: Artifac
 
 def _deployed_fingerprint() -> str | None:
     """The fingerprint of the deployed stack; empty if its creation was not completed, None if there is no stack."""
+    formation = cloud.client("cloudformation")
     try:
-        [stack] = cloud.client("cloudformation").describe_stacks(StackName=cloud.STACK)["Stacks"]
-    except cloud.ERRORS:
+        [stack] = formation.describe_stacks(StackName=cloud.STACK)["Stacks"]
+    except formation.exceptions.ClientError:
         return None
     if stack["StackStatus"] == "DELETE_COMPLETE":
         return None
     tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
     return tags.get(_TAG, "") if stack["StackStatus"] == "CREATE_COMPLETE" else ""
+
+
+def _can_be_updated(last: Deployment) -> bool:
+    """Whether only existing functions differ from the deployment: nothing else is updated in place."""
+    observed = Observed.read()
+    in_both = last.observed.functions.keys() & observed.functions.keys()
+    return last.observed.differences(observed).keys() <= in_both
 
 
 def _upload(artifacts: Artifacts) -> None:
@@ -121,65 +150,67 @@ def _upload(artifacts: Artifacts) -> None:
             s3.put_object(Bucket=BUCKET, Key=artifacts.key(name), Body=path.read_bytes())
 
 
-def _update_code(artifacts: Artifacts) -> list[str]:
-    """Update the code of each function that has changed; the names of those functions."""
-    lambdas = cloud.client("lambda")
-    deployed = {
-        each["FunctionName"]: each["CodeSha256"]
-        for page in lambdas.get_paginator("list_functions").paginate()
-        for each in page["Functions"]
-    }
-    names = _names_of_functions()
-    changed = [
-        each
-        for each in template_map.functions()
-        if deployed[names[each.logical_id]] != artifacts.sha256(each.logical_id)
-    ]
-    for each in changed:
-        lambdas.update_function_code(
-            FunctionName=names[each.logical_id], S3Bucket=BUCKET, S3Key=artifacts.key(each.logical_id)
-        )
-    _wait_for_updates([names[each.logical_id] for each in changed])
-    return [each.name for each in changed]
+def _update(copy: Mapping[str, Any], artifacts: Artifacts, last: Deployment, report: Report) -> dict[str, str]:
+    """Publish layers that have changed, and update each function that differs from what is wanted; the layers' ARNs."""
+    changed = [name for name in last.layers if last.digests[name] != artifacts.digests[name]]
+    layers = {**last.layers, **{name: _publish(copy, name, artifacts) for name in changed}}
+    observed = Observed.read().functions
+    names = {each.logical_id: each.name for each in template_map.functions()}
+    codes, mended, outdated = [], [], {}
+    for logical_id in _ids(copy, FUNCTION):
+        name, place = cloud.function_name(logical_id), names.get(logical_id, logical_id)
+        arns = [layers[each["Ref"]] for each in copy["Resources"][logical_id]["Properties"]["Layers"]]
+        wanted = {**last.observed.functions[name], CODE: artifacts.sha256(logical_id), "Layers": arns}
+        differing = {part for part, value in wanted.items() if observed[name][part] != value}
+        if differing:
+            outdated[logical_id] = {part: value for part, value in wanted.items() if part in differing}
+        if wanted[CODE] != last.observed.functions[name][CODE]:
+            codes.append(place)
+        if by_hand := sorted(part for part in differing if observed[name][part] != last.observed.functions[name][part]):
+            mended.append(f"{place} ({', '.join(by_hand)})")
+    with ThreadPoolExecutor(_UPDATES) as threads:
+        list(threads.map(lambda logical_id: _update_function(logical_id, outdated[logical_id], artifacts), outdated))
+    for what, which in (
+        ("Layers updated", [name.removesuffix("Layer").lower() for name in changed]),
+        ("Code updated", codes),
+        ("Differed from the deployment, and was mended", mended),
+    ):
+        if which:
+            report(f"{what}: {', '.join(which)}")
+    if not outdated and not changed:
+        report("Nothing differs")
+    return layers
 
 
-def _update_layers(artifacts: Artifacts) -> list[str]:
-    """Publish each layer that has changed and attach it to the functions that list it; the folders of those layers."""
-    lambdas = cloud.client("lambda")
-    newest: dict[str, str] = {}
-    changed = []
-    for logical_id, folder in template_map.layer_folders().items():
-        [latest] = lambdas.list_layer_versions(LayerName=logical_id, MaxItems=1)["LayerVersions"]
-        content = lambdas.get_layer_version(LayerName=logical_id, VersionNumber=latest["Version"])["Content"]
-        if content["CodeSha256"] != artifacts.sha256(logical_id):
-            place = {"S3Bucket": BUCKET, "S3Key": artifacts.key(logical_id)}
-            latest = lambdas.publish_layer_version(
-                LayerName=logical_id, Content=place, CompatibleRuntimes=latest["CompatibleRuntimes"]
-            )
-            changed.append(folder)
-        newest[folder] = latest["LayerVersionArn"]
-    names = _names_of_functions()
-    affected = [each for each in template_map.functions() if set(each.layers) & set(changed)]
-    for each in affected:
-        lambdas.update_function_configuration(
-            FunctionName=names[each.logical_id], Layers=[newest[folder] for folder in each.layers]
-        )
-    _wait_for_updates([names[each.logical_id] for each in affected])
-    return changed
+def _publish(copy: Mapping[str, Any], layer: str, artifacts: Artifacts) -> str:
+    """Publish a version of a layer; its ARN."""
+    arn: str = cloud.client("lambda").publish_layer_version(
+        LayerName=layer,
+        Content={"S3Bucket": BUCKET, "S3Key": artifacts.key(layer)},
+        CompatibleRuntimes=copy["Resources"][layer]["Properties"]["CompatibleRuntimes"],
+    )["LayerVersionArn"]
+    return arn
 
 
-def _wait_for_updates(names: Collection[str]) -> None:
+def _update_function(logical_id: str, wanted: Mapping[str, Any], artifacts: Artifacts) -> None:
+    """Give a function these parts of its configuration, and its code if that is one of them."""
+    lambdas, name = cloud.client("lambda"), cloud.function_name(logical_id)
+    if configuration := {part: value for part, value in wanted.items() if part != CODE}:
+        lambdas.update_function_configuration(FunctionName=name, **configuration)
+        wait_for_update(name)
+    if CODE in wanted:
+        lambdas.update_function_code(FunctionName=name, S3Bucket=BUCKET, S3Key=artifacts.key(logical_id))
+        wait_for_update(name)
+
+
+def wait_for_update(name: str) -> None:
+    """Wait until LocalStack has applied the last update of a function."""
     waiter = cloud.client("lambda").get_waiter("function_updated_v2")
-    for name in names:
-        waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+    waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
 
 
-def _names_of_functions() -> dict[str, str]:
-    return {
-        each["LogicalResourceId"]: each["PhysicalResourceId"]
-        for each in _resources()
-        if each["ResourceType"] == "AWS::Lambda::Function"
-    }
+def _ids(copy: Mapping[str, Any], kind: str) -> Iterable[str]:
+    return [name for name, resource in copy["Resources"].items() if resource["Type"] == kind]
 
 
 def _create(copy: Mapping[str, Any], parameters: list[dict[str, str]], fingerprint: str, report: Report) -> None:
@@ -196,7 +227,6 @@ def _create(copy: Mapping[str, Any], parameters: list[dict[str, str]], fingerpri
 
 
 def _delete() -> None:
-    cloud.clear_names()
     cloud.client("cloudformation").delete_stack(StackName=cloud.STACK)
     _wait("DELETE_COMPLETE", lambda _: None)
 

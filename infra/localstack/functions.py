@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from botocore.exceptions import EndpointConnectionError
 
 from infra.environments.invocation import InvocationFailed, TimedOut
 from infra.localstack import cloud
@@ -24,19 +25,14 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def invoke(function: Function, event: Mapping[str, Any]) -> Outcome:
     """Invoke a function and wait for its answer; raises `cloud.NotDeployed` or `cloud.ERRORS`."""
-    payload = msgspec.json.encode(event)
+    lambdas = cloud.client("lambda")
     try:
-        answer = _invoke(function, payload)
-    except cloud.client("lambda").exceptions.ResourceNotFoundException:  # it was deployed again under another name
-        cloud.clear_names()
-        answer = _invoke(function, payload)
+        answer = lambdas.invoke(
+            FunctionName=cloud.function_name(function.logical_id), LogType="Tail", Payload=msgspec.json.encode(event)
+        )
+    except (EndpointConnectionError, lambdas.exceptions.ResourceNotFoundException) as error:
+        raise cloud.NotDeployed(f"Photogram is not deployed in LocalStack ({error}). Run: make localstack") from error
     return _outcome(answer)
-
-
-def _invoke(function: Function, payload: bytes) -> dict[str, Any]:
-    name = cloud.function_name(function.logical_id)
-    answer: dict[str, Any] = cloud.client("lambda").invoke(FunctionName=name, LogType="Tail", Payload=payload)
-    return answer
 
 
 def _outcome(answer: Mapping[str, Any]) -> Outcome:

@@ -159,7 +159,19 @@ def restart(profile: Profile) -> None:
     started = supervision.running(supervisord) if supervisord else set()
     if programs.API not in started:
         raise StackFailed(f"The stack does not run. Start it with: {profile.start_command}")
-    up(profile, "localstack" if started & set(programs.LOCALSTACK) else "hosts", replaces_hosts=True)
+    scope: Scope = "localstack" if started & set(programs.LOCALSTACK) else "hosts"
+    up(profile, scope, reloads=reloads(profile), replaces_hosts=True)
+
+
+def reloads(profile: Profile) -> bool:
+    """Whether the running hosts restart themselves when the code changes, as `make dev` starts them."""
+    supervisord = supervision.connect(profile)
+    if supervisord is None or programs.API not in supervision.running(supervisord):
+        return False
+    try:
+        return programs.RELOAD in psutil.Process(supervisord.getProcessInfo(programs.API)["pid"]).cmdline()
+    except psutil.Error:  # it is being started
+        return False
 
 
 def down(profile: Profile) -> None:

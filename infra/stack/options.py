@@ -50,6 +50,7 @@ _STACK: Final = (
     Option("PHOTOGRAM_HEAVY", "3"),
     Option("PHOTOGRAM_UPLOADS", "32"),
     Option("PHOTOGRAM_CONNECTIONS", "512"),
+    Option("PHOTOGRAM_LAMBDAS", ""),
     Option("PHOTOGRAM_LOG_DAYS", "30"),
     Option("PHOTOGRAM_EVENTS", ""),
     Option("PHOTOGRAM_EVENTS_KB", "1024"),

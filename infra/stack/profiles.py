@@ -55,7 +55,7 @@ class Tls(msgspec.Struct, frozen=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One stack: its name, its state folder, its ports and its number of HTTP hosts."""
 
-    name: str
+    name: Name
     state: Path
     ports: Ports
     readers: int
@@ -68,6 +68,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """How many uploads nginx receives at the same time; each may take 110 MB of the disk meanwhile."""
     connections: int
     """How many requests and live connections one address may have at the same time."""
+    lambdas: int | None
+    """How many environments LocalStack may keep, over all functions; None: as many as fit into half of the memory."""
     log_days: int
     """After how many days a line of a log is removed."""
     address: str
@@ -161,6 +163,7 @@ def profile(name: Name) -> Profile:
         heavy=number("PHOTOGRAM_HEAVY"),
         uploads=number("PHOTOGRAM_UPLOADS"),
         connections=number("PHOTOGRAM_CONNECTIONS"),
+        lambdas=number("PHOTOGRAM_LAMBDAS") or None,
         log_days=number("PHOTOGRAM_LOG_DAYS"),
         events=number("PHOTOGRAM_EVENTS") if option("PHOTOGRAM_EVENTS") else 0 if tls else 20,
         event_kilobytes=number("PHOTOGRAM_EVENTS_KB"),

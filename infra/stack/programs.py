@@ -18,6 +18,8 @@ API = "api"
 TRIGGERS = "triggers"
 """The host that stops while LocalStack runs: its rules and the invoker call the functions instead."""
 HOSTS = (API, TRIGGERS)
+RELOAD = "--reload"
+"""The option with which hosts restart themselves when the code changes."""
 LOGS = "logs"
 """The program that ends logs after their time."""
 LOCALSTACK = ("localstack", "invoker")
@@ -133,7 +135,7 @@ def _without_locked_memory() -> list[str]:
 def hosts(profile: Profile, settings: Mapping[str, str], *, reloads: bool = False) -> list[Program]:
     """The function hosts, and what ends their logs; with `reloads`, hosts restart themselves when the code changes."""
     python, code = sys.executable, "" if reloads else code_fingerprint()
-    reload = ["--reload"] if reloads else []
+    reload = [RELOAD] if reloads else []
     variables = {
         **for_functions(settings),
         "PYTHONUNBUFFERED": "1",
@@ -215,16 +217,25 @@ def localstack(profile: Profile, settings: Mapping[str, str]) -> list[Program]:
                 "SKIP_SSL_CERT_DOWNLOAD": "1",
                 "DISABLE_EVENTS": "1",  # no telemetry
                 "LS_LOG": "warning",
+                "IN_MEMORY_CLIENT": "1",  # its services call each other without HTTP
                 "DNS_ADDRESS": "0",  # no DNS server
-                "FS_ROOT": str(folder),
+                "FILESYSTEM_ROOT": str(folder),
+                "OVERRIDE_IN_DOCKER": "0",  # in a container, it would use other folders
+                "PHOTOGRAM_STATE": str(profile.state.parent),
+                "PHOTOGRAM_PYTHON": sys.executable,
+                "PHOTOGRAM_PROFILE": profile.name,
                 "TMPDIR": str(folder / "tmp"),
-                "PYTHONPATH": str(venvs.executor()),
+                "PYTHONPATH": f"{venvs.executor()}:{CLONE}",
                 "LAMBDA_RUNTIME_EXECUTOR": "process",
                 "LAMBDA_DISABLE_AWS_ENDPOINT_URL": "1",  # the functions' settings name MinIO as S3
                 "PROCESS_EXECUTOR_RUNTIMES": f"python3.13={venvs.RUNTIME.python}",
                 "PROCESS_EXECUTOR_STATE": str(folder / "executor"),
+                "PROCESS_EXECUTOR_ENVIRONMENTS": str(profile.lambdas or ""),
             },
             stop_signal="KILL",  # it stores nothing, and stopping it with TERM takes minutes
+            fingerprint=fingerprints.of_files(
+                [CLONE / "infra" / "localstack" / name for name in ("start.py", "shortcuts.py")], below=CLONE
+            ),
         ),
         Program(
             name="invoker",
@@ -238,8 +249,8 @@ def localstack(profile: Profile, settings: Mapping[str, str]) -> list[Program]:
 
 def guard(profile: Profile, scope: str, *, reloads: bool) -> Program:
     """What starts the stack again, in the same scope, when its supervisord has died."""
-    verb = ["infra.localstack", "up"] if scope == "localstack" else ["infra.stack", "up"]
-    options = [*(["--only", "stores"] if scope == "stores" else []), *(["--reload"] if reloads else [])]
+    verb = ["infra.localstack", "start"] if scope == "localstack" else ["infra.stack", "up"]
+    options = [*(["--only", "stores"] if scope == "stores" else []), *([RELOAD] if reloads else [])]
     return Program(
         name="guard",
         command=[

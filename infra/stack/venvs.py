@@ -85,5 +85,15 @@ def install_executor() -> None:
         target.rename(executor())
 
 
+def write_executor_wheel(folder: Path) -> Path:
+    """Build the process executor's wheel in the folder, in which it replaces others; raises `CommandFailed`."""
+    for older in folder.glob("localstack_process_executor-*.whl"):
+        older.unlink()
+    options = ["--quiet", "--wheel", "--python", sys.executable, "--out-dir", str(folder)]
+    run([_uv(), "build", *options, str(_EXECUTOR)])
+    [wheel] = folder.glob("localstack_process_executor-*.whl")
+    return wheel
+
+
 def _uv() -> str:
     return str(Path(sys.executable).with_name("uv"))

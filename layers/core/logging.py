@@ -12,6 +12,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
+from layers.core import trace
 from layers.core.settings import settings
 
 _SERVICE: Final = "photogram"
@@ -28,6 +29,8 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
     service: str = _SERVICE
     function: str
     request_id: str
+    function_request_id: str | None
+    """Lambda's id of the invocation, under Powertools' name."""
     trace_id: str
     method: str
     path: str
@@ -43,6 +46,8 @@ class _LineFormatter(LambdaPowertoolsFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record; a record with an exception is formatted by Powertools, with its stack."""
+        if (request_id := trace.function_request_id.get()) is not None:
+            record.function_request_id = request_id
         if record.exc_info:
             return super().format(record)
         line: dict[str, Any] = {

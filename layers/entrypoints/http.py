@@ -100,8 +100,9 @@ def make_handler(handler: Handler, signature: Signature, exchange_type: type[Exc
     name = function_name(handler)
 
     @functools.wraps(handler)
-    def answer(event: Mapping[str, Any], context: object) -> Reply:  # noqa: ARG001 (Lambda's form)
-        return run_exchange(name, exchange_type(Request(event)), handler, signature)
+    def answer(event: Mapping[str, Any], context: object) -> Reply:
+        with trace.invocation(context):
+            return run_exchange(name, exchange_type(Request(event)), handler, signature)
 
     answer.__dict__["signature"] = signature  # for the description of the API
     return answer
@@ -136,6 +137,7 @@ def _record(name: str, exchange: Exchange, reply: Reply, seconds: float, route: 
         timestamp=format_timestamp(time.time()),
         function=name,
         request_id=request.trace_id,
+        function_request_id=trace.function_request_id.get(),
         trace_id=request.trace_id,
         method=request.method,
         path=request.path,

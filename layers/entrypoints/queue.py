@@ -36,9 +36,10 @@ def on_message[Body](
         name = function_name(handler)
 
         @functools.wraps(handler)
-        def deliver(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001 (Lambda's form)
+        def deliver(event: Mapping[str, Any], context: object) -> None:
             show = functools.partial(_log_withheld, name)
-            with connection.withhold(show) if event.get(WITHHOLD) else contextlib.nullcontext():
+            withholding = connection.withhold(show) if event.get(WITHHOLD) else contextlib.nullcontext()
+            with trace.invocation(context), withholding:
                 for message in read_messages(event):
                     _process(name, handler, give_up, kind, message)
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from layers.core import trace
 from layers.core.logging import function_name, logger
 
 
@@ -13,20 +14,21 @@ def on_schedule[Result](handler: Callable[[], Result]) -> Callable[[Mapping[str,
     name = function_name(handler)
 
     @functools.wraps(handler)
-    def run(event: Mapping[str, Any], context: object) -> Result:  # noqa: ARG001 (Lambda's form)
-        started = time.perf_counter()
-        outcome = "failed"
-        try:
-            result = handler()
-            outcome = str(result)
-            return result
-        finally:
-            logger().info(
-                "schedule",
-                function=name,
-                trace_id=event.get("id"),
-                outcome=outcome,
-                duration_ms=round((time.perf_counter() - started) * 1000, 2),
-            )
+    def run(event: Mapping[str, Any], context: object) -> Result:
+        with trace.invocation(context):
+            started = time.perf_counter()
+            outcome = "failed"
+            try:
+                result = handler()
+                outcome = str(result)
+                return result
+            finally:
+                logger().info(
+                    "schedule",
+                    function=name,
+                    trace_id=event.get("id"),
+                    outcome=outcome,
+                    duration_ms=round((time.perf_counter() - started) * 1000, 2),
+                )
 
     return run

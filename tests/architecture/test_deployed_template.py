@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from infra import template_map
+from infra import package, template_map
 from infra.localstack import deployed_template
 from infra.template_map import TEMPLATE
 from layers.core.settings import SECRETS, Settings
@@ -18,7 +19,8 @@ PLACES = {
     name: f"s3://bucket/{name}.zip"
     for name in [*template_map.layer_folders(), *(each.logical_id for each in template_map.functions())]
 }
-COPY = deployed_template.copy_with(PLACES, SETTINGS)
+COPY = deployed_template.copy_of(package.template_with(PLACES), SETTINGS)
+FUNCTIONS = template_map.functions()
 UNSUPPORTED = {
     name
     for name, each in ORIGINAL["Resources"].items()
@@ -46,6 +48,7 @@ def _differences(original: object, copy: object, path: tuple[str, ...] = ()) -> 
 def _expected() -> set[tuple[str, ...]]:
     paths: set[tuple[str, ...]] = {("Globals", "Function", "Environment", "Variables", name) for name in OF_STORES}
     paths.add(("Parameters", "Architecture", "AllowedValues"))
+    paths |= {("Resources", "Api"), ("Outputs", "ApiUrl", "Value", "Fn::Sub")}
     for name, resource in ORIGINAL["Resources"].items():
         place = ("Resources", name)
         if name in UNSUPPORTED:
@@ -54,15 +57,16 @@ def _expected() -> set[tuple[str, ...]]:
             paths |= {(*place, "Metadata", "BuildMethod"), (*place, "Properties", "ContentUri")}
         elif resource["Type"] == "AWS::Serverless::Function":
             paths |= {(*place, "Metadata", "BuildMethod"), (*place, "Metadata", "ContextPath")}
-            paths.add((*place, "Properties", "CodeUri"))
-            events = resource["Properties"].get("Events", {})
-            paths |= {(*place, "Properties", "Events", key) for key, event in events.items() if event["Type"] == "MQ"}
+            paths |= {(*place, "Properties", "CodeUri"), (*place, "Properties", "FunctionName")}
+            events = [(*place, "Properties", "Events", key) for key in resource["Properties"].get("Events", {})]
+            paths |= {event for event in events if _at(ORIGINAL, event)["Type"] == "MQ"}
+            paths |= {(*event, "Properties", "RestApiId") for event in events if _at(ORIGINAL, event)["Type"] == "Api"}
     return paths
 
 
-def test_only_what_is_unsupported_and_the_addresses_of_stores_differ() -> None:
+def test_only_what_is_unsupported_and_the_addresses_of_stores_differ_and_only_names_are_added() -> None:
     differences = _differences(ORIGINAL, COPY)
-    references = {place for place in differences if "Fn::Sub" in place}
+    references = {place for place in differences if "Fn::Sub" in place and place[0] == "Resources"}
 
     assert differences - references == _expected()
     assert len(UNSUPPORTED) > 5
@@ -78,7 +82,7 @@ def test_functions_get_passwords_in_variables() -> None:
     assert "SecretArn" not in json.dumps(COPY["Globals"])
 
 
-def _at(template: Any, place: list[str]) -> Any:
+def _at(template: Any, place: Sequence[str]) -> Any:
     for name in place:
         template = template[int(name) if isinstance(template, list) else name]
     return template
@@ -105,3 +109,13 @@ def test_each_setting_of_the_stack_becomes_a_parameter() -> None:
     assert {each["Ref"] for each in variables if isinstance(each, dict) and "Ref" in each} <= set(given)
     assert {name for name, each in ORIGINAL["Parameters"].items() if "Default" not in each} <= set(given)
     assert given["S3Bucket"] == given["AllowedOrigins"] == "http://127.0.0.1:1"
+
+
+def test_functions_and_api_have_the_same_names_in_each_deployment() -> None:
+    names = {
+        each.logical_id: _at(COPY, ["Resources", each.logical_id, "Properties", "FunctionName"]) for each in FUNCTIONS
+    }
+
+    assert names == {logical_id: f"photogram-{logical_id}" for logical_id in names}
+    assert _at(COPY, ["Resources", "Api", "Properties", "Tags"]) == {"_custom_id_": "photogram"}
+    assert "${Api}" in _at(COPY, ["Outputs", "ApiUrl", "Value", "Fn::Sub"])

@@ -1,34 +1,26 @@
 """Commands for developers with deployed functions: invoke, read the log, change the code, deploy again."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from infra import template_map
 from infra.localstack import cloud, deploy, functions
+from infra.localstack.deployment import Artifacts
 from infra.stack import env_file
 from infra.stack.profiles import profile
 from layers.core.settings import SECRETS
-from tests.support.hosts import copy_of_the_code
 from tests.support.http import api
 from tests.support.stack import ROOT
-from tests.support.waiting import until
 
-ANSWERING = """
-def handler(event, context):
-    return {{"statusCode": 200, "body": '{{"status": "{}"}}'}}
-"""
+STACK = profile("test")
 HEALTH = template_map.function("health/get_health")
 
 
@@ -36,39 +28,6 @@ def _run(*arguments: str, seconds: float = 30) -> subprocess.CompletedProcess[st
     return subprocess.run(
         [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
     )
-
-
-@pytest.fixture
-def edited(tmp_path: Path) -> Iterator[Path]:
-    """The health function's file in a copy of the code that is being watched; at the end the deployment is restored."""
-    clone = copy_of_the_code(tmp_path)
-    names = {"FunctionName": cloud.function_name(HEALTH.logical_id)}
-    deployed = deploy.build_artifacts(tmp_path / "artifacts")
-    watching = subprocess.Popen(
-        [sys.executable, "-m", "infra.localstack.watch"],
-        cwd=clone,
-        env={**os.environ, "PYTHONPATH": str(clone)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert watching.stdout
-        assert "Watching" in watching.stdout.readline()
-        yield clone / "functions/health/get_health.py"
-    finally:
-        watching.kill()
-        watching.communicate()
-        cloud.client("lambda").update_function_code(
-            **names, S3Bucket=deploy.BUCKET, S3Key=deployed.key(HEALTH.logical_id)
-        )
-
-
-def _health() -> Any:
-    return httpx.get(f"{api()}/api/health", timeout=30).json()
-
-
-def _has_status(status: str) -> bool:
-    return bool(_health()["status"] == status)
 
 
 def test_a_function_is_invoked_by_name_with_its_sample_event() -> None:
@@ -79,6 +38,12 @@ def test_a_function_is_invoked_by_name_with_its_sample_event() -> None:
     assert done.stderr.startswith("START   health/get_health in LocalStack")
     assert '"function":"get_health"' in done.stderr
     assert re.search(r"REPORT  duration [\d.]+ ms; (warm|cold, .+ to import); memory [1-9]\d* MB of", done.stderr)
+
+
+def test_its_log_lines_carry_the_id_of_the_invocation() -> None:
+    start, line, *_ = functions.invoke(HEALTH, _event()).log.splitlines()
+
+    assert json.loads(line)["function_request_id"] == start.split()[2]
 
 
 def test_its_log_is_followed_by_name() -> None:
@@ -98,14 +63,6 @@ def test_its_log_is_followed_by_name() -> None:
     finally:
         following.kill()
         following.communicate()
-
-
-def test_a_changed_function_runs_without_a_deployment(edited: Path) -> None:
-    assert _health()["status"] == "ok"
-    for status in ("first", "second", "third"):
-        edited.write_text(ANSWERING.format(status))
-
-        until(partial(_has_status, status), seconds=10)
 
 
 def test_a_function_cannot_import_a_layer_that_it_does_not_declare(tmp_path: Path) -> None:
@@ -135,34 +92,32 @@ def test_a_function_cannot_import_a_layer_that_it_does_not_declare(tmp_path: Pat
 
 
 def test_a_second_deployment_changes_nothing_and_one_of_changed_code_only_that_function(tmp_path: Path) -> None:
-    settings = env_file.for_functions(env_file.read(profile("test")))
     artifacts = deploy.build_artifacts(tmp_path)
     reports: list[str] = []
-    deploy.deploy(artifacts, settings, reports.append)
-    assert reports == ["Nothing has changed"]
+    deploy.deploy(STACK, artifacts, reports.append)
+    assert reports == ["Nothing differs"]
 
     archive = artifacts.paths[HEALTH.logical_id]
     with zipfile.ZipFile(archive, "a") as appended:
         appended.writestr("note.txt", "changed code")
-    changed = deploy.Artifacts.of(artifacts.paths)
-    deploy.deploy(changed, settings, reports.append)
+    changed = Artifacts.of(artifacts.paths)
+    deploy.deploy(STACK, changed, reports.append)
     assert reports[1:] == ["Code updated: health/get_health"]
     assert functions.invoke(HEALTH, {**_event()}).error is None
 
-    deploy.deploy(artifacts, settings, reports.append)
+    deploy.deploy(STACK, artifacts, reports.append)
     assert reports[2:] == ["Code updated: health/get_health"]
 
 
 def test_a_changed_layer_is_attached_to_the_functions_that_declare_it(tmp_path: Path) -> None:
-    settings = env_file.for_functions(env_file.read(profile("test")))
     artifacts = deploy.build_artifacts(tmp_path)
     reports: list[str] = []
     before = _layers("health/get_detailed"), _layers("images/resize_photo")
     with zipfile.ZipFile(artifacts.paths["RabbitmqLayer"], "a") as appended:
         appended.writestr("python/note.txt", "changed layer")
-    deploy.deploy(deploy.Artifacts.of(artifacts.paths), settings, reports.append)
+    deploy.deploy(STACK, Artifacts.of(artifacts.paths), reports.append)
     after = _layers("health/get_detailed"), _layers("images/resize_photo")
-    deploy.deploy(artifacts, settings, reports.append)
+    deploy.deploy(STACK, artifacts, reports.append)
 
     assert reports == ["Layers updated: rabbitmq"] * 2
     assert after[0] == before[0]
@@ -191,4 +146,4 @@ def test_a_function_has_only_its_declared_variables() -> None:
 
     of_stores = {name.upper() for name in SECRETS} | {"S3_ENDPOINT_URL", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"}
     assert set(variables) == {name for name in declared if not name.endswith("_ARN")} | of_stores
-    assert variables["DATABASE_URL"] == env_file.read(profile("test"))["DATABASE_URL"]
+    assert variables["DATABASE_URL"] == env_file.read(STACK)["DATABASE_URL"]

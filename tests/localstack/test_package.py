@@ -1,5 +1,6 @@
 """The zip files and the template of `make package`, and the package of the process executor."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra import package, template_map
+from infra.stack import venvs
 from tests.support.stack import ROOT
 
 ELF_AARCH64 = 183
@@ -56,19 +58,43 @@ def test_a_layer_that_is_built_again_has_the_same_bytes(
     shutil.rmtree(tmp_path)
 
 
-def test_the_wheel_of_the_process_executor_contains_its_licence_and_its_entry_point(tmp_path: Path) -> None:
-    uv = str(Path(sys.executable).with_name("uv"))
+def test_the_wheel_of_the_process_executor_contains_its_code_its_licence_and_its_entry_point(built: Path) -> None:
     source = ROOT / "infra/localstack/process_executor"
-    command = [uv, "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", str(tmp_path), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
-    [wheel] = tmp_path.glob("*.whl")
+    [wheel] = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         files = {name.rpartition(".dist-info/")[2]: archive.read(name).decode() for name in archive.namelist()}
+    modules = {path.relative_to(source).as_posix() for path in (source / "localstack_process_executor").rglob("*.py")}
+    assert modules <= set(files)
     assert files["licenses/LICENSE"] == (source / "LICENSE").read_text()
     assert "License-Expression: Apache-2.0" in files["METADATA"]
     assert "localstack.lambda.runtime_executor" in files["entry_points.txt"]
+    assert not [name for name in files if name.startswith(("infra", "layers", "functions", "tests"))]
+
+
+def test_the_wheel_that_is_built_again_has_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    [wheel] = built.glob("*.whl")
+
+    assert venvs.write_executor_wheel(tmp_path).read_bytes() == wheel.read_bytes()
+
+
+def test_localstack_finds_the_executor_of_the_wheel(built: Path, tmp_path: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    program = (
+        "from localstack.services.lambda_.invocation.runtime_executor import get_runtime_executor as find\n"
+        "print(find().__module__)"
+    )
+
+    found = subprocess.run(
+        [str(venvs.LOCALSTACK.python), "-c", program],
+        env={"PYTHONPATH": str(tmp_path), "LAMBDA_RUNTIME_EXECUTOR": "process", "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.strip() == "localstack_process_executor.executor", found.stderr
 
 
 @pytest.mark.parametrize("logical_id", template_map.layer_folders())

@@ -20,7 +20,7 @@ from localstack.services.lambda_.invocation.lambda_models import (
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
 from .environment import Environment, Result
-from .hot_reload import Fingerprint, digest, fingerprint
+from .hot_reload import Fingerprint, digest, fingerprint, settled_fingerprint
 from .layers import Layer, merge, prune
 from .pool import Pool, PoolExhausted
 from .reports import MAX_REQUEST_BYTES
@@ -175,7 +175,7 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack has 
         if self._environment:
             self._environment.retire()
         configuration = self.function_version.config
-        self._fingerprint = self._current_fingerprint()
+        self._fingerprint = settled_fingerprint(*self._hot_folders())
         configuration.code.prepare_for_execution()  # unpacks again if the temporary folder was cleaned
         function = Function(
             runtime=_settings().runtime(str(configuration.runtime)),
@@ -192,10 +192,12 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack has 
 
     def _current_fingerprint(self) -> Fingerprint:
         """The fingerprint of hot-reloaded folders; code from zip files never changes."""
+        return fingerprint(*self._hot_folders())
+
+    def _hot_folders(self) -> list[Path]:
         configuration = self.function_version.config
         codes = [configuration.code, *(layer.code for layer in configuration.layers)]
-        folders = [code.get_unzipped_code_location() for code in codes if code.is_hot_reloading()]
-        return fingerprint(*folders)
+        return [code.get_unzipped_code_location() for code in codes if code.is_hot_reloading()]
 
 
 def _variables(function_version: FunctionVersion, provided: dict[str, str]) -> dict[str, str]:
@@ -217,5 +219,6 @@ def _layer(code: S3Code | HotReloadingCode) -> Layer:
         return Path(code.get_unzipped_code_location())
 
     if code.is_hot_reloading():
-        return Layer(digest(fingerprint(code.get_unzipped_code_location())), unpack)
+        folder = code.get_unzipped_code_location()
+        return Layer(digest(fingerprint(folder)), unpack, str(folder))
     return Layer(code.code_sha256, unpack)

@@ -3,16 +3,29 @@
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 Fingerprint = frozenset[tuple[str, int, int]]
+_SETTLE_SECONDS = 0.03
 _CACHE = "__pycache__"  # not code; written by programs of the host that import it
 
 
 def fingerprint(*folders: Path) -> Fingerprint:
     """The files of the folders with their modification times and sizes; changes when a file changes."""
     return frozenset(file for folder in folders for file in _files(str(folder)))
+
+
+def settled_fingerprint(*folders: Path) -> Fingerprint:
+    """The fingerprint after a moment without a change: an editor empties a file before it writes it."""
+    before = fingerprint(*folders)
+    while before:
+        time.sleep(_SETTLE_SECONDS)
+        if (now := fingerprint(*folders)) == before:
+            break
+        before = now
+    return before
 
 
 def digest(fingerprint: Fingerprint) -> str:

@@ -6,19 +6,23 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _KEPT_SECONDS = 7 * 24 * 3600.0
+_HOT = "hot-"
+_HOT_SECONDS = 60.0  # an environment that runs an older version may still load modules
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A version of a layer: its identity (the hash of its zip file) and a function that returns its unpacked folder."""
+    """A version of a layer: its identity (the hash of its content) and a function that returns its unpacked folder."""
 
     identity: str
     unpack: Callable[[], Path]
+    folder: str = ""
+    """Of a hot-reloaded layer; its merged folders replace each other."""
 
 
 def merge(layers: Sequence[Layer], cache: Path) -> Path | None:
@@ -28,19 +32,33 @@ def merge(layers: Sequence[Layer], cache: Path) -> Path | None:
     """
     if not layers:
         return None
-    key = hashlib.sha256("\n".join(layer.identity for layer in layers).encode()).hexdigest()
-    merged = cache / key
-    if not merged.exists():
+    merged = cache / _hash(layer.identity for layer in layers)
+    if is_hot := any(layer.folder for layer in layers):
+        merged = cache / f"{_HOT}{_hash(layer.folder or layer.identity for layer in layers)}-{merged.name}"
+    is_new = not merged.exists()
+    if is_new:
         _build([layer.unpack() for layer in layers], merged)
-    os.utime(merged)  # mark it as used, for `prune`
+    os.utime(merged)  # mark it as used
+    if is_new and is_hot:
+        _remove_unused(cache.glob(f"{merged.name.rpartition('-')[0]}-*"), _HOT_SECONDS)
     return merged
 
 
 def prune(cache: Path) -> None:
-    """Remove merged folders that were not used for a week."""
-    for folder in cache.glob("*"):
-        if time.time() - folder.stat().st_mtime > _KEPT_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove merged folders that were not used for a week, and those of hot-reloaded layers."""
+    _remove_unused(cache.glob("*"), _KEPT_SECONDS)
+    _remove_unused(cache.glob(f"{_HOT}*"), 0)
+
+
+def _remove_unused(folders: Iterable[Path], seconds: float) -> None:
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):  # another thread has removed it
+            if time.time() - folder.stat().st_mtime > seconds:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hash(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _build(folders: Sequence[Path], merged: Path) -> None:

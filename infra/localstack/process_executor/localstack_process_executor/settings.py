@@ -2,13 +2,16 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from .sandbox import Runtime, RuntimeUnusable
 
-_DEFAULT_ENVIRONMENTS = 24
+_FEWEST_ENVIRONMENTS = 8
+_BYTES_OF_ENVIRONMENT = 64 * 1024 * 1024  # measured: 52 MB with drivers of three stores
+_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Settings:
         state = f"{tempfile.gettempdir()}/localstack-process-executor-{os.getuid()}"
         return cls(
             runtimes=_pairs(os.environ.get("PROCESS_EXECUTOR_RUNTIMES", "")),
-            environments=int(os.environ.get("PROCESS_EXECUTOR_ENVIRONMENTS") or _DEFAULT_ENVIRONMENTS),
+            environments=int(os.environ.get("PROCESS_EXECUTOR_ENVIRONMENTS") or environments_that_fit(memory_bytes())),
             state=Path(os.environ.get("PROCESS_EXECUTOR_STATE") or state),
         )
 
@@ -38,6 +41,18 @@ class Settings:
                 f"{name}=/path/to/python, a Python with awslambdaric; separate several entries by commas."
             )
         return _inspect(program)
+
+
+def environments_that_fit(memory: int) -> int:
+    """How many environments fit into half of this number of bytes, at least 8."""
+    return max(_FEWEST_ENVIRONMENTS, memory // 2 // _BYTES_OF_ENVIRONMENT)
+
+
+def memory_bytes(limits: Sequence[Path] = _CGROUP_LIMITS) -> int:
+    """The memory of this machine, or the limit of this container, of which `limits` are the files."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    texts = [path.read_text().strip() for path in limits if path.is_file()]
+    return min([machine, *(int(text) for text in texts if text.isdecimal())])
 
 
 @cache

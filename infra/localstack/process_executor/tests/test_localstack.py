@@ -236,9 +236,7 @@ def test_hot_reload(functions: Functions, tmp_path: Path) -> None:
     functions.client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.05})
     assert functions.answer(name) == 1
     module.write_text("def handler(event, context): return 'changed'")
-    began = time.monotonic()
     assert functions.answer(name) == "changed"
-    assert time.monotonic() - began < 1
 
 
 def test_hot_reload_of_a_layer(functions: Functions, tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from localstack_process_executor.hot_reload import fingerprint
+from localstack_process_executor import hot_reload
+from localstack_process_executor.hot_reload import fingerprint, settled_fingerprint
 from localstack_process_executor.layers import Layer, merge, prune
 from localstack_process_executor.runtime_api import Answered, Event, Message, Ready, RuntimeApi
 from localstack_process_executor.sandbox import Runtime, RuntimeUnusable, Sandbox
-from localstack_process_executor.settings import Settings
+from localstack_process_executor.settings import Settings, environments_that_fit, memory_bytes
 
 
 def layer(folder: Path, name: str, files: dict[str, str]) -> Layer:
@@ -53,6 +54,24 @@ def test_layers_that_were_not_used_for_a_week_are_removed(tmp_path: Path) -> Non
     assert list((tmp_path / "cache").iterdir()) == [new]
 
 
+def test_older_versions_of_a_hot_reloaded_layer_are_removed_when_they_are_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+
+    def edited(version: str) -> Path:
+        layer(tmp_path, "one", {"a": version})
+        os.utime(folder, (0, 0))  # a layer may be older than its use
+        merged = merge([Layer(version, lambda: folder, str(folder))], tmp_path / "cache")
+        assert merged
+        return merged
+
+    unused = edited("1")
+    os.utime(unused, (0, 0))
+    used, newest = edited("2"), edited("3")
+    other = merge([layer(tmp_path, "other", {"a": "1"})], tmp_path / "cache")
+    assert set((tmp_path / "cache").iterdir()) == {used, newest, other}
+    assert (newest / "a").read_text() == "3"
+
+
 def test_several_threads_can_merge_the_same_layers(tmp_path: Path) -> None:
     one = layer(tmp_path, "one", {f"python/{n}.py": "1" for n in range(200)})
     merged: list[Path | None] = []
@@ -80,16 +99,45 @@ def test_a_change_of_code_is_detected(tmp_path: Path) -> None:
     assert len(fingerprint(tmp_path)) == 2
 
 
+def test_a_fingerprint_is_taken_after_the_last_of_quick_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "app.py"
+    module.write_text("")
+    edits = ["one", "two", "three"]
+    monkeypatch.setattr(hot_reload.time, "sleep", lambda _: edits and module.write_text(edits.pop(0)))
+    found = settled_fingerprint(tmp_path)
+    assert edits == []
+    assert found == fingerprint(tmp_path)
+    assert settled_fingerprint() == frozenset()
+
+
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROCESS_EXECUTOR_RUNTIMES", "python3.13=/a/python, python3.12=/b/python")
     monkeypatch.setenv("PROCESS_EXECUTOR_ENVIRONMENTS", "")
     settings = Settings.from_environment()
     assert settings.runtimes == {"python3.13": "/a/python", "python3.12": "/b/python"}
-    assert settings.environments == 24
+    assert settings.environments == environments_that_fit(memory_bytes())
     with pytest.raises(RuntimeUnusable, match=r"PROCESS_EXECUTOR_RUNTIMES .*python3.14=/path/to/python"):
         settings.runtime("python3.14")
     with pytest.raises(RuntimeUnusable, match="/a/python: No such file"):
         settings.runtime("python3.13")
+
+
+def test_the_default_number_of_environments_fits_into_half_of_the_memory() -> None:
+    gigabyte = 1024**3
+    assert environments_that_fit(24 * gigabyte) == 192
+    assert environments_that_fit(4 * gigabyte) == 32
+    assert environments_that_fit(gigabyte // 2) == 8
+
+
+def test_the_memory_is_that_of_the_machine_or_the_limit_of_its_container(tmp_path: Path) -> None:
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limited, unlimited, missing = (tmp_path / name for name in ("limited", "unlimited", "missing"))
+    limited.write_text("1000000\n")
+    unlimited.write_text("max\n")
+    assert memory_bytes([missing, unlimited]) == machine
+    assert memory_bytes([missing, limited]) == 1_000_000
 
 
 def test_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
