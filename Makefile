@@ -31,8 +31,8 @@ status: ## print the state of each program, the log of each that failed, and wha
 config: ## print every setting, its value and where it comes from; they are described in .env.example
 	@$(PYTHON) -m infra.stack.config
 
-clean: ## delete all data, after confirmation
-	@$(STACK) clean --profile $(PROFILE)
+clean: ## delete all data, after confirmation; YES=yes does not ask
+	@$(STACK) clean --profile $(PROFILE) $(if $(filter yes,$(YES)),--yes)
 
 service: ## let systemd start and supervise the stack
 	@$(PYTHON) -m infra.stack.service install

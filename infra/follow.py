@@ -5,6 +5,9 @@ python -m infra.follow posts/like_post [--host localstack] [--profile test]
 
 import argparse
 import contextlib
+import os
+import re
+import select
 import subprocess
 import sys
 import time
@@ -19,6 +22,9 @@ from infra.template_map import Function
 _PAST_SECONDS = 600
 """How far back the log from CloudWatch begins."""
 _PAUSE_SECONDS = 1
+_QUIET_SECONDS = 0.2
+_BYTES = 65_536
+_TIMESTAMP = re.compile(r'"timestamp":"([^"]+)"')
 _PAST_LINES = 1000
 """How many lines of each log file are searched before new ones are followed."""
 
@@ -52,13 +58,38 @@ def _read_files(function: Function, state: Path) -> Iterator[str]:
     name = function.name.rpartition("/")[2]
     logs = [str(path) for path in sorted((state / "logs").glob("*.log"))]
     command = ["tail", "-q", "-n", str(_PAST_LINES), "-F", *logs]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tail:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as tail:
+        assert tail.stdout  # noqa: S101 (for the type checker)
         try:
-            for line in tail.stdout or ():
-                if f'"function":"{name}"' in line:
-                    yield line.rstrip()
+            yield from in_order(tail.stdout.fileno(), f'"function":"{name}"')
         finally:
             tail.terminate()
+
+
+def in_order(file: int, text: str) -> Iterator[str]:
+    """The lines with this text that a file descriptor gives, until its end, in the order of their times.
+
+    Lines of several files arrive file by file. They are sorted when none has arrived for 0.2 s, and after 1 s at most.
+    """
+    rest, waiting, since = b"", list[str](), 0.0
+    while True:
+        has_more = bool(select.select([file], [], [], _QUIET_SECONDS if waiting else None)[0])
+        if has_more:
+            data = os.read(file, _BYTES)
+            *lines, rest = (rest + data).split(b"\n")
+            since = since if waiting else time.monotonic()
+            waiting += [line for each in lines if text in (line := each.decode(errors="replace"))]
+            if data and time.monotonic() < since + _PAUSE_SECONDS:
+                continue
+        yield from sorted(waiting, key=_time)
+        waiting.clear()
+        if has_more and not data:
+            return
+
+
+def _time(line: str) -> str:
+    found = _TIMESTAMP.search(line)
+    return found[1] if found else ""
 
 
 def _read_cloudwatch(function: Function) -> Iterator[str]:

@@ -21,7 +21,10 @@ wanted=$(sha256sum requirements.lock)
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
     started=$SECONDS
     echo "Python packages…"
-    [ -x .venv/bin/python ] || "$(python)" -m venv .venv
+    if [ ! -x .venv/bin/python ]; then
+        found=$(python) # on a line of its own, so that its failure ends this script
+        "$found" -m venv .venv
+    fi
     [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --require-hashes --no-deps \
         -r <(awk '/^uv==/ {on = 1} on {print} on && !/\\$/ {exit}' requirements.lock)
     VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip sync --quiet --require-hashes requirements.lock

@@ -237,7 +237,7 @@ def clean(profile: Profile, *, confirmed: bool) -> None:
         if not sys.stdin.isatty():
             raise StackFailed(
                 f"This deletes all data in {profile.state}, and there is no terminal to ask for confirmation. "
-                f"To delete them anyway: python -m infra.stack clean --profile {profile.name} --yes"
+                f"To delete them anyway: make clean PROFILE={profile.name} YES=yes"
             )
         if input(f"Delete all data in {profile.state}? [y/N] ").strip().lower() not in {"y", "yes"}:
             print("Nothing was deleted")
