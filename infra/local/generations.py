@@ -63,7 +63,8 @@ class Generations:
         self._prepare_next()
         while not self._is_stopping or self._processes():
             received = signal.sigtimedwait(self._signals, _CHECK_SECONDS)
-            if received:
+            # When this process was stopped and the time is over, CPython returns bytes that were never written.
+            if received and received.si_signo in self._signals:
                 self._receive(signal.Signals(received.si_signo), received.si_pid)
             self._remove_ended()
             self._replace_missing()
