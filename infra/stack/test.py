@@ -28,7 +28,7 @@ _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
 _FAILURES = ("failed", "error", "xfailed", "xpassed")
 _STACK = [sys.executable, "-m", "infra.stack"]
 _MIGRATE = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "--admin", "infra.migrate"]
-_PYTEST = [sys.executable, "-m", "pytest", "-rfEsxX"]
+_PYTEST = [sys.executable, "-m", "pytest", "-rfEsxX", "--durations=15", "--durations-min=5"]
 _LOCALSTACK = [sys.executable, "-m", "infra.localstack", "up", "--profile", "test"]
 _HISTORY = [sys.executable, "-m", "infra.stack.with_settings", "--profile", "test", "--admin", "tests.history"]
 _RULES = [sys.executable, "-m", "tests.rules"]
