@@ -143,7 +143,10 @@ def _applied_file(profile: Profile) -> Path:
 
 
 def _options(profile: Profile) -> dict[str, str]:
-    return {name: options.value(name, is_test=profile.name == "test") for name in options.OPTIONS}
+    """The values of the settings that this stack uses."""
+    is_test = profile.name == "test"
+    used = [name for name in options.OPTIONS if not is_test or name not in options.OF_FUNCTIONS]
+    return {name: options.value(name, is_test=is_test) for name in used}
 
 
 def _print_changes(profile: Profile) -> None:

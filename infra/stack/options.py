@@ -56,10 +56,11 @@ _STACK: Final = (
     Option("PHOTOGRAM_EVENTS_KB", "1024"),
     Option("PHOTOGRAM_EVENTS_DAYS", "7"),
 )
-_OF_FUNCTIONS: Final = (
+OF_FUNCTIONS: Final = (
     *("ALLOWED_ORIGINS", "SECURE_COOKIES", "RATE_LIMITS", "SESSION_ABSOLUTE_DAYS", "MESSAGE_RETENTION_DAYS"),
     *("AUDIT_RETENTION_DAYS", "DELETED_POST_RETENTION_DAYS", "STAR_FOLLOWERS", "LOG_LEVEL"),
 )
+"""The settings of functions. The test stack has its own values of them."""
 
 
 def _default_of_function(name: str) -> str:
@@ -68,7 +69,7 @@ def _default_of_function(name: str) -> str:
 
 
 OPTIONS: Final = {
-    option.name: option for option in (*_STACK, *(Option(name, _default_of_function(name)) for name in _OF_FUNCTIONS))
+    option.name: option for option in (*_STACK, *(Option(name, _default_of_function(name)) for name in OF_FUNCTIONS))
 }
 """All settings by name, in the order of `.env.example`."""
 
@@ -108,7 +109,7 @@ def source(name: str) -> Source:
 
 def for_functions() -> dict[str, str]:
     """The settings of functions that a person may choose; raises `InvalidSetting` for one that cannot be used."""
-    values = {name: value(name) for name in _OF_FUNCTIONS}
+    values = {name: value(name) for name in OF_FUNCTIONS}
     for name, text in values.items():
         try:
             msgspec.convert({name.lower(): text} if text else {}, Settings, strict=False)

@@ -113,7 +113,13 @@ def process(part: str) -> psutil.Process:
         return psutil.Process(calls.getProcessInfo(part)["pid"])
 
 
+def hosts() -> list[psutil.Process]:
+    """The processes that serve the API: children of the one that has imported the code."""
+    return [host for importer in process("api").children() for host in importer.children()]
+
+
 def process_ids(*parts: str) -> set[int]:
-    """The ids of the processes of these parts, and of those that they have started."""
+    """The ids of the processes of these parts, and of those that they have started; of the API, also of its hosts."""
     parents = [process(part) for part in parts]
-    return {each.pid for parent in parents for each in (parent, *parent.children())}
+    started = {each.pid for parent in parents for each in (parent, *parent.children())}
+    return started | ({host.pid for host in hosts()} if "api" in parts else set())
