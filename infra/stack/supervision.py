@@ -23,6 +23,16 @@ _RUNNING = ("STARTING", "RUNNING", "STOPPING", "BACKOFF")
 _STOPPED = ("STOPPED", "EXITED", "FATAL")
 
 
+class _Transport(SupervisorTransport):  # type: ignore[misc]  # supervisor has no annotations
+    """Closes its connection after each call, as nobody says which call is the last one."""
+
+    def request(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().request(*arguments, **options)
+        finally:
+            self.close()
+
+
 class NotReplaced(Exception):
     """A program has not replaced its processes; the message names its log."""
 
@@ -33,7 +43,7 @@ def connect(profile: Profile) -> Any:
     if not socket.exists():
         return None
     supervisord = cast(
-        "Any", ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{socket}"))
+        "Any", ServerProxy("http://127.0.0.1", transport=_Transport(None, None, f"unix://{socket}"))
     ).supervisor
     try:
         supervisord.getState()

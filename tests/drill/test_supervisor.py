@@ -1,5 +1,6 @@
 """A stack whose supervisord is killed comes back by itself."""
 
+import contextlib
 from collections.abc import Iterator
 
 import httpx
@@ -24,8 +25,11 @@ def supervisord_pid(stack: OwnStack) -> int:
 
 
 def find_guard(stack: OwnStack) -> psutil.Process | None:
-    children = psutil.Process(supervisord_pid(stack)).children()
-    return next((each for each in children if "infra.stack.guard" in each.cmdline()), None)
+    for child in psutil.Process(supervisord_pid(stack)).children():
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            if "infra.stack.guard" in child.cmdline():
+                return child
+    return None
 
 
 def is_alive(stack: OwnStack) -> bool:
