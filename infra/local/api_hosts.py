@@ -22,6 +22,10 @@ type Serve = Callable[[socket.socket, Callable[[], None]], object]
 _NICENESS_OF_HEAVY: Final = 10
 """Hashing passwords and receiving uploads leave the CPU to everything else."""
 _PAUSE_SECONDS: Final = 0.02
+_SECONDS_APART: Final = 0.4
+"""Between the ends of two replaced hosts. nginx takes a host for down for 1 s after it has lost two connections."""
+_SECONDS_APART_RELOADING: Final = 0.05
+"""The same for one developer, who waits for the new code."""
 
 
 def run(
@@ -49,7 +53,8 @@ def run(
         for kind, listeners in sockets.items()
         for path, listener in listeners.items()
     }
-    ForkedHosts(works, is_ready=is_ready).run()
+    seconds_apart = _SECONDS_APART_RELOADING if reloads else _SECONDS_APART
+    ForkedHosts(works, is_ready=is_ready, seconds_apart=seconds_apart).run()
 
 
 def _serve(log: Path, serve_socket: Serve, listener: socket.socket, give_sign: Callable[[], None]) -> None:

@@ -29,10 +29,16 @@ _SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 
 class ForkedHosts:
-    """One process for each name, until SIGTERM or SIGINT. `is_ready` is called when each has given a sign."""
+    """One process for each name. `is_ready` is called when each has given a sign.
 
-    def __init__(self, works: Mapping[str, Work], *, is_ready: Callable[[], None]) -> None:
+    SIGINT ends all. SIGTERM, which says that others have taken over, ends one after the other, so many seconds apart: a
+    client that keeps connections must not lose those of all hosts at the same moment.
+    """
+
+    def __init__(self, works: Mapping[str, Work], *, is_ready: Callable[[], None], seconds_apart: float) -> None:
         self._works = works
+        self._seconds_apart = seconds_apart
+        self._next_ends_at = 0.0
         self._call_when_ready: Callable[[], None] | None = is_ready
         self._running: dict[int, str] = {}
         self._started_at = {name: -float(_MIN_SECONDS) for name in works}
@@ -47,10 +53,12 @@ class ForkedHosts:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._start_missing()
         while self._running or not self._is_stopping:
-            received = signal.sigtimedwait(_SIGNALS, _START_SECONDS if self._call_when_ready else _CHECK_SECONDS)
+            received = signal.sigtimedwait(_SIGNALS, self._pause_seconds())
             self._remove_ended()
             if received and received.si_signo in {signal.SIGTERM, signal.SIGINT}:
-                self._stop()
+                self._is_stopping = True
+                self._seconds_apart = 0 if received.si_signo == signal.SIGINT else self._seconds_apart
+            self._end_hosts()
             self._start_missing()
             self._kill_hung()
             if self._call_when_ready and all(self._signs.age(name) is not None for name in self._works):
@@ -83,11 +91,19 @@ class ForkedHosts:
                 if not was_asked:
                     logger().error("process ended", host=name, exit_code=os.waitstatus_to_exitcode(status))
 
-    def _stop(self) -> None:
-        self._is_stopping = True
-        for pid in self._running:
-            self._ends_at.setdefault(pid, time.monotonic() + _END_SECONDS)
-            os.kill(pid, signal.SIGTERM)
+    def _pause_seconds(self) -> float:
+        if self._is_stopping and len(self._ends_at) < len(self._running):
+            return min(_CHECK_SECONDS, max(_START_SECONDS, self._seconds_apart))
+        return _START_SECONDS if self._call_when_ready else _CHECK_SECONDS
+
+    def _end_hosts(self) -> None:
+        """If this process is to end, ask its hosts to end, as far as they are due; those of a kind far apart."""
+        now = time.monotonic()
+        for pid, _ in sorted(self._running.items(), key=lambda host: host[1].rpartition("-")[2]):
+            if self._is_stopping and pid not in self._ends_at and now >= self._next_ends_at:
+                self._next_ends_at = now + self._seconds_apart
+                self._ends_at[pid] = now + _END_SECONDS
+                os.kill(pid, signal.SIGTERM)
 
     def _kill_hung(self) -> None:
         now = time.monotonic()

@@ -14,7 +14,10 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 type Work = Callable[[Callable[[], None]], object]
-"""What a process does until SIGTERM. It calls its argument when it is ready."""
+"""What a process does until SIGTERM, when another one has taken over, or SIGINT, when all ends.
+
+It calls its argument when it is ready.
+"""
 
 _MIN_SECONDS: Final = 1
 """After a process that ended by itself, the next one starts this long after its start."""
@@ -27,8 +30,9 @@ class Generations:
     """Processes that do the same work one after the other, forked from this one, until SIGTERM or SIGINT.
 
     The signal `replace_on` starts the next one. When it is ready, the one before gets SIGTERM; if it ends before that,
-    the one before goes on. One that ends by itself is replaced. The signals `forwarded` go to all. `beside` is another
-    process: it is ready before the first of the others starts, and is also replaced when it ends.
+    the one before goes on. One that ends by itself is replaced. At the end all get SIGINT. The signals `forwarded` go
+    to all. `beside` is another process: it is ready before the first of the others starts, and is also replaced when it
+    ends.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class Generations:
     def _receive(self, number: signal.Signals, sender: int) -> None:
         if number in {signal.SIGTERM, signal.SIGINT}:
             self._is_stopping = True
-            self._end(*self._processes())
+            self._end(*self._processes(), number=signal.SIGINT)
         elif number == _IS_READY and sender == self._preparing:
             self._end(*filter(None, [self._serving]))
             self._serving, self._preparing = self._preparing, None
@@ -87,9 +91,9 @@ class Generations:
     def _processes(self) -> list[int]:
         return [*filter(None, [self._serving, self._preparing, self._beside_pid]), *self._ending]
 
-    def _end(self, *processes: int) -> None:
+    def _end(self, *processes: int, number: signal.Signals = signal.SIGTERM) -> None:
         for pid in processes:
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, number)
             self._ending.add(pid)
 
     def _prepare_next(self) -> None:
