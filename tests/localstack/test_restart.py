@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -69,7 +70,7 @@ def _with_a_note(artifacts: Artifacts, logical_id: str, folder: Path) -> Artifac
     """The same artifacts, with a further file in one of them."""
     changed = Path(shutil.copy(artifacts.paths[logical_id], folder / "changed.zip"))
     with zipfile.ZipFile(changed, "a") as appended:
-        appended.writestr("note.txt", "changed")
+        appended.writestr(f"{uuid4()}.txt", "changed")
     return Artifacts.of({**artifacts.paths, logical_id: changed})
 
 
