@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from infra.local import live, log_file, reloading, serve
+from infra.local import live, log_file, serve
 from infra.local.forked_hosts import ForkedHosts, Work
 from infra.local.process_lock import ProcessLock
 
@@ -43,7 +43,6 @@ def run(
     handlers are imported again.
     """
     if reloads:
-        reloading.forget_handlers()
         serve.load(is_heavy=None)
     kinds: dict[str, Serve] = {"readers": _serve_reads, "writers": _serve_writes, "heavy": _serve_heavy}
     if management:

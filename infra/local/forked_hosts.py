@@ -58,16 +58,16 @@ class ForkedHosts:
             if received and received.si_signo in {signal.SIGTERM, signal.SIGINT}:
                 self._is_stopping = True
                 self._seconds_apart = 0 if received.si_signo == signal.SIGINT else self._seconds_apart
-            self._end_hosts()
-            self._start_missing()
+            if self._is_stopping:
+                self._end_hosts()
+            else:
+                self._start_missing()
             self._kill_hung()
             if self._call_when_ready and all(self._signs.age(name) is not None for name in self._works):
                 self._call_when_ready()
                 self._call_when_ready = None
 
     def _start_missing(self) -> None:
-        if self._is_stopping:
-            return
         now = time.monotonic()
         for name in self._works.keys() - set(self._running.values()):
             if now >= self._started_at[name] + _MIN_SECONDS:
@@ -97,10 +97,10 @@ class ForkedHosts:
         return _START_SECONDS if self._call_when_ready else _CHECK_SECONDS
 
     def _end_hosts(self) -> None:
-        """If this process is to end, ask its hosts to end, as far as they are due; those of a kind far apart."""
+        """Ask the hosts that are due to end; the order keeps those of a kind far apart."""
         now = time.monotonic()
         for pid, _ in sorted(self._running.items(), key=lambda host: host[1].rpartition("-")[2]):
-            if self._is_stopping and pid not in self._ends_at and now >= self._next_ends_at:
+            if pid not in self._ends_at and now >= self._next_ends_at:
                 self._next_ends_at = now + self._seconds_apart
                 self._ends_at[pid] = now + _END_SECONDS
                 os.kill(pid, signal.SIGTERM)

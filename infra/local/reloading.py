@@ -55,7 +55,8 @@ def run(
             answer_error(error)
             return
         if reloads:
-            Generations(work, replace_on=_HANDLERS_CHANGED, is_ready=is_ready).run()
+            serve_handlers = functools.partial(_with_new_handlers, work)
+            Generations(serve_handlers, replace_on=_HANDLERS_CHANGED, is_ready=is_ready).run()
         else:
             work(is_ready)
 
@@ -64,10 +65,11 @@ def run(
     Generations(serve, replace_on=_ALL_CHANGED, forwarded=forwarded, beside=beside).run()
 
 
-def forget_handlers() -> None:
-    """Remove the handlers' modules, so that their next import reads the files."""
+def _with_new_handlers(work: Work, is_ready: Callable[[], None]) -> None:
+    """Do the work without the handlers' modules in memory, so that it imports the files."""
     for name in [name for name in sys.modules if name.startswith(f"{HANDLERS.name}.")]:
         del sys.modules[name]
+    work(is_ready)
 
 
 def stop_event() -> threading.Event:

@@ -24,7 +24,8 @@ def main() -> None:
     def import_code() -> Work:
         from infra.local import triggers  # noqa: PLC0415 (each process of the newest code imports it)
 
-        triggers.import_layers()
+        if arguments.reload:
+            triggers.import_layers()
         return functools.partial(triggers.run, schedules_lock)
 
     if arguments.reload:

@@ -29,7 +29,6 @@ def run(schedules_lock: ProcessLock, is_ready: Callable[[], None] = lambda: None
 
     The schedules wait for the lock: no function of a schedule runs twice at the same time.
     """
-    reloading.forget_handlers()
     queues = consume_queues.mappings(lambda function: ChildProcessEnvironment.started(function.handler))
     stopping = reloading.stop_event()
     timers = [run_schedules.Timer(schedule, stopping) for schedule in template_map.schedules()]

@@ -80,7 +80,7 @@ def _configured(limit: Limit) -> Limit:
 def read_overrides(text: str) -> dict[str, tuple[int, int]]:
     """The setting RATE_LIMITS, action to requests and seconds; raises `ValueError` for what it cannot contain."""
     overrides = msgspec.json.decode(text, type=dict[str, tuple[int, int]])
-    known = {limit.action for limit in globals().values() if isinstance(limit, Limit)}
+    known = {limit.action for limit in (LOGIN, *OF_ACCOUNTS)}
     if unknown := sorted(overrides.keys() - known):
         raise ValueError(f"there is no limit {unknown[0]!r}; limits: {', '.join(sorted(known))}")
     return overrides
