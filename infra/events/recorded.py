@@ -208,7 +208,7 @@ def _recording(function: str, noted: Noted) -> Recording:
 
 
 def _write(folder: Path, recording: Recording) -> None:
-    """Write a file at once: nobody sees a part of it."""
+    """Write a file that appears only when it is complete."""
     path = folder / f"{recording.id}{_SUFFIX}"
     hidden = path.with_suffix(".part")
     descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

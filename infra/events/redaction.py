@@ -1,4 +1,4 @@
-"""Replaces what nobody else may have in a recorded event or result: sessions, passwords, e-mail addresses, signatures.
+"""Replaces the secrets in a recorded event or result: sessions, passwords, e-mail addresses, signatures.
 
 A session becomes `[session of <account>]`, so that a repetition can sign in the same account, and everything else
 `[removed]`.

@@ -16,7 +16,7 @@ type Name = Literal["run", "test"]
 
 CLONE = options.CLONE
 _ELSEWHERE = ("192.0.2.1", 9)
-"""An address that is nobody's (RFC 5737)."""
+"""An address that no machine has (RFC 5737)."""
 _PORT_OFFSETS = {"run": 0, "test": 1000}
 _API_INSTANCES = 3
 _MIN_WRITERS = 4

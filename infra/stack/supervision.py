@@ -24,7 +24,7 @@ _STOPPED = ("STOPPED", "EXITED", "FATAL")
 
 
 class _Transport(SupervisorTransport):  # type: ignore[misc]  # supervisor has no annotations
-    """Closes its connection after each call, as nobody says which call is the last one."""
+    """Closes its connection after each call, because callers do not close it."""
 
     def request(self, *arguments: Any, **options: Any) -> Any:
         try:

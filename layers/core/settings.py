@@ -20,7 +20,7 @@ SECRETS: Final = {
 
 SIGNING_KEYS: Final = ("media_link_secret", "cursor_secret")
 SIGNING_KEY_CHARACTERS: Final = 32
-"""Whoever guesses a shorter key can forge links and cursors."""
+"""A shorter key could be guessed, and then links and cursors could be forged."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):

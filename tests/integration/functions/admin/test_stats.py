@@ -20,7 +20,7 @@ from layers.postgres import administration
 from layers.rabbitmq import connection as broker
 from tests.support.calls import call
 from tests.support.people import Person
-from tests.support.proxies import Proxies, Proxy, proxy_to
+from tests.support.proxies import Proxies, Proxy, rabbitmq_through_a_proxy
 from tests.support.queues import channel
 from tests.support.trail import trail_of
 from tests.support.waiting import until
@@ -208,14 +208,8 @@ def test_with_the_object_store_down_its_number_alone_is_null(admin: Person, stor
 @pytest.fixture
 def broker_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """All that this test asks of RabbitMQ goes through here; its breaker forgets afterwards."""
-    with proxy_to(settings().rabbitmq_url) as proxy:
-        monkeypatch.setenv("RABBITMQ_URL", proxy.url)
-        settings.cache_clear()
-        broker.close()
+    with rabbitmq_through_a_proxy(monkeypatch) as proxy:
         yield proxy
-    monkeypatch.undo()
-    settings.cache_clear()
-    broker.close()
     broker._breaker._outcomes.clear()
     broker._breaker._state = BreakerState.CLOSED
 
