@@ -6,9 +6,12 @@ function's folder is that of its source. A layer's folder is the unpacked zip fi
 copied.
 """
 
+import contextlib
 import py_compile
 import shutil
+import stat
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +28,7 @@ MARK = "hot-reloading-hash-not-available"
 _BUCKET = "hot-reload"
 """LocalStack takes the key of an object in this bucket as the path of a folder."""
 _UPDATES = 8
+_SETTLE_SECONDS = 0.03
 
 type _Version = tuple[int, int]
 """When a file was changed, in nanoseconds, and its size in bytes."""
@@ -65,30 +69,40 @@ class Folders:
     def copy_edits(self) -> list[Path]:
         """Copy the sources of layers that differ from those copied before into the folders; those sources.
 
-        A compiled file is removed before its source is replaced: Python would load it without looking at the source.
+        It waits for a moment without a change, because an editor empties a file before it writes it. A compiled file is
+        removed before its source is replaced: Python would load it without looking at the source.
         """
-        copied = []
+        copied = set()
+        sources = self._settled_sources()
+        for target, (source, version) in sources.items():
+            if self._copied.get(target) != version and _copy(source, target):
+                copied.add(source)
+            self._copied[target] = version
+        for target in self._copied.keys() - sources.keys():
+            _remove_compiled(target)
+            target.unlink(missing_ok=True)
+            del self._copied[target]
+        return sorted(copied)
+
+    def _settled_sources(self) -> dict[Path, tuple[Path, _Version]]:
+        """By its path in a folder, each source and its version, after a moment without a change."""
+        sources = dict(self._sources())
+        while any(self._copied.get(target) != version for target, (_, version) in sources.items()):
+            time.sleep(_SETTLE_SECONDS)
+            if (now := dict(self._sources())) == sources:
+                break
+            sources = now
+        return sources
+
+    def _sources(self) -> Iterator[tuple[Path, tuple[Path, _Version]]]:
         packages = template_map.layer_packages()
         for layer, folder in self._layers.items():
-            sources = dict(self._sources(layer, packages[layer]))
-            for target, source in sources.items():
-                status = source.stat()
-                version = (status.st_mtime_ns, status.st_size)
-                if self._copied.get(target) != version and _copy(source, target):
-                    copied.append(source)
-                self._copied[target] = version
-            for target in [each for each in self._copied if each.is_relative_to(folder) and each not in sources]:
-                _remove_compiled(target)
-                target.unlink(missing_ok=True)
-                del self._copied[target]
-        return sorted(set(copied))
-
-    def _sources(self, layer: str, packages: tuple[str, ...]) -> Iterator[tuple[Path, Path]]:
-        """The path in the folder, and the source, of each file of these packages."""
-        for package in packages:
-            for source in (self._code / "layers" / package).rglob("*"):
-                if source.is_file() and "__pycache__" not in source.parts:
-                    yield self._layers[layer] / "python" / source.relative_to(self._code), source
+            for source in (each for name in packages[layer] for each in (self._code / "layers" / name).rglob("*")):
+                with contextlib.suppress(FileNotFoundError):  # an editor may replace files during the scan
+                    status = source.stat()
+                    if stat.S_ISREG(status.st_mode) and "__pycache__" not in source.parts:
+                        target = folder / "python" / source.relative_to(self._code)
+                        yield target, (source, (status.st_mtime_ns, status.st_size))
 
     def _attach(self, function: Function, arns: Mapping[str, str]) -> None:
         lambdas, name = cloud.client("lambda"), cloud.function_name(function.logical_id)

@@ -78,6 +78,11 @@ class Environment:
         return time.monotonic() - self._started
 
     @property
+    def init_failed(self) -> bool:
+        """Whether the code could not be loaded, and no invocation has reported it."""
+        return self._init_failure is not None
+
+    @property
     def init_timed_out(self) -> bool:
         """Whether the init did not end within the time given to `initialise`."""
         return isinstance(self._init_failure, reports.Failure) and self._init_failure.status == "timeout"

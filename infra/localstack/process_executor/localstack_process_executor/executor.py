@@ -29,6 +29,7 @@ from .sandbox import Function, Sandbox
 from .settings import Settings
 
 _HOST = "127.0.0.1"
+_INITS_OF_CHANGING_CODE = 5  # a file that an editor had emptied and not written yet could not be imported
 # Of the variables that LocalStack passes, those that Lambda sets, and LocalStack's endpoint. The others are for the
 # container of LocalStack's Docker executor.
 _LAMBDA_VARIABLES = {
@@ -167,8 +168,11 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack has 
         """Reserve the environment, or a new one if it has ended or its code has changed."""
         if self._environment and self._fingerprint == self._current_fingerprint() and self._environment.reserve():
             return self._environment
-        environment = self._new_environment()
-        environment.initialise()
+        for _ in range(_INITS_OF_CHANGING_CODE):
+            environment = self._new_environment()
+            environment.initialise()
+            if not environment.init_failed or self._fingerprint == self._current_fingerprint():
+                break
         return environment
 
     def _new_environment(self) -> Environment:
