@@ -26,16 +26,16 @@ GIVE_UP_SECONDS: Final = 90
 """The age at which a picture that cannot be processed fails its post: by then all four attempts of the queue, or an
 earlier run, have failed.
 """
-DELETED_SECONDS: Final = 60
-"""The age of a deletion whose files are removed here; younger ones may still be removed by their requests."""
-ABANDONED_SECONDS: Final = 120
-"""Longer than any request lasts, so that no request is still storing these files."""
+STORED_SECONDS: Final = 120
+"""Longer than any invocation lasts that stores files: files without rows, or of deleted posts, are removed here when
+their rows were removed, or their posts deleted, so long ago.
+"""
 REVOCATION_SECONDS: Final = 60
 """Longer than any transaction lasts, so that a revocation of this age was among those just applied."""
 
 _WORK_SECONDS: Final = 25
 """The time after which a run begins no more pictures: its timeout is 55 s, and one picture may take 25 s."""
-_PICTURES, _EVENTS, _POSTS = 200, 1000, 100
+_PICTURES, _EVENTS, _DELETED, _FORGOTTEN = 200, 1000, 1000, 100
 
 
 @on_schedule
@@ -113,21 +113,21 @@ def _process(unfinished: UnfinishedPicture) -> bool:
 
 
 def _remove_files_of_deleted(ends_at: float) -> int:
-    """Remove files of deleted posts that could not be removed at once."""
+    """Remove files of deleted posts that could not be removed at once, or were stored after that."""
     with autocommit() as db:
-        waiting = posts.list_deleted_with_media(db, older_than_seconds=DELETED_SECONDS, at_most=_POSTS)
+        waiting = posts.list_deleted_with_media(db, older_than_seconds=STORED_SECONDS, at_most=_DELETED)
     removed = 0
     for each in waiting:
         if time.monotonic() >= ends_at:
             break
-        removed += post_removal.remove_files(each.post_id, each.original_keys)
+        removed += post_removal.remove_files_again(each.post_id, each.original_keys)
     return removed
 
 
 def _forget_deleted(_ends_at: float) -> int:
     """Remove the rows of posts that were deleted long ago."""
     with autocommit() as db:
-        return posts.forget_deleted(db, at_most=_POSTS)
+        return posts.forget_deleted(db, at_most=_FORGOTTEN)
 
 
 def _delete_old_audit(_ends_at: float) -> int:
@@ -146,7 +146,7 @@ def _remove_abandoned_files(ends_at: float) -> int:
 def _remove_batch() -> bool:
     """Files are removed inside the transaction: if that fails, their names are kept."""
     with transaction() as db:
-        abandoned = abandoned_files.lock_oldest(db, older_than_seconds=ABANDONED_SECONDS)
+        abandoned = abandoned_files.lock_oldest(db, older_than_seconds=STORED_SECONDS)
         if abandoned:
             account_files.remove(abandoned.keys)
             abandoned_files.remove(db, abandoned=abandoned)

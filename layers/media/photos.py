@@ -179,7 +179,7 @@ def rendition_keys(post_id: UUID, order_index: int) -> list[str]:
 
 
 def remove_files(post_id: UUID, original_keys: Sequence[str]) -> bool:
-    """Remove all files of a post; False if the store is unavailable, and then the sweeper removes them."""
+    """Remove all files of a post that are stored; False if the store is unavailable."""
     try:
         connection.remove(all_keys(post_id, original_keys))
     except StoreUnavailable:
@@ -188,11 +188,12 @@ def remove_files(post_id: UUID, original_keys: Sequence[str]) -> bool:
     return True
 
 
-def remove_picture(post_id: UUID, order_index: int, original_key: str) -> bool:
-    """Remove the files of one picture, which were stored after its post was removed; False without the store."""
+def remove_picture(post_id: UUID, order_index: int, original_key: str) -> None:
+    """Remove the files of one picture, which were stored after its post was removed.
+
+    If the store is unavailable, they stay until the sweeper removes all files of the post.
+    """
     try:
         connection.remove([original_key, *rendition_keys(post_id, order_index)])
     except StoreUnavailable:
-        logger().warning("files not removed", post_id=str(post_id))
-        return False
-    return True
+        logger().warning("files not removed yet", post_id=str(post_id))

@@ -278,7 +278,7 @@ MARK_MEDIA_REMOVED: Final = "UPDATE posts SET media_removed = true WHERE id = %(
 
 
 def mark_media_removed(db: Connection, *, post_id: UUID) -> None:
-    """Record that the files of a deleted post were removed; otherwise the sweeper removes them again."""
+    """Record that the files of a deleted post were removed and can no longer be stored."""
     db.execute(MARK_MEDIA_REMOVED, {"post_id": post_id})
 
 
@@ -318,6 +318,6 @@ LIST_DELETED_WITH_MEDIA: Final = """
 
 
 def list_deleted_with_media(db: Connection, *, older_than_seconds: float, at_most: int) -> list[DeletedWithMedia]:
-    """Posts deleted more than this many seconds ago whose files were not removed."""
+    """Posts deleted more than this many seconds ago whose files are not marked as removed."""
     with db.cursor(row_factory=class_row(DeletedWithMedia)) as cursor:
         return cursor.execute(LIST_DELETED_WITH_MEDIA, {"seconds": older_than_seconds, "at_most": at_most}).fetchall()

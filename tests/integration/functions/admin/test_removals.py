@@ -275,7 +275,7 @@ def test_files_that_arrive_late_are_removed_by_the_sweeper(admin: Person, owner:
     assert owner.stored == set(owner.keys)
     assert len(owner.abandoned()) == 2
 
-    owner.grow_older(seconds=sweep_posts.ABANDONED_SECONDS + 1)
+    owner.grow_older(seconds=sweep_posts.STORED_SECONDS + 1)
     sweep_posts.handler({"id": "sweep"}, None)
     assert owner.stored == {upload_files.key(owner.upload_id)}  # its URL still works
     assert len(owner.abandoned()) == 1

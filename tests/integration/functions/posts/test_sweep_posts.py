@@ -223,7 +223,20 @@ def test_files_of_a_deleted_post_that_could_not_be_removed_are_removed_later(ada
         posts.delete(db, post_id=post.id, viewer=ada.viewer)
     sweep()
     assert post.files == post.all_files
-    post.grow_older(sweep_posts.DELETED_SECONDS + 1)
+    post.grow_older(sweep_posts.STORED_SECONDS + 1)
+    sweep()
+
+    assert post.files == set()
+    assert not any(media.exists(key) for key in post.keys)
+
+
+def test_files_stored_by_a_request_that_outlasted_the_deletion_are_removed_later(ada: Person) -> None:
+    post = begin(ada, picture(), seconds=OLD)
+    assert call(delete_post, session_id=ada.session_id, path={"post_id": post.id}).status == 200
+    media.put_all([media.StoredFile(key, picture(), "image/jpeg") for key in (*post.all_files, *post.keys)])
+    sweep()
+    assert post.files == post.all_files
+    post.grow_older(sweep_posts.STORED_SECONDS + 1)
     sweep()
 
     assert post.files == set()
@@ -239,7 +252,7 @@ def test_the_rows_of_a_deleted_post_are_removed_after_thirty_days_and_not_before
     assert call(like_post, path={"post_id": post.id}, session_id=grace.session_id).status == 200
     with transaction() as db:
         posts.delete(db, post_id=post.id, viewer=ada.viewer)
-    post.grow_older(sweep_posts.DELETED_SECONDS + 1)
+    post.grow_older(sweep_posts.STORED_SECONDS + 1)
     sweep()
     post.grow_older(29 * day)
     sweep()
