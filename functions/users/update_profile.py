@@ -4,16 +4,17 @@ Changing a private account to public accepts all pending follow requests.
 """
 
 from typing import Annotated
+from uuid import UUID
 
 from layers.core.errors import Invalid, SignInRequired, UserNotFound
 from layers.core.files import File, Files
 from layers.core.models import Bio, DisplayName, Shape, UserSelf, Viewer
 from layers.entrypoints.endpoint import endpoint
-from layers.media import avatars, pictures, renditions
+from layers.media import pictures, renditions
 from layers.media.renditions import RenderedPhoto
 from layers.postgres import profile_changes, users
 from layers.postgres.connection import transaction
-from layers.services import relay
+from layers.services import profile_pictures, relay
 from layers.valkey import timelines
 
 
@@ -41,13 +42,13 @@ class UpdatedAccount(Shape, frozen=True, kw_only=True):
 
 @endpoint
 def handler(form: ProfileForm | None, body: ProfileChange | None, viewer: Viewer) -> UpdatedAccount:
-    avatar = _render(form.picture) if form and form.picture else None
-    change = _change(form or body or ProfileChange(), avatar)
+    avatar_id = profile_pictures.store(_render(form.picture)) if form and form.picture else None
+    change = _change(form or body or ProfileChange(), avatar_id)
     try:
         with transaction() as db:
             update = profile_changes.apply(db, user_id=viewer.id, change=change)
-            if avatar:  # last, while the row is locked: the stored file always belongs to the row's version
-                avatars.save(viewer.id, avatar)
+            if avatar_id:
+                profile_pictures.keep(db, avatar_id=avatar_id, replaced_id=update.replaced_avatar_id)
     except UserNotFound:
         raise SignInRequired from None
     timelines.add_followed_for_all(update.new_follower_ids, viewer.id)
@@ -61,12 +62,12 @@ def _render(file: File) -> RenderedPhoto:
         return renditions.render_avatar(picture.file.data)
 
 
-def _change(asked: ProfileChange, avatar: RenderedPhoto | None) -> users.ProfilePatch:
+def _change(asked: ProfileChange, avatar_id: UUID | None) -> users.ProfilePatch:
     change = users.ProfilePatch(
         display_name=asked.display_name,
         bio=asked.bio,
         is_private=asked.is_private,
-        avatar_version=avatars.version(avatar) if avatar else None,
+        avatar_id=avatar_id,
     )
     if change == users.ProfilePatch():
         raise Invalid("One of displayName, bio, isPrivate and profilePicture is required.")

@@ -118,8 +118,8 @@ def _check_stories(db: Connection, stored: Collection[str], *, repairs: bool) ->
 
 
 def _check_avatars(db: Connection, stored: Collection[str], *, repairs: bool) -> Iterator[Missing]:
-    for user_id in list(consistency.list_accounts_with_picture(db)):
-        if (key := avatars.key(user_id)) not in stored:
+    for user_id, avatar_id in consistency.list_profile_pictures(db).items():
+        if (key := avatars.key(avatar_id)) not in stored:
             if repairs:
                 consistency.clear_picture(db, user_id=user_id)
             yield Missing(f"account {user_id}", [key], "has no profile picture")

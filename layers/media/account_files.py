@@ -9,11 +9,13 @@ from layers.core.logging import logger
 from layers.media import avatars, connection, photos, uploads
 
 
-def keys_of_account(user_id: UUID, *, posts: Mapping[UUID, Sequence[str]], story_ids: Sequence[UUID]) -> list[str]:
+def keys_of_account(
+    *, posts: Mapping[UUID, Sequence[str]], story_ids: Sequence[UUID], avatar_id: UUID | None
+) -> list[str]:
     """The keys of all objects of an account, except uploads; `posts` has the keys of originals by post id."""
     of_posts = [key for post_id, original_keys in posts.items() for key in photos.all_keys(post_id, original_keys)]
     of_stories = [key for story_id in story_ids for key in story_files.keys(story_id)]
-    return [*of_posts, *of_stories, avatars.key(user_id)]
+    return [*of_posts, *of_stories, *([avatars.key(avatar_id)] if avatar_id else [])]
 
 
 def keys_of_uploads(upload_ids: Sequence[UUID]) -> list[str]:

@@ -1,6 +1,5 @@
 """Whether rows agree with each other and with the object store, for the check after a restore."""
 
-from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
 
@@ -95,17 +94,17 @@ def end_story(db: Connection, *, story_id: UUID) -> None:
     db.execute(stories.END, {"story_id": story_id})
 
 
-LIST_ACCOUNTS_WITH_PICTURE: Final = "SELECT id FROM users WHERE avatar_version IS NOT NULL"
+LIST_PROFILE_PICTURES: Final = "SELECT id, avatar_id FROM users WHERE avatar_id IS NOT NULL"
 
 
-def list_accounts_with_picture(db: Connection) -> Iterator[UUID]:
-    """The accounts that have a profile picture."""
-    return (row[0] for row in db.execute(LIST_ACCOUNTS_WITH_PICTURE))
+def list_profile_pictures(db: Connection) -> dict[UUID, UUID]:
+    """The id of each account's profile picture, by the id of the account."""
+    return dict(db.execute(LIST_PROFILE_PICTURES).fetchall())
 
 
 CLEAR_PICTURE: Final = f"""
     UPDATE users AS u
-       SET avatar_version = NULL, updated_at = greatest(now(), u.updated_at + interval '1 ms')
+       SET avatar_id = NULL, updated_at = greatest(now(), u.updated_at + interval '1 ms')
      WHERE u.id = %(user_id)s
     RETURNING {ACCOUNT}
 """

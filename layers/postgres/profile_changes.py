@@ -1,5 +1,6 @@
 """Changes of a profile, with their effects on follow requests and the outbox."""
 
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -17,16 +18,27 @@ class AppliedChange(msgspec.Struct, frozen=True):
     user: UserSelf
     new_follower_ids: list[UUID]
     """The ids of requesters who became followers because the account became public."""
+    replaced_avatar_id: UUID | None
+    """The profile picture that the account had before a new one."""
     event: OutboxEvent
     """The event `ProfileUpdated`, which must be published."""
+
+
+LOCK_AVATAR: Final = "SELECT avatar_id FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE"
 
 
 def apply(db: Connection, *, user_id: UUID, change: ProfilePatch) -> AppliedChange:
     """Change a profile; an account that becomes public accepts all follow requests. Raises `UserNotFound`."""
     if change.is_private is False:
         follows.lock_with_requesters(db, user_id=user_id)
+    replaced = db.execute(LOCK_AVATAR, {"user_id": user_id}).fetchone() if change.avatar_id else None
     user = users.update(db, user_id=user_id, change=change)
     accepted = [] if user.is_private else follows.accept_all(db, user_id=user_id)
     if accepted:
         user = users.read_self(db, user_id=user_id)
-    return AppliedChange(user=user, new_follower_ids=accepted, event=outbox.add(db, ProfileUpdated.of(user)))
+    return AppliedChange(
+        user=user,
+        new_follower_ids=accepted,
+        replaced_avatar_id=replaced[0] if replaced else None,
+        event=outbox.add(db, ProfileUpdated.of(user)),
+    )

@@ -119,7 +119,7 @@ READ_COUNTS: Final = """
       FROM posts WHERE id = ANY(%(post_ids)s) AND user_id <> %(user_id)s
 """
 
-REMOVE_ACCOUNT: Final = "DELETE FROM users WHERE id = %(user_id)s"
+REMOVE_ACCOUNT: Final = "DELETE FROM users WHERE id = %(user_id)s RETURNING avatar_id"
 
 
 class RemovedAccount(msgspec.Struct, frozen=True):
@@ -128,6 +128,7 @@ class RemovedAccount(msgspec.Struct, frozen=True):
     username: str
     posts: list[RemovedPost]
     story_ids: list[UUID]
+    avatar_id: UUID | None
     upload_ids: list[UUID]
     uploads_end: datetime | None
     """When the last presigned URL of its uploads expires; None without uploads."""
@@ -159,11 +160,12 @@ def remove_account(db: Connection, *, user_id: UUID) -> RemovedAccount:
     with db.cursor(row_factory=class_row(PostCounts)) as reader:
         counts = reader.execute(READ_COUNTS, values | {"post_ids": changed}).fetchall()
     revocation = sessions.end_all(db, user_id=user_id)
-    db.execute(REMOVE_ACCOUNT, values)
+    [[avatar_id]] = db.execute(REMOVE_ACCOUNT, values)
     return RemovedAccount(
         username=username,
         posts=posts,
         story_ids=story_ids,
+        avatar_id=avatar_id,
         upload_ids=[upload_id for upload_id, _ in uploads],
         uploads_end=max((datetime.fromisoformat(ends) for _, ends in uploads), default=None),
         counts=counts,

@@ -131,7 +131,8 @@ class ProfilePatch(msgspec.Struct, frozen=True, kw_only=True):
     bio: str | None = None
     """The empty string means no bio."""
     is_private: bool | None = None
-    avatar_version: str | None = None
+    avatar_id: UUID | None = None
+    """The id of a picture that is stored."""
 
 
 UPDATE: Final = f"""
@@ -140,7 +141,7 @@ UPDATE: Final = f"""
                                    CASE WHEN %(display_name)s IS NULL THEN u.display_name ELSE u.username END),
            bio = CASE WHEN %(bio)s::text IS NULL THEN u.bio ELSE nullif(%(bio)s, '') END,
            is_private = coalesce(%(is_private)s, u.is_private),
-           avatar_version = coalesce(%(avatar_version)s, u.avatar_version),
+           avatar_id = coalesce(%(avatar_id)s, u.avatar_id),
            updated_at = greatest(now(), u.updated_at + interval '1 ms')
      WHERE u.id = %(user_id)s AND u.banned_at IS NULL
     RETURNING {ACCOUNT}

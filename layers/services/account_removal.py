@@ -40,9 +40,9 @@ def _remove_rows(user_id: UUID, admin: Admin) -> _Removal:
     with admin_actions.audited_transaction(viewer=admin, action="delete_user", target_id=user_id) as db:
         account = removals.remove_account(db, user_id=user_id)
         posts = {post.id: post.original_keys for post in account.posts}
-        keys = account_files.keys_of_account(user_id, posts=posts, story_ids=account.story_ids)
+        keys = account_files.keys_of_account(posts=posts, story_ids=account.story_ids, avatar_id=account.avatar_id)
         uploads = account_files.keys_of_uploads(account.upload_ids)
         abandoned_files.add(db, keys=keys)
-        abandoned_files.add(db, keys=uploads, writable_until=account.uploads_end)
+        abandoned_files.add(db, keys=uploads, kept_until=account.uploads_end)
         event = outbox.add(db, AccountRemoved(user_id=user_id, removed_at=now()))
     return _Removal(account=account, keys=keys + uploads, event=event)

@@ -52,11 +52,11 @@ SKIP_CHECKS: Final = "SET session_replication_role = replica"
 CHECK_AGAIN: Final = "SET session_replication_role = origin"
 
 ADD_USERS: Final = """
-    INSERT INTO users (id, username, email, password_hash, display_name, bio, avatar_version, is_private, banned_at,
+    INSERT INTO users (id, username, email, password_hash, display_name, bio, avatar_id, is_private, banned_at,
                        created_at, updated_at)
     SELECT made_id(made.at, n), made.name, made.name || '@example.org', '!',
            CASE WHEN made.is_numbered THEN 'User ' || n ELSE made.first || ' ' || made.last END,
-           'I take photographs.', CASE WHEN n %% 3 > 0 THEN 'aaaaaaaaaaaa' END, n %% 10 = 4,
+           'I take photographs.', CASE WHEN n %% 3 > 0 THEN gen_random_uuid() END, n %% 10 = 4,
            CASE WHEN n %% 200 = 150 THEN now() END, made.at, made.at
       FROM (SELECT names.*,
                    CASE WHEN is_numbered THEN 'user' || lpad(n::text, 8, '0')

@@ -67,10 +67,11 @@ class Drill:
         story_id: str = caller.http.post("/stories", files=files).raise_for_status().json()["story"]["id"]
         return story_id
 
-    def set_avatar(self, caller: Caller, side: int) -> None:
-        """A profile picture."""
+    def set_avatar(self, caller: Caller, side: int) -> str:
+        """A profile picture; its key."""
         files = {"profilePicture": ("a.jpg", phone_photo(width=side, height=side + 50), "image/jpeg")}
-        caller.http.put("/users/me", files=files).raise_for_status()
+        user = caller.http.put("/users/me", files=files).raise_for_status().json()["user"]
+        return f"avatars/{user['profilePictureUrl'].rpartition('/')[2]}"
 
     def sign_in(self) -> None:
         """New sessions, for the stack that was restored."""
@@ -135,7 +136,7 @@ def test_a_lost_stack_comes_back_as_it_was_at_one_moment(stack: OwnStack) -> Non
     drill.send_picture("Look", 300)
     lost_message = drill.send_picture("Look again", 400)
     drill.set_avatar(drill.ada, 300)
-    drill.set_avatar(drill.grace, 400)
+    lost_avatar = drill.set_avatar(drill.grace, 400)
     drill.show_story(drill.ada, 400)
     lost_story = drill.show_story(drill.grace, 600)
     drill.reach(datetime.now(UTC))  # what is removed before it is copied cannot come back
@@ -151,7 +152,7 @@ def test_a_lost_stack_comes_back_as_it_was_at_one_moment(stack: OwnStack) -> Non
     # Damage the backup: one post loses a rendition, another one also its original, and Grace all that she has.
     [lost_rendition] = [key for key in expected.files if key == f"processed/medium/{without_rendition}_640.webp"]
     lost_files = [key for key in expected.files if without_original in key]
-    lost_files += [lost_message, f"avatars/{drill.grace.id}.jpg"]
+    lost_files += [lost_message, lost_avatar]
     lost_files += [key for key in expected.files if lost_story in key]
     for digest in {expected.files[key] for key in (lost_rendition, *lost_files)}:
         (stack.backup / "files" / digest).unlink()
@@ -160,7 +161,7 @@ def test_a_lost_stack_comes_back_as_it_was_at_one_moment(stack: OwnStack) -> Non
     assert f"post {without_rendition}: its pictures are made again; missing: {lost_rendition}" in output
     assert f"post {without_original}: failed, and only its author sees it" in output
     assert f"story {lost_story}: ended" in output
-    assert f"account {drill.grace.id}: has no profile picture; missing: avatars/{drill.grace.id}.jpg" in output
+    assert f"account {drill.grace.id}: has no profile picture; missing: {lost_avatar}" in output
     assert f"has no picture; missing: {lost_message}" in output
     assert "5 rows had missing files" in output
     assert "All counters equal their rows" in output

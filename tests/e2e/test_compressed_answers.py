@@ -97,7 +97,7 @@ def test_with_a_profile_picture_on_each_post_a_page_has_at_most_23_kb_and_5_kb_w
         with transaction() as db:
             db.execute(
                 """
-                UPDATE users SET avatar_version = left(md5(id::text), 12)
+                UPDATE users SET avatar_id = gen_random_uuid()
                  WHERE id IN (SELECT following_id FROM follows WHERE follower_id = %s)
                 """,
                 [reader.id],

@@ -27,7 +27,7 @@ _OLDER: Final = """
         UPDATE posts SET updated_at = updated_at - interval '20 min' WHERE user_id = ANY(%s::uuid[])
     )
     UPDATE abandoned_files
-       SET created_at = created_at - interval '20 min', writable_until = writable_until - interval '20 min'
+       SET created_at = created_at - interval '20 min', kept_until = kept_until - interval '20 min'
 """
 _POSTS: Final = """
     SELECT p.id, p.status = 'published', array_agg(m.original_key ORDER BY m.order_index)

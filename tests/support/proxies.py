@@ -19,13 +19,14 @@ from infra.stack import pins
 from layers.cassandra import connection as cassandra_connection
 from layers.core.errors import StoreUnavailable
 from layers.core.settings import settings
+from layers.media import connection as storage_connection
 from layers.postgres import connection as postgres_connection
 from layers.postgres.connection import transaction
 from layers.rabbitmq import connection as rabbitmq_connection
 from layers.valkey import admission
 from layers.valkey import connection as valkey_connection
 from tests.support.hosts import free_port
-from tests.support.stores import valkey_answers
+from tests.support.stores import storage_answers, valkey_answers
 from tests.support.waiting import until
 
 
@@ -79,6 +80,10 @@ class Proxy:
     def lose_after(self, size: int) -> None:
         """End each connection after it has passed on so many bytes to the service."""
         _post(f"/proxies/{self._name}/toxics", type="limit_data", stream="upstream", attributes={"bytes": size})
+
+    def lose_answers(self) -> None:
+        """End each connection in place of the first answer of the service, which has done what was asked."""
+        _post(f"/proxies/{self._name}/toxics", type="limit_data", stream="downstream", attributes={"bytes": 0})
 
     def pass_on(self) -> None:
         """Pass everything on at once: no longer delay, hang or end connections."""
@@ -147,6 +152,20 @@ def cassandra_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy
         cassandra_connection.close()
     monkeypatch.undo()
     settings.cache_clear()
+
+
+@contextmanager
+def storage_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """This process reaches the object store through a proxy; at the end it reaches it directly again."""
+    with proxy_to(settings().s3_url) as proxy:
+        monkeypatch.setenv("S3_ENDPOINT_URL", proxy.url)
+        settings.cache_clear()
+        storage_connection.close()
+        yield proxy
+    monkeypatch.undo()
+    settings.cache_clear()
+    storage_connection.close()
+    until(storage_answers)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from layers.cassandra.profiles import ProfileCopy
 from layers.core.errors import StoreUnavailable
 from layers.core.ids import new_id
 from layers.core.settings import settings
+from layers.media import connection as storage
 from layers.valkey import timelines
 
 
@@ -32,6 +33,15 @@ def valkey_answers() -> bool:
     """Whether this process asks Valkey, and Valkey answers."""
     try:
         timelines.push([], new_id())
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def storage_answers() -> bool:
+    """Whether this process asks the object store, and the store answers."""
+    try:
+        storage.exists("tests/x")
     except StoreUnavailable:
         return False
     return True

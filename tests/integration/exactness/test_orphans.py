@@ -28,7 +28,7 @@ from layers.media import avatars, connection, photos
 from layers.postgres.connection import transaction
 from layers.rabbitmq import connection as broker
 from tests import pictures
-from tests.support import direct_uploads
+from tests.support import abandoned, direct_uploads
 from tests.support.calls import Reply, Upload, call
 from tests.support.deliveries import deliver
 from tests.support.people import Person, new_person
@@ -65,7 +65,7 @@ OLDER = """
          WHERE user_id = ANY(%(people)s)
     )
     UPDATE abandoned_files
-       SET created_at = created_at - interval '20 min', writable_until = writable_until - interval '20 min'
+       SET created_at = created_at - interval '20 min', kept_until = kept_until - interval '20 min'
      WHERE EXISTS (SELECT FROM unnest(keys) AS key, unnest(%(ids)s::text[]) AS id WHERE key LIKE '%%' || id || '%%')
 """
 POSTS = """
@@ -73,6 +73,7 @@ POSTS = """
       FROM posts p JOIN post_media m ON m.post_id = p.id
      WHERE p.user_id = ANY(%s) GROUP BY p.id
 """
+PORTRAYED = "SELECT avatar_id FROM users WHERE id = ANY(%s) AND avatar_id IS NOT NULL"
 IN_WORK = "SELECT new_id FROM idempotency_keys WHERE user_id = ANY(%s)"
 
 
@@ -154,6 +155,7 @@ class Household:
         person = self.chance.choice(self.people)
         picture = Upload(self.chance.choice(PHOTOS), field="profilePicture")
         self._note("portray", call(update_profile, session_id=person.session_id, form=([picture], {})))
+        self._learn()
 
     def resize(self) -> None:
         """The store's message of a picture arrives, perhaps again or late, perhaps for the last time."""
@@ -230,8 +232,7 @@ class Household:
                     keys |= set(photos.all_keys(post_id, originals)) & stored
             for (story_id,) in db.execute("SELECT id FROM stories WHERE user_id = ANY(%s)", [self._ids()]):
                 keys |= set(story_files.keys(story_id))
-            portrayed = "SELECT id FROM users WHERE id = ANY(%s) AND avatar_version IS NOT NULL"
-            keys |= {avatars.key(row[0]) for row in db.execute(portrayed, [self._ids()])}
+            keys |= {avatars.key(row[0]) for row in db.execute(PORTRAYED, [self._ids()])}
             uploads = db.execute("SELECT count(*) FROM uploads WHERE user_id = ANY(%s)", [self._ids()]).fetchone()
         assert uploads == (0,)
         return keys
@@ -274,7 +275,8 @@ class Household:
     def _learn(self) -> None:
         """Ids of what was created, also where the answer was a refusal."""
         with transaction() as db:
-            self.ids |= {str(row[0]) for row in db.execute(IN_WORK, [self._ids()])}
+            self.ids |= {str(row[0]) for each in (IN_WORK, PORTRAYED) for row in db.execute(each, [self._ids()])}
+        self.ids |= {id_ for key in abandoned.list_abandoned("avatars/") for id_ in ID.findall(key)}
 
     def _deleted(self, post: Begun) -> Reply:
         return call(delete_post, session_id=post.author.session_id, path={"post_id": post.id})

@@ -25,7 +25,7 @@ from layers.media import uploads as upload_files
 from layers.media.connection import StoredFile
 from layers.postgres import uploads
 from layers.postgres.connection import transaction
-from tests.support import services
+from tests.support import abandoned, services
 from tests.support.calls import Reply, call
 from tests.support.feed_posts import deliver, feed, feed_ids, publish_post
 from tests.support.people import Person, follow, new_person
@@ -132,12 +132,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     def grow_older(self, *, seconds: float) -> None:
         """Let so much time pass since it was abandoned."""
-        with transaction() as db:
-            db.execute(
-                "UPDATE abandoned_files SET created_at = created_at - %(seconds)s * interval '1 s',"
-                "  writable_until = writable_until - %(seconds)s * interval '1 s' WHERE id = ANY(%(ids)s)",
-                {"seconds": seconds, "ids": self.abandoned()},
-            )
+        abandoned.let_pass(seconds, self.keys)
 
 
 @pytest.fixture
@@ -145,15 +140,16 @@ def owner(grace: Person) -> Owner:
     """Grace with posts in every state, a story, a profile picture and a file that waits for a post."""
     begun = [begin(grace, picture(), picture()), begin(grace, picture()), begin(grace, picture())]
     call(delete_post, session_id=grace.session_id, path={"post_id": begun[1].id})
+    story_id, upload_id, avatar_id = new_story(grace), new_id(), new_id()
     with transaction() as db:
         db.execute("UPDATE posts SET status = 'failed' WHERE id = %s", [begun[2].id])
-    story_id, upload_id = new_story(grace), new_id()
+        db.execute("UPDATE users SET avatar_id = %s WHERE id = %s", [avatar_id, grace.id])
     ends = datetime.now(UTC) + timedelta(minutes=15)
     with transaction() as db:
         new_upload = uploads.NewUpload(id=upload_id, size=1, media_type="image/jpeg")
         uploads.begin(db, user_id=grace.id, uploads=[new_upload], expires_at=ends)
     keys = [key for post in begun for key in photos.all_keys(post.id, post.keys)]
-    keys += [*story_files.keys(story_id), avatars.key(grace.id), upload_files.key(upload_id)]
+    keys += [*story_files.keys(story_id), avatars.key(avatar_id), upload_files.key(upload_id)]
     owner = Owner(grace, [post.id for post in begun], story_id, upload_id, keys)
     owner.store()
     assert owner.stored == set(owner.keys)

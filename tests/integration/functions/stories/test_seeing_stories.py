@@ -32,7 +32,7 @@ def test_a_tray_entry_has_the_contracts_fields(ada: Person, grace: Person) -> No
     follow(ada, grace)
     new_story(grace)
     with transaction() as db:
-        db.execute("UPDATE users SET avatar_version = 3 WHERE id = %s", [grace.id])
+        db.execute("UPDATE users SET avatar_id = id WHERE id = %s", [grace.id])
     [entry] = _tray(ada)
 
     assert set(entry) == {
@@ -40,7 +40,7 @@ def test_a_tray_entry_has_the_contracts_fields(ada: Person, grace: Person) -> No
     }
     assert (entry["id"], entry["username"], entry["displayName"]) == (str(grace.id), grace.username, "Grace")
     assert (entry["hasSeen"], entry["storyCount"]) == (False, 1)
-    assert str(entry["profilePictureUrl"]).endswith(f"/{grace.id}.jpg?v=3")
+    assert str(entry["profilePictureUrl"]).endswith(f"/{grace.id}.jpg")
     assert str(entry["latestStoryTime"]).endswith("Z")
 
 

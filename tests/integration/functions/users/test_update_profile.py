@@ -1,6 +1,7 @@
 """Changing one's own profile: as a form and as JSON."""
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -9,18 +10,22 @@ from PIL import Image
 
 from functions.auth import get_me
 from functions.feed import get_feed
+from functions.posts import sweep_posts
 from functions.users import follow_user, get_profile, list_follow_requests, update_profile
 from layers.core import limits
 from layers.core.settings import settings
+from layers.media import connection
 from layers.postgres.connection import transaction
 from layers.rabbitmq import connection as rabbitmq
 from tests import pictures
+from tests.support import abandoned
 from tests.support.calls import Reply, Upload, call
 from tests.support.feed_posts import publish_post
 from tests.support.hosts import free_port
 from tests.support.people import Person, new_person
-from tests.support.proxies import Proxies
+from tests.support.proxies import Proxies, Proxy, storage_through_a_proxy
 from tests.support.together import together
+from tests.support.waiting import until
 
 
 def _change(who: Person, **members: object) -> Reply:
@@ -30,6 +35,15 @@ def _change(who: Person, **members: object) -> Reply:
 def _picture(who: Person, data: bytes, **texts: str) -> Reply:
     form = ([Upload(data, field="profilePicture")], texts)
     return call(update_profile, session_id=who.session_id, form=form)
+
+
+def _key(url: str) -> str:
+    """The key of a profile picture in the store."""
+    return f"avatars/{url.rpartition('/')[2]}"
+
+
+def _sweep() -> None:
+    assert isinstance(sweep_posts.handler({"id": "sweep"}, None)["abandoned"], int)
 
 
 def _me(who: Person) -> dict[str, Any]:
@@ -100,10 +114,60 @@ def test_the_picture_is_upright_square_and_without_metadata(ada: Person) -> None
     assert call(get_profile, path={"user": ada.username}).json["user"]["profilePictureUrl"] == user["profilePictureUrl"]
 
 
-def test_a_changed_picture_has_another_url_and_the_same_one_keeps_it(ada: Person) -> None:
-    urls = [_picture(ada, pictures.jpeg(side, side)).json["user"]["profilePictureUrl"] for side in (200, 200, 90)]
+def test_the_picture_before_a_new_one_is_removed_when_its_links_have_ended(ada: Person) -> None:
+    first, second = (_picture(ada, pictures.jpeg(side, side)).json["user"]["profilePictureUrl"] for side in (200, 90))
+    assert first != second
+    abandoned.let_pass(60 * 60, [_key(first)])
+    _sweep()
+    assert httpx.get(first).status_code == 200
+    abandoned.let_pass(7 * 60 * 60, [_key(first)])
+    _sweep()
 
-    assert urls[0] == urls[1] != urls[2]
+    assert (httpx.get(first).status_code, httpx.get(second).status_code) == (404, 200)
+
+
+@pytest.fixture
+def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The proxy through which this process reaches the object store."""
+    with storage_through_a_proxy(monkeypatch) as proxy:
+        yield proxy
+
+
+def test_a_picture_whose_request_fails_after_it_was_stored_is_not_shown_and_is_removed(
+    ada: Person, storage: Proxy
+) -> None:
+    kept = _picture(ada, pictures.jpeg(200, 200)).json["user"]["profilePictureUrl"]
+    content = httpx.get(kept).content
+    storage.lose_answers()
+    assert _picture(ada, pictures.jpeg(90, 90), bio="changed too").status == 503
+
+    assert (_me(ada)["bio"], _me(ada)["profilePictureUrl"]) == (None, kept)
+    assert httpx.get(kept).content == content
+    [stored, *_] = abandoned.list_abandoned("avatars/")
+    storage.pass_on()
+    until(lambda: connection.exists(stored))
+    abandoned.let_pass(sweep_posts.STORED_SECONDS + 1, [stored])
+    _sweep()
+    assert not connection.exists(stored)
+    assert httpx.get(kept).content == content
+
+
+def test_while_the_object_store_hangs_others_can_change_the_account(ada: Person, grace: Person, storage: Proxy) -> None:
+    storage.hang()
+    before = abandoned.list_abandoned("avatars/")
+    ended = []
+
+    def act(who: Person) -> None:
+        if who is ada:
+            status = _picture(ada, pictures.jpeg(90, 90)).status
+        else:
+            until(lambda: abandoned.list_abandoned("avatars/") != before)
+            status = call(follow_user, session_id=grace.session_id, path={"user": ada.id}).status
+        ended.append(status)
+
+    together(act, [ada, grace])
+    assert ended == [200, 503]
+    assert _me(ada)["followerCount"] == 1
 
 
 @pytest.mark.rule("R-M1", "R-M8")

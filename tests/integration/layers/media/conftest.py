@@ -7,11 +7,8 @@ import pytest
 from botocore.config import Config
 from mypy_boto3_s3.client import S3Client
 
-from layers.core.breaker import BreakerState
 from layers.core.settings import settings
-from layers.media import connection
-from tests.support.proxies import Proxy, proxy_to
-from tests.support.waiting import until
+from tests.support.proxies import Proxy, storage_through_a_proxy
 
 
 @pytest.fixture
@@ -30,13 +27,5 @@ def store() -> S3Client:
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """This process reaches the store through it."""
-    with proxy_to(settings().s3_endpoint_url or "") as proxy:
-        monkeypatch.setenv("S3_ENDPOINT_URL", proxy.url)
-        settings.cache_clear()
-        connection.close()
+    with storage_through_a_proxy(monkeypatch) as proxy:
         yield proxy
-    monkeypatch.undo()
-    settings.cache_clear()
-    connection.close()
-    until(lambda: connection._breaker.state is not BreakerState.OPEN)
-    connection.exists("tests/x")

@@ -37,16 +37,13 @@ def test_a_storys_three_files_lie_under_its_day_until_they_are_removed(store: S3
     story_media.remove(story_ids)
 
 
-def test_an_avatar_is_stored_under_its_owner_and_its_version_changes_with_it() -> None:
-    user_id = new_id()
-    photos = [renditions.render_avatar(pictures.jpeg(side, side)) for side in (200, 200, 20)]
-    versions = [avatars.version(photo) for photo in photos]
+def test_a_profile_picture_is_stored_under_its_own_id() -> None:
+    avatar_id = new_id()
+    avatars.save(avatar_id, renditions.render_avatar(pictures.jpeg(200, 200)))
 
-    assert versions[0] == versions[1] != versions[2]
-    avatars.save(user_id, photos[0])
-    assert storage.exists(avatars.key(user_id))
-    account_files.remove([avatars.key(user_id)])
-    assert not storage.exists(avatars.key(user_id))
+    assert storage.exists(avatars.key(avatar_id))
+    account_files.remove([avatars.key(avatar_id)])
+    assert not storage.exists(avatars.key(avatar_id))
 
 
 def test_with_the_store_down_the_breaker_opens_after_three_failures_and_then_nothing_is_rendered(
