@@ -13,10 +13,10 @@ import httpx
 
 from infra import template_map
 from infra.localstack import cloud, deploy, functions
-from infra.localstack.deployment import Artifacts
 from infra.stack import env_file
 from infra.stack.profiles import profile
 from layers.core.settings import SECRETS
+from tests.support.archives import with_a_further_file
 from tests.support.http import api
 from tests.support.stack import ROOT
 
@@ -97,11 +97,7 @@ def test_a_second_deployment_changes_nothing_and_one_of_changed_code_only_that_f
     deploy.deploy(STACK, artifacts, reports.append)
     assert reports == ["Nothing differs"]
 
-    archive = artifacts.paths[HEALTH.logical_id]
-    with zipfile.ZipFile(archive, "a") as appended:
-        appended.writestr("note.txt", "changed code")
-    changed = Artifacts.of(artifacts.paths)
-    deploy.deploy(STACK, changed, reports.append)
+    deploy.deploy(STACK, with_a_further_file(artifacts, HEALTH.logical_id, tmp_path), reports.append)
     assert reports[1:] == ["Code updated: health/get_health"]
     assert functions.invoke(HEALTH, {**_event()}).error is None
 
@@ -113,9 +109,7 @@ def test_a_changed_layer_is_attached_to_the_functions_that_declare_it(tmp_path: 
     artifacts = deploy.build_artifacts(tmp_path)
     reports: list[str] = []
     before = _layers("health/get_detailed"), _layers("images/resize_photo")
-    with zipfile.ZipFile(artifacts.paths["RabbitmqLayer"], "a") as appended:
-        appended.writestr("python/note.txt", "changed layer")
-    deploy.deploy(STACK, Artifacts.of(artifacts.paths), reports.append)
+    deploy.deploy(STACK, with_a_further_file(artifacts, "RabbitmqLayer", tmp_path), reports.append)
     after = _layers("health/get_detailed"), _layers("images/resize_photo")
     deploy.deploy(STACK, artifacts, reports.append)
 

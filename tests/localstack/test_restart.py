@@ -7,7 +7,6 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import psutil
@@ -19,6 +18,7 @@ from infra.localstack.deployment import Artifacts
 from infra.localstack.observed import Observed
 from infra.stack.profiles import profile
 from tests.support import services
+from tests.support.archives import with_a_further_file
 from tests.support.http import nginx_origin
 from tests.support.stack import ROOT
 from tests.support.waiting import until
@@ -66,19 +66,11 @@ def _has_started_after(ended: psutil.Process) -> bool:
     return False
 
 
-def _with_a_note(artifacts: Artifacts, logical_id: str, folder: Path) -> Artifacts:
-    """The same artifacts, with a further file in one of them."""
-    changed = Path(shutil.copy(artifacts.paths[logical_id], folder / "changed.zip"))
-    with zipfile.ZipFile(changed, "a") as appended:
-        appended.writestr(f"{uuid4()}.txt", "changed")
-    return Artifacts.of({**artifacts.paths, logical_id: changed})
-
-
 @pytest.mark.timeout(600)
 def test_it_comes_back_after_a_kill_with_what_was_deployed_and_not_with_the_code_of_now(
     original: Artifacts, tmp_path: Path
 ) -> None:
-    changed = _with_a_note(original, HEALTH.logical_id, tmp_path)
+    changed = with_a_further_file(original, HEALTH.logical_id, tmp_path)
     _deploy(changed)
     before, url = Observed.read(), cloud.api_url()
     killed = services.process("localstack")
