@@ -112,7 +112,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
         They are files mapped into memory. On a full disk, writing to one would end the process with SIGBUS.
         """
-        return _MEMORY / self.label if os.access(_MEMORY, os.W_OK) else self.state / "metrics"
+        folder = _MEMORY / f"photogram-{self.name}-{_digest(self.state)}"
+        return folder if os.access(_MEMORY, os.W_OK) else self.state / "metrics"
 
     @property
     def recordings(self) -> Path:
@@ -126,7 +127,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """A name for this stack's processes that no other clone uses."""
+        """A name for this stack's processes that no other clone uses, unless PHOTOGRAM_STATE is set."""
         return f"photogram-{self.state.name}"
 
 
@@ -143,7 +144,7 @@ def profile(name: Name) -> Profile:
     cores = os.cpu_count() or 1
     return Profile(
         name=name,
-        state=_state_parent() / f"{name}-{_clone_id()}",
+        state=_state_parent() / f"{name}-{_digest(CLONE)}",
         ports=Ports(
             nginx=public,
             api=(public + 1, public + 2, public + 3),
@@ -205,8 +206,8 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def _clone_id() -> str:
-    return hashlib.sha256(str(CLONE).encode()).hexdigest()[:8]
+def _digest(path: Path) -> str:
+    return hashlib.sha256(str(path).encode()).hexdigest()[:8]
 
 
 def _state_parent() -> Path:

@@ -15,14 +15,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from infra.stack import options, venvs
 from infra.stack.profiles import CLONE, profile
 
 _SUMMARY = re.compile(r" in \d+\.\d+s( \(.+\))?( =+)?$")
-_SUMMARIES = re.compile(r"=+ short test summary info =+$")
+_SUMMARIES = re.compile(r"^=+ short test summary info =+$", re.MULTILINE)
 _NAMED = re.compile(r"(FAILED|ERROR|SKIPPED|XFAIL|XPASS) ")
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
 _FAILURES = ("failed", "error", "xfailed", "xpassed")
@@ -37,9 +39,32 @@ _EXECUTOR = [
     f"PROCESS_EXECUTOR_RUNTIMES=python3.13={venvs.RUNTIME.python}",
     *(str(venvs.LOCALSTACK.python), "-m", "pytest", "-rfEsxX", "infra/localstack/process_executor"),
 ]
-_WITHOUT_STORES = ("architecture", "unit")
-_WITHOUT_HOSTS = ("integration",)
-"""Suites that run before the function hosts start, because the queue consumer would receive their messages."""
+_WITHOUT_STORES = ("tests/architecture", "tests/unit")
+_SECOND_HALF = tuple(f"tests/integration/{name}" for name in ("hosts", "infra", "layers", "stack"))
+"""The integration tests that run with stores of their own, at the same time as the others: both wait most of the time.
+
+All run before the function hosts start, because the queue consumer would receive their messages.
+"""
+_FURTHER = 4000
+"""How far the ports of the second stack are from those of the first; those of drills are between them."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What one pytest process has printed."""
+
+    output: str
+    status: int
+
+    def counts(self) -> Counter[str]:
+        """How many tests had each of pytest's outcomes."""
+        summaries = [line for line in self.output.splitlines() if _SUMMARY.search(line)]
+        return Counter({outcome: int(number) for line in summaries[-1:] for number, outcome in _COUNT.findall(line)})
+
+    def problems(self) -> list[str]:
+        """Pytest's line about each test that did not pass."""
+        *_, summary = _SUMMARIES.split(self.output)
+        return [line for line in summary.splitlines() if _NAMED.match(line)]
 
 
 @dataclass
@@ -78,25 +103,15 @@ class Report:
         return self._note(command, subprocess.run(command, cwd=CLONE, check=False).returncode)
 
     def run_suite(self, command: Sequence[str]) -> None:
-        """Run one pytest process, show its output, count its outcomes, and note what did not pass.
+        """Run one pytest process, show its output while it runs, and note its outcomes."""
+        self.add(command, _run_pytest(command, show=lambda line: print(line, end="", flush=True)))
 
-        An expected failure (xfailed, xpassed) is not a pass.
-        """
-        summary = ""
-        named: list[str] = []
-        environment = {**os.environ, "COLUMNS": "200"}  # pytest cuts the reason of a failure at the terminal's width
-        with subprocess.Popen(command, cwd=CLONE, env=environment, stdout=subprocess.PIPE, text=True) as pytest:
-            for line in pytest.stdout or ():
-                print(line, end="", flush=True)
-                summary = line if _SUMMARY.search(line.rstrip()) else summary
-                if _SUMMARIES.match(line):
-                    named.clear()
-                elif _NAMED.match(line):
-                    named.append(line.rstrip())
-        self.counts.update({outcome: int(number) for number, outcome in _COUNT.findall(summary)})
-        self.problems += named
-        if not named:
-            self._note(command, pytest.returncode)
+    def add(self, command: Sequence[str], suite: Suite) -> None:
+        """Note the outcomes of a suite. An expected failure (xfailed, xpassed) is not a pass."""
+        self.counts.update(suite.counts())
+        self.problems += (problems := suite.problems())
+        if not problems:
+            self._note(command, suite.status)
 
     def _note(self, command: Sequence[str], status: int) -> bool:
         if status:
@@ -107,6 +122,51 @@ class Report:
         """The last line of the output."""
         failed = sum(self.counts[outcome] for outcome in _FAILURES)
         return f"{self.counts['passed']} passed, {failed} failed, {self.counts['skipped']} skipped"
+
+
+def _run_pytest(
+    command: Sequence[str], *, show: Callable[[str], object] = len, variables: Mapping[str, str] = MappingProxyType({})
+) -> Suite:
+    """Run one pytest process, with these environment variables too; `show` is called with each line it prints."""
+    lines = []
+    width = {"COLUMNS": "200"}  # pytest cuts the reason of a failure at the terminal's width
+    environment = {**os.environ, **width, **variables}
+    with subprocess.Popen(
+        command, cwd=CLONE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as pytest:
+        for line in pytest.stdout or ():
+            lines.append(line)
+            show(line)
+    return Suite("".join(lines), pytest.returncode)
+
+
+def _run_on_second_stack(command: Sequence[str]) -> Suite:
+    """Run pytest with the stores of another test stack, which is started for it, and deleted at the end."""
+    stack = profile("test")
+    variables = {
+        "PHOTOGRAM_STATE": str(stack.state.parent / f"second-{stack.state.name}"),
+        "PHOTOGRAM_PORT": str(options.number("PHOTOGRAM_PORT", is_test=True) + _FURTHER),
+        "PHOTOGRAM_STORE_PORTS": str(options.number("PHOTOGRAM_STORE_PORTS", is_test=True) + _FURTHER),
+    }
+    environment = {**os.environ, **variables}
+    output = ""
+    try:
+        for prepare in ([*_STACK, "up", "--profile", "test", "--only", "stores"], _MIGRATE):
+            done = subprocess.run(
+                prepare,
+                cwd=CLONE,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            output += done.stdout
+            if done.returncode:
+                return Suite(output, done.returncode)
+        return _run_pytest(command, variables=variables)
+    finally:
+        subprocess.run([*_STACK, "clean", "--yes", "--profile", "test"], cwd=CLONE, env=environment, check=False)
 
 
 def main() -> int:
@@ -140,11 +200,19 @@ def _run_parts(report: Report) -> None:
         report.background(["make", "lint"]),
     ):
         has_stores = report.check([*_STACK, "up", "--profile", "test", "--only", "stores"]) and report.check(_MIGRATE)
-        report.run_suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_STORES)])
+        report.run_suite([*_PYTEST, *_WITHOUT_STORES])
     if not has_stores:
         return
-    with report.part("integration tests"):
-        report.run_suite([*_PYTEST, *(f"tests/{name}" for name in _WITHOUT_HOSTS)])
+    with report.part("integration tests in two halves, and drills, each on stacks of their own"):
+        first = [*_PYTEST, "tests/integration", *(f"--ignore={folder}" for folder in _SECOND_HALF)]
+        second = [*_PYTEST, *_SECOND_HALF]
+        drills = [*_PYTEST, "tests/drill"]
+        with ThreadPoolExecutor() as beside:
+            others = {beside.submit(_run_on_second_stack, second): second, beside.submit(_run_pytest, drills): drills}
+            report.run_suite(first)
+            for finished in as_completed(others):
+                print(finished.result().output, end="", flush=True)
+                report.add(others[finished], finished.result())
     with report.part("starting the function hosts"):
         has_hosts = report.check([*_STACK, "up", "--profile", "test"])
     if has_hosts:
@@ -152,8 +220,6 @@ def _run_parts(report: Report) -> None:
             report.run_suite([*_PYTEST, "tests/e2e", "tests/journeys"])
         with report.part("history checker, a short run"):
             report.check([*_HISTORY, "--faults", "14", "--actions", "500"])
-    with report.part("drills, on stacks of their own"):
-        report.run_suite([*_PYTEST, "tests/drill"])
     with (
         report.part("deploying to LocalStack, and the process executor's tests"),
         report.background(_LOCALSTACK) as deploying,
