@@ -216,6 +216,8 @@ def localstack(profile: Profile, settings: Mapping[str, str]) -> list[Program]:
                 "STRICT_SERVICE_LOADING": "1",
                 "SKIP_SSL_CERT_DOWNLOAD": "1",
                 "DISABLE_EVENTS": "1",  # no telemetry
+                # How often it asks for the state of a new function before it waits 1 s each time; at most 300 in all.
+                "CFN_NO_WAIT_ITERATIONS": "200",
                 "LS_LOG": "warning",
                 "IN_MEMORY_CLIENT": "1",  # its services call each other without HTTP
                 "DNS_ADDRESS": "0",  # no DNS server
