@@ -205,7 +205,8 @@ def _update_function(logical_id: str, wanted: Mapping[str, Any], artifacts: Arti
 
 def wait_for_update(name: str) -> None:
     """Wait until LocalStack has applied the last update of a function."""
-    waiter = cloud.client("lambda").get_waiter("function_updated_v2")
+    # Unlike `function_updated_v2`, it does not ask for a link to the code, which takes LocalStack long to make.
+    waiter = cloud.client("lambda").get_waiter("function_updated")
     waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
 
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 _KEPT_SECONDS = 7 * 24 * 3600.0
 _HOT = "hot-"
 _HOT_SECONDS = 60.0  # an environment that runs an older version may still load modules
+_building = threading.Lock()  # many functions with the same layers are deployed at the same time
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,9 @@ def merge(layers: Sequence[Layer], cache: Path) -> Path | None:
     merged = cache / _hash(layer.identity for layer in layers)
     if is_hot := any(layer.folder for layer in layers):
         merged = cache / f"{_HOT}{_hash(layer.folder or layer.identity for layer in layers)}-{merged.name}"
-    is_new = not merged.exists()
-    if is_new:
-        _build([layer.unpack() for layer in layers], merged)
+    with _building:
+        if is_new := not merged.exists():
+            _build([layer.unpack() for layer in layers], merged)
     os.utime(merged)  # mark it as used
     if is_new and is_hot:
         _remove_unused(cache.glob(f"{merged.name.rpartition('-')[0]}-*"), _HOT_SECONDS)
@@ -68,7 +70,7 @@ def _build(folders: Sequence[Path], merged: Path) -> None:
         for source in folders:
             shutil.copytree(source, target, symlinks=True, copy_function=_link, dirs_exist_ok=True)
         target.chmod(0o755)
-        with contextlib.suppress(OSError):  # another thread has created it
+        with contextlib.suppress(OSError):  # another process has created it
             target.rename(merged)
 
 
