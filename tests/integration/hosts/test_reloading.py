@@ -77,8 +77,8 @@ def test_no_request_is_refused_meanwhile(tmp_path: Path, code: Path) -> None:
             is_over.set()
         answers = [text for each in asked for text in each.result()]
 
-    assert len(answers) > 50
     assert None not in answers
+    assert all(any(status in (text or "") for text in answers) for status in ("alive", "handler"))
 
 
 def ask_until(is_over: threading.Event, path: Path) -> list[str | None]:

@@ -174,8 +174,8 @@ def test_sighup_replaces_all_by_the_new_code_without_refusing_a_request(tmp_path
                 is_over.set()
             answers = [text for each in asked for text in each.result()]
 
+        assert answers
         assert None not in answers
-        assert len(answers) > 20
         assert all("edited" in (answer(path) or "") for path in sockets)
         assert len(children(host)) == 2
 
