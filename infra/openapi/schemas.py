@@ -60,32 +60,36 @@ def fields(struct: Struct) -> Json:
 
 
 def form(struct: Struct) -> Json:
-    """The media type object of a form: its text fields, and its files under all names that are accepted."""
+    """The media type object of a form: its text fields, and its files.
+
+    A second name of the files is only mentioned: a page that offers it as a field sends it empty beside the first.
+    """
     schema = fields(struct)
     declared = [field for field in declared_fields(struct) if field.files]
     for field in declared:
         del schema["properties"][field.encoded_name]
-    files = {name: property_ for field in declared for name, property_ in _files(field).items()}
+    files = {field.files.names[0]: _files(field) for field in declared if field.files}
     schema["properties"] = files | schema["properties"]
     schema["required"] = [field.files.names[0] for field in declared if field.files and field.files.at_least]
     return {"schema": schema, "encoding": {name: {"contentType": ", ".join(limits.FILE_TYPES)} for name in files}}
 
 
 def _files(field: Declared) -> Json:
-    """The properties of a field's files, under all their names."""
+    """The property of a field's files."""
     parts = field.files
     assert parts  # noqa: S101 (for the type checker)
     one = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP or HEIC, at most 10 MiB."}
-    several = {
+    further = "".join(f" The name `{alias}` is accepted too." for alias in parts.names[1:])
+    if not field.is_sequence:
+        return {**one, "description": one["description"] + further}
+    pictures = f"{parts.at_least} to {parts.at_most} pictures, in the order in which they are shown."
+    return {
         "type": "array",
         "items": one,
         "minItems": parts.at_least,
         "maxItems": parts.at_most,
-        "description": f"{parts.at_least} to {parts.at_most} pictures, in the order in which they are shown.",
+        "description": pictures + further,
     }
-    name, *aliases = parts.names
-    sent = several if field.is_sequence else one
-    return {name: sent} | {alias: {**sent, "description": f"Another name for `{name}`."} for alias in aliases}
 
 
 def _is_always_present(struct: StructType, field: Field) -> bool:

@@ -37,8 +37,8 @@ _ROUNDS: Final = 3
 """How often a page is read again when posts on it turn out to be deleted."""
 
 _ID_SLICE: Final = slice(7, 43)
-_AUTHOR_SLICE: Final = slice(55, 91)
-"""The two ids in the JSON of a fragment, `{"id":"…","userId":"…",…`, which are the scopes of its links."""
+"""The id in the JSON of a fragment, `{"id":"…",…`."""
+_ID_LENGTH: Final = 36
 
 _FILES: Final = b'"files":"\\u0001'
 _AVATAR: Final = b'"\\u0002avatars/'
@@ -210,9 +210,8 @@ def _add_links(body: bytes) -> bytes:
     """A body with its links."""
     prefix = media_links.prefix(body[_ID_SLICE].decode()).encode()
     head, *pictures = body.split(_FILES)
-    if _AVATAR in head:
-        head = head.replace(_AVATAR, b'"' + media_links.prefix(head[_AUTHOR_SLICE].decode()).encode())
-    parts = [head]
+    before, avatar, after = head.partition(_AVATAR)
+    parts = [before, b'"', media_links.prefix(after[:_ID_LENGTH].decode()).encode(), after] if avatar else [head]
     for order_index, picture in enumerate(pictures):
         files, urls = _files_format(order_index)
         parts += (files % ((prefix, head[_ID_SLICE]) * urls), picture[_INDEX_LENGTH:])

@@ -54,7 +54,7 @@ def test_a_post_reads_as_get_post_shows_it(friends: tuple[Person, Person]) -> No
     ada, grace = friends
     post_id = publish_post(grace, pictures=3)
     with transaction() as db:
-        db.execute("UPDATE users SET avatar_id = id WHERE id = %s", [grace.id])
+        db.execute("UPDATE users SET avatar_id = gen_random_uuid() WHERE id = %s", [grace.id])
         db.execute(
             "UPDATE posts SET tags = '{a,b}', location = 'Q\"<>', caption = %s WHERE id = %s", ["ü%b\n", post_id]
         )
