@@ -20,6 +20,7 @@ from layers.core.models import FILTERS, Caption, Filter, Location, Post, PostSta
 from layers.core.text import find_hashtags
 from layers.entrypoints.arguments import convert
 from layers.entrypoints.endpoint import endpoint
+from layers.entrypoints.http import JSON
 from layers.entrypoints.response import Accepted
 from layers.media import photos, pictures
 from layers.media import uploads as upload_files
@@ -47,16 +48,22 @@ class PostOfUploads(PostDetails, frozen=True, kw_only=True):
     """Ids of uploads, in the order in which the pictures are shown. Each can be used once."""
 
 
+def _array_of(items: dict[str, object], example: list[str]) -> msgspec.Meta:
+    """What describes a text that is a JSON array."""
+    array = {"type": "array", "items": items, "default": [], "examples": [example]}
+    return msgspec.Meta(extra_json_schema={"contentMediaType": JSON, "contentSchema": array})
+
+
 class NewPost(Shape, frozen=True, kw_only=True):
     """The form: files named `media` or `image`, in the order in which the pictures are shown."""
 
     pictures: Annotated[tuple[File, ...], Files(names=("media", "image"), at_least=1, at_most=limits.POST_FILES)]
     caption: Caption = ""
     location: Location = ""
-    filters: Annotated[str, msgspec.Meta(examples=['["moon", "none"]'])] = ""
-    """A JSON array of filter names, in the order of the pictures; missing ones are `none`, extra ones are ignored."""
-    tags: Annotated[str, msgspec.Meta(examples=['["hiking"]'])] = ""
-    """A JSON array of names, merged with the `#tags` of the caption; at most 30 in all."""
+    filters: Annotated[str, _array_of({"enum": list(FILTERS)}, example=["moon", "none"])] = ""
+    """As JSON: names of filters, in the order of the pictures; missing ones are `none`, extra ones are ignored."""
+    tags: Annotated[str, _array_of({"type": "string"}, example=["hiking"])] = ""
+    """As JSON: names, merged with the `#tags` of the caption; at most 30 in all."""
 
     def details(self) -> PostDetails:
         """The fields, with the JSON arrays decoded.

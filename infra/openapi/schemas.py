@@ -71,7 +71,12 @@ def form(struct: Struct) -> Json:
     files = {field.files.names[0]: _files(field) for field in declared if field.files}
     schema["properties"] = files | schema["properties"]
     schema["required"] = [field.files.names[0] for field in declared if field.files and field.files.at_least]
-    return {"schema": schema, "encoding": {name: {"contentType": ", ".join(limits.FILE_TYPES)} for name in files}}
+    encoding = {name: {"contentType": ", ".join(limits.FILE_TYPES)} for name in files}
+    for name, text in schema["properties"].items():
+        if "contentSchema" in text:  # then pages offer the value, and encode it
+            encoding[name] = {"contentType": text["contentMediaType"]}
+            schema["properties"][name] = {**text["contentSchema"], "description": text["description"]}
+    return {"schema": schema, "encoding": encoding}
 
 
 def _files(field: Declared) -> Json:
