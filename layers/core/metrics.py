@@ -1,17 +1,20 @@
-"""Prometheus metrics, listed in docs/contract/health.md. Functions count; the hosts serve them.
+"""Metrics, listed in docs/contract/health.md. Functions count. Local hosts serve the numbers to Prometheus; on AWS they
+go to CloudWatch through the log, if a namespace is set (docs/decisions/0052-embedded-metrics.md).
 
 `prometheus_client` itself reads PROMETHEUS_MULTIPROC_DIR, the folder in which all local processes share their values.
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from layers.core.settings import runs_in_lambda, shares_metrics
+from layers.core.settings import runs_in_lambda, settings, shares_metrics
 
 if TYPE_CHECKING or not runs_in_lambda():
     import prometheus_client as kinds
     from prometheus_client import values
-else:  # nothing can collect them there, and the import takes a tenth of a cold start
+elif settings().metrics_namespace:
+    from layers.core import embedded_metrics as kinds
+else:  # nothing collects them there, and the import takes a tenth of a cold start
     from layers.core import uncounted as kinds
 
 
@@ -29,6 +32,17 @@ def _share_values() -> None:
 
 if shares_metrics() and not runs_in_lambda():
     _share_values()
+
+_EMBEDS: Final = runs_in_lambda() and bool(settings().metrics_namespace)
+
+
+def flush() -> None:
+    """Write what was counted since the last call, where metrics are written to the log."""
+    if _EMBEDS:
+        from layers.core import embedded_metrics  # noqa: PLC0415 (only where they are used)
+
+        embedded_metrics.flush()
+
 
 Counter = kinds.Counter
 Gauge = kinds.Gauge

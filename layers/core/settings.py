@@ -64,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The rows of a deleted post are removed after this time."""
     star_followers: int = 50_000
     """The posts of authors with this many followers or more are merged at read instead of fanned out."""
+    metrics_namespace: str = ""
+    """On Lambda, functions write metrics for this namespace of CloudWatch to the log; empty: none."""
     prometheus_multiproc_dir: str | None = None
     log_level: str = "INFO"
 

@@ -17,6 +17,7 @@ from layers.core.models import Session
 from layers.core.settings import settings
 from layers.entrypoints import cors
 from layers.entrypoints.arguments import read_arguments
+from layers.entrypoints.invocation import invocation
 from layers.entrypoints.request import SESSION_COOKIE, Request
 from layers.entrypoints.response import Reply, SignedIn, SignedOut, describe_problem, unwrap
 from layers.entrypoints.signature import Handler, Signature
@@ -101,7 +102,7 @@ def make_handler(handler: Handler, signature: Signature, exchange_type: type[Exc
 
     @functools.wraps(handler)
     def answer(event: Mapping[str, Any], context: object) -> Reply:
-        with trace.invocation(context):
+        with invocation(context):
             return run_exchange(name, exchange_type(Request(event)), handler, signature)
 
     answer.__dict__["signature"] = signature  # for the description of the API

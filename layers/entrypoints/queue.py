@@ -15,6 +15,7 @@ from typing import Any, Final
 from layers.core import trace, untrusted_json
 from layers.core.errors import Postponed, StoreUnavailable
 from layers.core.logging import function_name, logger
+from layers.entrypoints.invocation import invocation
 from layers.rabbitmq import connection, retries
 from layers.rabbitmq.messages import TRACE_HEADER, WITHHOLD, QueueMessage, read_messages
 
@@ -39,7 +40,7 @@ def on_message[Body](
         def deliver(event: Mapping[str, Any], context: object) -> None:
             show = functools.partial(_log_withheld, name)
             withholding = connection.withhold(show) if event.get(WITHHOLD) else contextlib.nullcontext()
-            with trace.invocation(context), withholding:
+            with invocation(context), withholding:
                 for message in read_messages(event):
                     _process(name, handler, give_up, kind, message)
 

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from layers.core import trace
 from layers.core.logging import function_name, logger
+from layers.entrypoints.invocation import invocation
 
 
 def on_schedule[Result](handler: Callable[[], Result]) -> Callable[[Mapping[str, Any], object], Result]:
@@ -15,7 +15,7 @@ def on_schedule[Result](handler: Callable[[], Result]) -> Callable[[Mapping[str,
 
     @functools.wraps(handler)
     def run(event: Mapping[str, Any], context: object) -> Result:
-        with trace.invocation(context):
+        with invocation(context):
             started = time.perf_counter()
             outcome = "failed"
             try:

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from layers.core import trace
 from layers.core.logging import function_name, logger
+from layers.entrypoints.invocation import invocation
 from layers.entrypoints.request import session_id_in
 from layers.entrypoints.response import Reply, describe_problem
 
@@ -41,7 +41,7 @@ def on_websocket_event(handler: Callable[[WebSocketEvent], None]) -> Callable[[M
 
     @functools.wraps(handler)
     def answer(event: Mapping[str, Any], context: object) -> Reply:
-        with trace.invocation(context):
+        with invocation(context):
             return _answer(name, handler, event)
 
     return answer
