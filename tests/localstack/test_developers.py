@@ -46,6 +46,25 @@ def test_its_log_lines_carry_the_id_of_the_invocation() -> None:
     assert json.loads(line)["function_request_id"] == start.split()[2]
 
 
+def test_with_a_namespace_an_invocation_writes_its_metrics_to_the_log() -> None:
+    lambdas, name = cloud.client("lambda"), cloud.function_name(HEALTH.logical_id)
+    declared = lambdas.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+
+    def set_variables(variables: dict[str, str]) -> None:
+        lambdas.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+        deploy.wait_for_update(name)
+
+    set_variables({**declared, "METRICS_NAMESPACE": "Photogram"})
+    try:
+        log = functions.invoke(HEALTH, _event()).log
+    finally:
+        set_variables(declared)
+
+    [line] = [json.loads(line) for line in log.splitlines() if "CloudWatchMetrics" in line]
+    assert line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Photogram"
+    assert (line["route"], line["instagram_http_requests_total"]) == ("/api/health", [1])
+
+
 def test_its_log_is_followed_by_name() -> None:
     trace_id = f"follow-{time.time_ns()}"
     httpx.get(f"{api()}/api/health", headers={"x-trace-id": trace_id}, timeout=30).raise_for_status()
