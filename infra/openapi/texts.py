@@ -44,7 +44,7 @@ FIELDS: Final[dict[str, tuple[str, object]]] = {
     "caption": ("", "Two walks, two mountains. #hiking"),
     "location": ("", "Picos de Europa"),
     "content": ("", "What a light!"),
-    "profilePictureUrl": (_LINK, "http://localhost:3000/media/…/….jpg?v=…"),
+    "profilePictureUrl": (_LINK, "http://localhost:3000/media/…/….jpg"),
     "mediaUrl": (_LINK, "http://localhost:3000/media/…/…_1080.jpg"),
     "thumbnailUrl": (_LINK, "http://localhost:3000/media/…/…_150.jpg"),
     "thumbnail": (_LINK, "http://localhost:3000/media/…/…_320.jpg"),

@@ -1,4 +1,4 @@
-"""What is true of every invocation, whatever has caused it."""
+"""What every invocation does, by HTTP, of a queue, of a schedule or of a live connection."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

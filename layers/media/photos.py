@@ -180,12 +180,7 @@ def rendition_keys(post_id: UUID, order_index: int) -> list[str]:
 
 def remove_files(post_id: UUID, original_keys: Sequence[str]) -> bool:
     """Remove all files of a post that are stored; False if the store is unavailable."""
-    try:
-        connection.remove(all_keys(post_id, original_keys))
-    except StoreUnavailable:
-        logger().warning("files not removed yet", post_id=str(post_id))
-        return False
-    return True
+    return _try_remove(post_id, all_keys(post_id, original_keys))
 
 
 def remove_picture(post_id: UUID, order_index: int, original_key: str) -> None:
@@ -193,7 +188,13 @@ def remove_picture(post_id: UUID, order_index: int, original_key: str) -> None:
 
     If the store is unavailable, they stay until the sweeper removes all files of the post.
     """
+    _try_remove(post_id, [original_key, *rendition_keys(post_id, order_index)])
+
+
+def _try_remove(post_id: UUID, keys: Sequence[str]) -> bool:
     try:
-        connection.remove([original_key, *rendition_keys(post_id, order_index)])
+        connection.remove(keys)
     except StoreUnavailable:
         logger().warning("files not removed yet", post_id=str(post_id))
+        return False
+    return True

@@ -1,6 +1,6 @@
 """Saving a profile picture: the file is stored first, and the row of the account names it second.
 
-From before the file is stored until a row names it, its key is recorded as abandoned. So whatever fails in between, the
+From before the file is stored until a row names it, its key is recorded as abandoned. If a step in between fails, the
 account keeps the picture that it had, and the sweeper removes the file.
 """
 

@@ -6,7 +6,7 @@ Each pytest process has one toxiproxy server, started at first use and ended wit
 import atexit
 import functools
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -157,28 +157,31 @@ def cassandra_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy
 @contextmanager
 def storage_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """This process reaches the object store through a proxy; at the end it reaches it directly again."""
-    with proxy_to(settings().s3_url) as proxy:
-        monkeypatch.setenv("S3_ENDPOINT_URL", proxy.url)
-        settings.cache_clear()
-        storage_connection.close()
+    with _through_a_proxy(monkeypatch, "S3_ENDPOINT_URL", settings().s3_url, storage_connection.close) as proxy:
         yield proxy
-    monkeypatch.undo()
-    settings.cache_clear()
-    storage_connection.close()
     until(storage_answers)
 
 
 @contextmanager
 def rabbitmq_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """This thread reaches RabbitMQ through a proxy; at the end it reaches it directly again."""
-    with proxy_to(settings().rabbitmq_url) as proxy:
-        monkeypatch.setenv("RABBITMQ_URL", proxy.url)
+    with _through_a_proxy(monkeypatch, "RABBITMQ_URL", settings().rabbitmq_url, rabbitmq_connection.close) as proxy:
+        yield proxy
+
+
+@contextmanager
+def _through_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, variable: str, url: str, close: Callable[[], None]
+) -> Iterator[Proxy]:
+    """The setting names a proxy to the service. `close` ends connections, after the proxy: it could hang."""
+    with proxy_to(url) as proxy:
+        monkeypatch.setenv(variable, proxy.url)
         settings.cache_clear()
-        rabbitmq_connection.close()
+        close()
         yield proxy
     monkeypatch.undo()
     settings.cache_clear()
-    rabbitmq_connection.close()
+    close()
 
 
 def stores_answer() -> bool:
